@@ -1,0 +1,16 @@
+//! Our door to files, clock and randomness: a real one, and a simulated one that can tear, drop and fail.
+//!
+//! Everything that Millpond itself does to a disk goes through [`Disk`] and [`File`], so that a test can take the power
+//! away at any moment ([`sim`]). All calls block; callers keep them off the threads that serve sockets, save for short reads.
+
+mod clock;
+mod disk;
+mod random;
+mod real;
+#[cfg(feature = "testing")]
+pub mod sim;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use disk::{Disk, File, IoError, OpenMode, SyncPoint};
+pub use random::{Random, SeededRandom, SystemRandom};
+pub use real::RealDisk;

@@ -1,0 +1,2 @@
+//! millpond
+fn main() {}
