@@ -1,0 +1,50 @@
+# Shared by the scripts beside it; sourced, not run. Everything made here lives in the cache directory, outside the clone.
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+export MILLPOND_CACHE="${MILLPOND_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/millpond}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$MILLPOND_CACHE/target}"
+mkdir -p "$MILLPOND_CACHE"
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# ensure_venv FILE...: sets VENV to a virtual environment that holds exactly these requirements files. Its name is a
+# hash of their contents and of the interpreter, so a changed pin makes a new one. A file called *-nodeps.txt is installed without dependencies.
+ensure_venv() {
+  local python="${PYTHON:-python3}" hash tmp f
+  command -v "$python" >/dev/null || die "$python is missing: install Python 3.10 or later"
+  hash="$( (cat "$@"; "$python" -VV) | sha256sum | cut -c1-16)"
+  VENV="$MILLPOND_CACHE/venv-$hash"
+  [ -e "$VENV/.complete" ] && return
+  say "python environment $VENV"
+  tmp="$VENV"
+  rm -rf "$tmp"
+  "$python" -m venv "$tmp" || die "python -m venv failed (Debian: apt-get install python3-venv)"
+  for f in "$@"; do
+    case "$f" in
+      *-nodeps.txt) "$tmp/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$f" ;;
+      *) "$tmp/bin/pip" install --quiet --disable-pip-version-check -r "$f" ;;
+    esac || die "could not install $f"
+  done
+  touch "$VENV/.complete"
+}
+
+# ensure_tool COMMAND DEBIAN_PACKAGE: installs the package when the command is missing, and fails clearly when it cannot.
+ensure_tool() {
+  command -v "$1" >/dev/null && return
+  say "installing Debian package $2 (for $1)"
+  command -v apt-get >/dev/null || die "$1 is missing and there is no apt-get: install $1"
+  local sudo=""
+  [ "$(id -u)" = 0 ] || sudo="sudo -n"
+  if ! DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$2" >/dev/null 2>&1; then
+    $sudo apt-get update -qq || die "apt-get update failed; $1 is needed"
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$2" >/dev/null ||
+      die "could not install Debian package $2; $1 is needed"
+  fi
+}
+
+test_setup() {
+  ensure_venv "$ROOT/tests/requirements.txt" "$ROOT/tests/requirements-nodeps.txt"
+  ensure_tool curl curl
+  ensure_tool openssl openssl
+  ensure_tool rclone rclone
+}

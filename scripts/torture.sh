@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Crash tests for a night: KILLS rounds of kill -9, CUTS power cuts on a real file system, IMAGES simulated crash images.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+KILLS="${KILLS:-500}" CUTS="${CUTS:-200}" IMAGES="${IMAGES:-20000}"
+test_setup
+say "building in release"
+cargo build --locked --release -p millpond
+status=0
+say "simulated disk: $IMAGES crash images"
+MILLPOND_CRASH_IMAGES="$IMAGES" cargo test --locked --release -p millpond-testkit -- --nocapture || status=1
+say "kill -9: $KILLS rounds; power cuts: $CUTS"
+MILLPOND_BIN="$CARGO_TARGET_DIR/release/millpond" MILLPOND_KILLS="$KILLS" MILLPOND_CUTS="$CUTS" MILLPOND_TEST_WORKERS=0 \
+  scripts/pytest.sh -s --timeout=0 tests/test_durability.py tests/test_powercut.py || status=1
+exit "$status"
