@@ -92,14 +92,21 @@ mod tests {
 
     #[test]
     fn account_ids_are_twelve_digits() {
-        for (text, good) in [("123456789012", true), ("12345678901", false), ("1234567890123", false), ("12345678901a", false), ("", false)] {
+        for (text, good) in [
+            ("123456789012", true),
+            ("12345678901", false),
+            ("1234567890123", false),
+            ("12345678901a", false),
+            ("", false),
+        ] {
             assert_eq!(text.parse::<AccountId>().is_ok(), good, "{text}");
         }
     }
 
     #[test]
     fn canonical_ids_are_64_hex_digits_and_differ() {
-        let ids = ["123456789012", "123456789013"].map(|a| a.parse::<AccountId>().map(|a| a.canonical_id()).unwrap_or_default());
+        let ids = ["123456789012", "123456789013"]
+            .map(|a| a.parse::<AccountId>().map(|a| a.canonical_id()).unwrap_or_default());
         assert_eq!(ids[0].len(), 64);
         assert!(ids[0].bytes().all(|b| b.is_ascii_hexdigit()));
         assert_ne!(ids[0], ids[1]);

@@ -64,7 +64,8 @@ impl FromStr for BucketName {
         if name.parse::<Ipv4Addr>().is_ok() {
             return Err(InvalidBucketName::IpAddress);
         }
-        let reserved = RESERVED_PREFIXES.iter().any(|p| name.starts_with(p)) || RESERVED_SUFFIXES.iter().any(|s| name.ends_with(s));
+        let reserved = RESERVED_PREFIXES.iter().any(|p| name.starts_with(p))
+            || RESERVED_SUFFIXES.iter().any(|s| name.ends_with(s));
         if reserved { Err(InvalidBucketName::Reserved) } else { Ok(Self(name.into())) }
     }
 }

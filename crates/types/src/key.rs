@@ -56,7 +56,12 @@ mod tests {
     #[test]
     fn keys_are_1_to_1024_bytes() {
         let (longest, longer) = ("k".repeat(1024), "k".repeat(1025));
-        for (key, expected) in [("", Some(InvalidKey::Empty)), ("../d", None), (longest.as_str(), None), (longer.as_str(), Some(InvalidKey::TooLong))] {
+        for (key, expected) in [
+            ("", Some(InvalidKey::Empty)),
+            ("../d", None),
+            (longest.as_str(), None),
+            (longer.as_str(), Some(InvalidKey::TooLong)),
+        ] {
             assert_eq!(ObjectKey::new(key).err(), expected, "{key}");
         }
     }

@@ -9,7 +9,7 @@ mod key;
 mod request;
 mod time;
 
-pub use account::{AccountId, InvalidAccountId, Region, InvalidRegion};
+pub use account::{AccountId, InvalidAccountId, InvalidRegion, Region};
 pub use arn::Arn;
 pub use bucket::{BucketName, InvalidBucketName};
 pub use key::{InvalidKey, MAX_KEY_BYTES, ObjectKey};

@@ -1,0 +1,106 @@
+//! What the gateway asks of a service, and what it gets.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode};
+use millpond_wire::Protocol;
+
+use crate::{Caller, Payload, ServiceError};
+
+/// The head of a request, as it was sent.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The path, still percent-encoded; begins with `/`.
+    pub path: String,
+    /// The query, still percent-encoded, without the `?`; empty when there is none.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The bucket that the host names (virtual-hosted style), such as `photos` of `photos.s3.localhost`.
+    pub host_bucket: Option<String>,
+}
+
+/// An operation of a service, as it was told from a request's head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OperationRef {
+    /// The API's name for it, such as `PutObject`; for logs and metrics.
+    pub name: &'static str,
+    /// The service's own number for it.
+    pub index: u16,
+}
+
+/// A request whose sender is known.
+pub struct ServiceRequest {
+    /// Its head.
+    pub head: RequestHead,
+    /// Its operation, as [`Service::identify`] told it.
+    pub operation: OperationRef,
+    /// Its body.
+    pub payload: Payload,
+    /// Its sender.
+    pub caller: Arc<Caller>,
+}
+
+/// Why a body that is being sent ends early. The connection is cut, so that the client cannot take it for whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the response body ends early: {0}")]
+pub struct BodyFailed(pub String);
+
+/// The body of a response.
+pub enum ResponseBody {
+    /// None.
+    Empty,
+    /// All of it.
+    Full(Bytes),
+    /// As it is read; `length` in bytes goes into `Content-Length`.
+    Stream {
+        /// Bytes in total.
+        length: u64,
+        /// The bytes.
+        chunks: Pin<Box<dyn Stream<Item = Result<Bytes, BodyFailed>> + Send>>,
+    },
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
+            Self::Stream { length, .. } => write!(f, "Stream({length} bytes)"),
+        }
+    }
+}
+
+/// A response, but for what the gateway adds to each: request ids, date and server.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: ResponseBody,
+}
+
+/// A service.
+pub trait Service: Send + Sync + 'static {
+    /// The name in credential scopes, such as `s3`.
+    fn name(&self) -> &'static str;
+
+    /// The protocol in which its errors are rendered.
+    fn protocol(&self) -> Protocol;
+
+    /// Which operation a request is for. Looks at the head alone; services of the query protocol, whose operation stands
+    /// in the body, answer with the family's name.
+    fn identify(&self, head: &RequestHead) -> Result<OperationRef, ServiceError>;
+
+    /// Carries a request out.
+    fn call(&self, request: ServiceRequest) -> BoxFuture<'_, Result<Response, ServiceError>>;
+}

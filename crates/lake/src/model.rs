@@ -1,0 +1,197 @@
+//! What the lake keeps, in the words of its callers. No HTTP, no policy.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
+
+/// Names one version of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum VersionId {
+    /// `null`: written while the bucket's versioning was never enabled, or is suspended.
+    Null,
+    /// Written under versioning.
+    Id {
+        /// Orders the versions of a key: nanoseconds since the epoch, raised where needed so that each is larger than the last.
+        stamp: u64,
+        /// Makes ids unguessable.
+        nonce: u64,
+    },
+}
+
+impl VersionId {
+    /// Parses `null` or 32 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "null" {
+            return Some(Self::Null);
+        }
+        let canonical = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| canonical)?;
+        Some(Self::Id { stamp: (id >> 64) as u64, nonce: id as u64 })
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Id { stamp, nonce } => write!(f, "{stamp:016x}{nonce:016x}"),
+        }
+    }
+}
+
+/// Whether writes to a bucket make new versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Versioning {
+    /// Never enabled: each key has one version, `null`.
+    Unset,
+    /// Each write makes a version of its own.
+    Enabled,
+    /// Writes replace the `null` version; older ones stay.
+    Suspended,
+}
+
+/// A bucket as it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Bucket {
+    /// Its name.
+    pub name: BucketName,
+    /// Never reused, so that rows of a deleted bucket cannot show up in one of the same name.
+    pub id: u64,
+    /// Who owns it.
+    pub owner: AccountId,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Where it lies.
+    pub region: Region,
+    /// What writes do.
+    pub versioning: Versioning,
+    /// Its tags; `None` when there is no tag set at all.
+    pub tags: Option<Tags>,
+}
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// How a checksum of an object of several parts was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChecksumType {
+    /// Over all bytes.
+    FullObject,
+    /// Over the parts' checksums.
+    Composite,
+}
+
+/// A checksum that the client named or that we computed on its behalf.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checksum {
+    /// By which algorithm.
+    pub algorithm: millpond_digest::ChecksumAlgorithm,
+    /// Over what.
+    pub kind: ChecksumType,
+    /// The raw digest, 4 to 32 bytes, big-endian as AWS encodes it.
+    pub value: Vec<u8>,
+}
+
+/// What a client says about an object besides its bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Metadata {
+    /// `Content-Type`; AWS shows `binary/octet-stream` when it was not given.
+    pub content_type: Option<String>,
+    /// `Content-Encoding`, without `aws-chunked`.
+    pub content_encoding: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Expires`, verbatim.
+    pub expires: Option<String>,
+    /// `x-amz-website-redirect-location`.
+    pub website_redirect: Option<String>,
+    /// `x-amz-meta-*`, names without the prefix, lower-case.
+    pub user: BTreeMap<String, String>,
+    /// The storage class, such as `STANDARD_IA`; `None` for `STANDARD`.
+    pub storage_class: Option<String>,
+}
+
+/// A version of an object, or a delete marker.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Version {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its id.
+    pub id: VersionId,
+    /// Orders the versions of the key; see [`VersionId::Id`]. Null versions have one too. The sequencer of its event.
+    pub stamp: u64,
+    /// When it was written; shown as `Last-Modified` in whole seconds.
+    pub modified: Timestamp,
+    /// Who owns it.
+    pub owner: AccountId,
+    /// What it is.
+    pub kind: VersionKind,
+}
+
+/// What a version is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum VersionKind {
+    /// Says that the key was deleted.
+    DeleteMarker,
+    /// An object.
+    Object(Box<Object>),
+}
+
+/// The object that a version is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Object {
+    /// Bytes.
+    pub size: u64,
+    /// Without quotes: 32 hexadecimal digits, and `-N` when it came from N parts.
+    pub etag: String,
+    /// What the client said about it.
+    pub metadata: Metadata,
+    /// Its tags.
+    pub tags: Tags,
+    /// Its checksum, if it has one.
+    pub checksum: Option<Checksum>,
+    /// How many parts it was uploaded in; `None` when it was put at once.
+    pub parts: Option<u32>,
+    /// Where its bytes lie.
+    pub body: Body,
+}
+
+/// Where the bytes of an object lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Body {
+    /// There are none.
+    Empty,
+    /// Beside the metadata.
+    Inline {
+        /// Names the row.
+        id: u128,
+    },
+    /// In one extent.
+    Extent {
+        /// Names the extent's row.
+        id: u128,
+    },
+    /// In the extents that a manifest lists.
+    Manifest {
+        /// Names the manifest's rows.
+        id: u128,
+    },
+}
+
+/// Under which condition a write or delete is carried out
+/// (S3 User Guide, "Add preconditions to S3 operations with conditional requests").
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Condition {
+    /// None.
+    #[default]
+    Always,
+    /// `If-None-Match: *`: the key has no current object.
+    IfAbsent,
+    /// `If-Match`: the current object (or the named version) has this ETag, without quotes; `*` for any.
+    IfMatch(String),
+}
