@@ -1,7 +1,7 @@
 //! The trait that every metadata engine fits, and the words it is told in.
 
-use std::ops::Bound;
 use std::fmt;
+use std::ops::Bound;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -15,6 +15,11 @@ pub const MAX_KEY_BYTES: usize = 2048;
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// The most bytes of keys and values in one batch.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// The most conditions, and the most changes, in one batch: bounds the time that one batch holds up the others.
+pub const MAX_BATCH_ITEMS: usize = 16 * 1024;
+/// Table ids (first bytes of keys) from this one up belong to the engine: batches that name them are refused, scans end
+/// before them.
+pub const RESERVED_TABLES: u8 = 0xF0;
 
 /// A condition of a commit, checked against what the commit before it has just written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,8 +63,12 @@ pub struct Batch {
     pub conds: Vec<Cond>,
     /// Applied in order.
     pub ops: Vec<Op>,
-    /// Names the commit, so that [`Kv::outcome`] can tell for some minutes what became of it.
+    /// Names the commit, so that [`Kv::outcome`] can tell for some minutes what became of it. It is not a guard: a batch
+    /// that is sent twice is applied twice, unless its conditions prevent it.
     pub idem: Option<u128>,
+    /// May use the room that is kept in reserve for a full disk: set it on batches that free space (deletions, clean-up),
+    /// also when they write a journal entry or a marker on the way.
+    pub urgent: bool,
 }
 
 /// Where a commit's appends landed: commit-ordered over all streams of an engine.
@@ -84,7 +93,10 @@ impl Position {
     pub fn from_key(key: &[u8]) -> Option<Self> {
         let tail: [u8; 10] = key.get(key.len().checked_sub(10)?..)?.try_into().ok()?;
         let (commit, index) = tail.split_at(8);
-        Some(Self { commit: u64::from_be_bytes(commit.try_into().ok()?), index: u16::from_be_bytes(index.try_into().ok()?) })
+        Some(Self {
+            commit: u64::from_be_bytes(commit.try_into().ok()?),
+            index: u16::from_be_bytes(index.try_into().ok()?),
+        })
     }
 }
 
@@ -104,9 +116,13 @@ pub enum CommitError {
     /// The batch breaks a named limit. Nothing was changed.
     #[error("the batch breaks a limit: {0}")]
     TooLarge(&'static str),
-    /// There is no room; only batches that do not grow the store are taken (see [`Kv::limits`]). Nothing was changed.
+    /// There is no room: only batches marked [`Batch::urgent`] are taken, and in the end not even those. Nothing was
+    /// changed.
     #[error("the metadata store is full")]
     Full,
+    /// A row that the batch depends on (a condition, a counter, a range to delete) could not be read. Nothing was changed.
+    #[error("a row that the batch depends on could not be read: {0}")]
+    Unreadable(#[from] ReadError),
     /// The engine takes no more commits, as its disk failed; whether this batch is durable is unknown.
     #[error("the metadata store takes no more writes: {0}")]
     Stopped(String),
@@ -170,8 +186,18 @@ pub struct State {
     pub commits: u64,
     /// Groups of commits that were synced together since the start.
     pub groups: u64,
-    /// Nanoseconds spent in syncing since the start.
+    /// Nanoseconds spent in writing and syncing groups since the start.
     pub sync_nanos: u64,
+    /// Batches refused because a condition did not hold, since the start.
+    pub conflicts: u64,
+    /// Batches refused for want of room, since the start.
+    pub full: u64,
+    /// Whether only urgent batches are taken now, for want of room.
+    pub low_space: bool,
+    /// Bytes of journal that an opening would have to replay.
+    pub journal_bytes: u64,
+    /// Times that deleted rows were cleared out to keep scans fast, since the start.
+    pub cleanings: u64,
     /// Why no more writes are taken, if so.
     pub stopped: Option<String>,
 }

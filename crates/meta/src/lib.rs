@@ -1,1 +1,19 @@
-//! meta
+//! Metadata: ordered keys with atomic, conditional, durable commits.
+//!
+//! [`Kv`] is the trait that every engine fits, [`key`] builds the keys. [`FjallKv`] is the embedded engine, [`MemoryKv`]
+//! its twin in memory, which can lose its unsynced commits in a simulated crash. Behind the feature `testing`:
+//! `testing::contract`, the suite that each engine must pass, and `FailingKv`, which fails when told to.
+
+mod api;
+mod apply;
+#[cfg(feature = "testing")]
+mod failing;
+//mod fjall;
+pub mod key;
+mod memory;
+
+pub use api::*;
+#[cfg(feature = "testing")]
+pub use failing::{FailingKv, Fault};
+//pub use fjall::{Class, Damage, FjallConfig, FjallKv, FsckReport, OpenError};
+pub use memory::{MemoryKv, SyncMode};
