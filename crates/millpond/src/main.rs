@@ -1,2 +1,27 @@
-//! millpond
-fn main() {}
+//! The Millpond binary: command line, configuration, and the one place where everything is put together.
+
+mod assemble;
+mod cli;
+mod control;
+mod data_dir;
+mod fsck;
+mod gauges;
+mod logging;
+mod root_key;
+mod serve;
+mod settings;
+mod welcome;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("millpond: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::{Settings, SettingsError};
+use crate::{fsck, serve};
+
+/// A data lake in one binary: durable objects behind the S3 API.
+///
+/// Start it with `millpond run`, which prints the endpoint, the credentials and commands to try. Every flag can also be
+/// given by an environment variable (shown with each flag) or in the file named by --config, as `name = value` with
+/// underscores: `data_dir = "/var/lib/millpond"`. A flag wins over the environment, and that over the file.
+#[derive(Parser, Debug)]
+#[command(name = "millpond", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve the lake until SIGINT or SIGTERM. Logs go to standard error; credentials are never printed.
+    Serve(Box<Settings>),
+    /// Like `serve`, but waits until the lake is ready and prints how to reach it, credentials included.
+    Run(Box<Settings>),
+    /// Check every row of metadata and every stored byte, and report what is damaged, missing or left over.
+    ///
+    /// When a server has the data dir open, that server checks itself while it goes on serving, and the report comes from
+    /// it. Otherwise the data dir is opened here. Exit status: 0 nothing wrong, 1 damage found, 2 the check could not run.
+    Fsck(fsck::FsckArgs),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The settings do not fit.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The lake could not be opened or served.
+    #[error(transparent)]
+    Serve(#[from] serve::ServeError),
+}
+
+/// Carries a command out.
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Serve(settings) => serve::serve(settings.resolve()?, serve::Manner::Quiet)?,
+        Command::Run(settings) => serve::serve(settings.resolve()?, serve::Manner::Welcome)?,
+        Command::Fsck(args) => return Ok(fsck::run(args)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where a data dir is when nobody says otherwise.
+pub fn default_data_dir() -> PathBuf {
+    PathBuf::from("./millpond-data")
+}

@@ -1,0 +1,287 @@
+//! Settings: from flags, the environment and a file, in this order of precedence.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use millpond_types::{AccountId, Region};
+use serde::Deserialize;
+
+use crate::cli::default_data_dir;
+
+/// The settings as given; what is `None` was not said.
+#[derive(Args, Deserialize, Debug, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where everything is kept. Created if it does not exist. [default: ./millpond-data]
+    #[arg(long, env = "MILLPOND_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address and port of all AWS APIs; port 0 takes a free one. [default: 127.0.0.1:9000]
+    #[arg(long, env = "MILLPOND_LISTEN", value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Address and port of the PostgreSQL protocol. No service answers there yet. [default: 127.0.0.1:5439]
+    #[arg(long, env = "MILLPOND_PG_LISTEN", value_name = "ADDR:PORT")]
+    pg_listen: Option<String>,
+    /// The account that owns what is created here: 12 digits. Fixed by the first start. [default: 000000000000]
+    #[arg(long, env = "MILLPOND_ACCOUNT_ID", value_name = "DIGITS")]
+    account_id: Option<String>,
+    /// The region that this server is. [default: us-east-1]
+    #[arg(long, env = "MILLPOND_REGION", value_name = "NAME")]
+    region: Option<String>,
+    /// A domain under which buckets are host names (virtual-hosted style); may be given several times.
+    /// [default: localhost and s3.localhost]
+    #[arg(long = "domain", env = "MILLPOND_DOMAIN", value_name = "NAME", value_delimiter = ',')]
+    domain: Option<Vec<String>>,
+    /// Serve HTTPS with this certificate chain (PEM). Needs --tls-key.
+    #[arg(long, env = "MILLPOND_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert (PEM).
+    #[arg(long, env = "MILLPOND_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// A proxy whose X-Forwarded-For is believed; may be given several times. [default: none]
+    #[arg(long = "trusted-proxy", env = "MILLPOND_TRUSTED_PROXY", value_name = "ADDR", value_delimiter = ',')]
+    trusted_proxy: Option<Vec<String>>,
+    /// How logs are written. [default: text]
+    #[arg(long, env = "MILLPOND_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info (one line a request that failed), debug (every request) or a filter such as
+    /// `info,millpond_lake=debug`. [default: info]
+    #[arg(long, env = "MILLPOND_LOG_LEVEL", value_name = "FILTER")]
+    log_level: Option<String>,
+    /// Connections at a time; more are answered with 503 SlowDown. [default: 10000]
+    #[arg(long, env = "MILLPOND_MAX_CONNECTIONS", value_name = "N")]
+    max_connections: Option<usize>,
+    /// Requests at work at a time; more are answered with 503 SlowDown. [default: 1024]
+    #[arg(long, env = "MILLPOND_MAX_REQUESTS", value_name = "N")]
+    max_requests: Option<usize>,
+    /// Bytes of request line and headers together. [default: 65536]
+    #[arg(long, env = "MILLPOND_MAX_HEADER_BYTES", value_name = "BYTES")]
+    max_header_bytes: Option<usize>,
+    /// Seconds within which the headers of a request must have come. [default: 30]
+    #[arg(long, env = "MILLPOND_HEADER_TIMEOUT", value_name = "SECONDS")]
+    header_timeout: Option<u64>,
+    /// Seconds without a byte after which a request's body is given up. [default: 60]
+    #[arg(long, env = "MILLPOND_BODY_TIMEOUT", value_name = "SECONDS")]
+    body_timeout: Option<u64>,
+    /// Seconds that a connection may be idle between requests. [default: 120]
+    #[arg(long, env = "MILLPOND_IDLE_TIMEOUT", value_name = "SECONDS")]
+    idle_timeout: Option<u64>,
+    /// Seconds that requests under way may take to finish when the server stops. [default: 30]
+    #[arg(long, env = "MILLPOND_STOP_TIMEOUT", value_name = "SECONDS")]
+    stop_timeout: Option<u64>,
+    /// Bytes of disk that only deletes may use. [default: 1 % of the disk, 64 MiB to 1 GiB]
+    #[arg(long, env = "MILLPOND_RESERVE", value_name = "BYTES")]
+    reserve: Option<u64>,
+    /// Open a data dir even though it recovered fewer commits than it once had. Acknowledged writes are then lost.
+    #[arg(long, env = "MILLPOND_ACCEPT_LOSS", num_args = 0, default_missing_value = "true")]
+    accept_loss: Option<bool>,
+    /// A file with any of these settings (TOML).
+    #[arg(long, env = "MILLPOND_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+}
+
+/// How logs are written.
+#[derive(ValueEnum, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where all AWS APIs listen.
+    pub listen: SocketAddr,
+    /// Where PostgreSQL's protocol will listen.
+    pub pg_listen: SocketAddr,
+    /// The account, if one was named.
+    pub account: Option<AccountId>,
+    /// The region.
+    pub region: Region,
+    /// The domains of virtual hosts.
+    pub domains: Vec<String>,
+    /// Certificate chain and key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_level: String,
+    /// Limits of the gateway that were set.
+    pub limits: LimitSettings,
+    /// Bytes that only deletes may use.
+    pub reserve: Option<u64>,
+    /// Whether a data dir that lost commits is opened all the same.
+    pub accept_loss: bool,
+}
+
+/// Limits of the gateway; `None` for its default.
+#[derive(Clone, Debug, Default)]
+pub struct LimitSettings {
+    /// Connections at a time.
+    pub max_connections: Option<usize>,
+    /// Requests at a time.
+    pub max_requests: Option<usize>,
+    /// Bytes of a request's head.
+    pub max_header_bytes: Option<usize>,
+    /// For a request's head.
+    pub header_timeout: Option<Duration>,
+    /// Without a byte of a body.
+    pub body_timeout: Option<Duration>,
+    /// Between requests.
+    pub idle_timeout: Option<Duration>,
+    /// For requests under way at the stop.
+    pub stop_timeout: Option<Duration>,
+}
+
+/// Why settings do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be read: {why}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// The file is no such TOML.
+    #[error("the configuration file {path} does not fit: {why}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What and where.
+        why: String,
+    },
+    /// A value is no such thing.
+    #[error("{name} is {value:?}: {why}")]
+    Value {
+        /// The flag.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it should be.
+        why: String,
+    },
+    /// One of a pair is missing.
+    #[error("--tls-cert and --tls-key go together: give both or neither")]
+    HalfTls,
+}
+
+impl Settings {
+    /// Adds the file's settings and the defaults, and parses all.
+    pub fn resolve(self) -> Result<Resolved, SettingsError> {
+        let all = match self.config.clone() {
+            Some(path) => self.over(read_file(&path)?),
+            None => self,
+        };
+        let tls = match (all.tls_cert, all.tls_key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return Err(SettingsError::HalfTls),
+        };
+        let proxies = all.trusted_proxy.unwrap_or_default();
+        Ok(Resolved {
+            data_dir: all.data_dir.unwrap_or_else(default_data_dir),
+            listen: parse("--listen", all.listen.as_deref().unwrap_or("127.0.0.1:9000"))?,
+            pg_listen: parse("--pg-listen", all.pg_listen.as_deref().unwrap_or("127.0.0.1:5439"))?,
+            account: all.account_id.as_deref().map(|id| parse("--account-id", id)).transpose()?,
+            region: parse("--region", all.region.as_deref().unwrap_or("us-east-1"))?,
+            domains: all.domain.unwrap_or_else(|| vec!["localhost".to_owned(), "s3.localhost".to_owned()]),
+            tls,
+            trusted_proxies: proxies.iter().map(|p| parse("--trusted-proxy", p)).collect::<Result<_, _>>()?,
+            log_format: all.log_format.unwrap_or(LogFormat::Text),
+            log_level: all.log_level.unwrap_or_else(|| "info".to_owned()),
+            limits: LimitSettings {
+                max_connections: all.max_connections,
+                max_requests: all.max_requests,
+                max_header_bytes: all.max_header_bytes,
+                header_timeout: all.header_timeout.map(Duration::from_secs),
+                body_timeout: all.body_timeout.map(Duration::from_secs),
+                idle_timeout: all.idle_timeout.map(Duration::from_secs),
+                stop_timeout: all.stop_timeout.map(Duration::from_secs),
+            },
+            reserve: all.reserve,
+            accept_loss: all.accept_loss.unwrap_or(false),
+        })
+    }
+
+    fn over(self, file: Settings) -> Settings {
+        Settings {
+            data_dir: self.data_dir.or(file.data_dir),
+            listen: self.listen.or(file.listen),
+            pg_listen: self.pg_listen.or(file.pg_listen),
+            account_id: self.account_id.or(file.account_id),
+            region: self.region.or(file.region),
+            domain: self.domain.or(file.domain),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            trusted_proxy: self.trusted_proxy.or(file.trusted_proxy),
+            log_format: self.log_format.or(file.log_format),
+            log_level: self.log_level.or(file.log_level),
+            max_connections: self.max_connections.or(file.max_connections),
+            max_requests: self.max_requests.or(file.max_requests),
+            max_header_bytes: self.max_header_bytes.or(file.max_header_bytes),
+            header_timeout: self.header_timeout.or(file.header_timeout),
+            body_timeout: self.body_timeout.or(file.body_timeout),
+            idle_timeout: self.idle_timeout.or(file.idle_timeout),
+            stop_timeout: self.stop_timeout.or(file.stop_timeout),
+            reserve: self.reserve.or(file.reserve),
+            accept_loss: self.accept_loss.or(file.accept_loss),
+            config: self.config,
+        }
+    }
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(name: &'static str, value: &str) -> Result<T, SettingsError> {
+    value.parse().map_err(|why: T::Err| SettingsError::Value { name, value: value.to_owned(), why: why.to_string() })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the file is read before there is a disk to ask")]
+fn read_file(path: &Path) -> Result<Settings, SettingsError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|why| SettingsError::Unreadable { path: path.to_owned(), why: why.to_string() })?;
+    toml::from_str(&text).map_err(|why| SettingsError::Malformed { path: path.to_owned(), why: why.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_toml(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_that_over_defaults() {
+        let flags = Settings { region: Some("eu-west-1".to_owned()), ..Settings::default() };
+        let resolved = flags.over(from_toml("region = \"us-west-2\"\nlisten = \"127.0.0.1:1\"")).resolve().unwrap();
+        assert_eq!(resolved.region.as_str(), "eu-west-1");
+        assert_eq!(resolved.listen.port(), 1);
+        assert_eq!(resolved.pg_listen.port(), 5439);
+        assert_eq!(resolved.domains, ["localhost", "s3.localhost"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_name() {
+        for (text, named) in [
+            ("listen = \"nowhere\"", "--listen"),
+            ("account_id = \"12\"", "--account-id"),
+            ("region = \"US\"", "--region"),
+            ("tls_cert = \"a.pem\"", "--tls-key"),
+        ] {
+            let error = from_toml(text).resolve().unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+        assert!(toml::from_str::<Settings>("no_such_setting = 1").is_err());
+    }
+}
