@@ -1,5 +1,6 @@
 //! What we ask of a file system.
 
+use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,11 @@ impl IoError {
     /// Whether the file system had no room left (ENOSPC or EDQUOT).
     pub fn is_full(&self) -> bool {
         matches!(self.source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+    }
+
+    /// Whether there is no such file or directory.
+    pub fn is_missing(&self) -> bool {
+        self.source.kind() == std::io::ErrorKind::NotFound
     }
 }
 
@@ -42,13 +48,14 @@ pub struct SyncPoint(pub &'static str);
 pub trait Disk: Send + Sync + 'static {
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>, IoError>;
-    /// Creates a directory and those above it; existing ones are fine.
+    /// Creates a directory and those above it, durably; existing ones are fine.
     fn create_dir_all(&self, path: &Path) -> Result<(), IoError>;
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> Result<Vec<String>, IoError>;
     /// Whether a file or directory of this name exists.
     fn exists(&self, path: &Path) -> Result<bool, IoError>;
-    /// Renames a file, replacing `to`.
+    /// Renames a file within its directory, replacing `to`. An error when `to` is in another directory: such a rename needs two
+    /// syncs, with a time between them in which a power cut leaves two names or none.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> Result<(), IoError>;
@@ -62,8 +69,25 @@ pub trait Disk: Send + Sync + 'static {
 pub trait File: Send + Sync + 'static {
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, IoError>;
+    /// Appends up to `len` bytes from `offset` to `buffer`, and tells how many; fewer only at the end of the file. Spares the zeroing of the
+    /// buffer that [`File::read_at`] needs.
+    fn read_append(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> Result<usize, IoError> {
+        let start = buffer.len();
+        buffer.resize(start + len, 0);
+        let got = self.read_at(&mut buffer[start..], offset);
+        buffer.truncate(start + got.as_ref().map_or(0, |n| *n));
+        got
+    }
     /// Writes all of `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), IoError>;
+    /// Writes all of the slices, one after the other, at `offset` (pwritev). The slices are used up.
+    fn write_vectored_at(&self, slices: &mut [IoSlice<'_>], mut offset: u64) -> Result<(), IoError> {
+        for slice in slices {
+            self.write_all_at(slice, offset)?;
+            offset += slice.len() as u64;
+        }
+        Ok(())
+    }
     /// Makes everything written so far durable, the length included (fdatasync).
     fn sync_data(&self, point: SyncPoint) -> Result<(), IoError>;
     /// Reserves space; the file reads as zeros there (fallocate).

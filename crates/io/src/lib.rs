@@ -5,6 +5,8 @@
 
 mod clock;
 mod disk;
+#[cfg(feature = "testing")]
+pub mod faulty;
 mod random;
 mod real;
 #[cfg(feature = "testing")]
@@ -13,4 +15,4 @@ pub mod sim;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, File, IoError, OpenMode, SyncPoint};
 pub use random::{Random, SeededRandom, SystemRandom};
-pub use real::RealDisk;
+pub use real::{LockedFile, RealDisk};
