@@ -1,0 +1,185 @@
+//! Presigned requests (S3 API Reference, "Authenticating Requests: Using Query Parameters").
+
+use std::borrow::Cow;
+
+use super::{
+    ALGORITHM, AmzDate, AuthError, AuthType, Credential, MAX_EXPIRES_SECONDS, RequestParts, SignedClaim, decode_query,
+    pieces, single, valid_signed_headers,
+};
+
+/// The signature version that a query's parameters belong to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Version {
+    /// `AWSAccessKeyId`, `Signature`.
+    Two,
+    /// `X-Amz-Algorithm`, `X-Amz-Credential`, `X-Amz-Signature`.
+    Four,
+}
+
+/// A parameter's decoded name, without an allocation where nothing is escaped. A name that does not decode is none of ours.
+fn name_of(raw: &str) -> Cow<'_, str> {
+    decode_query(raw).unwrap_or(Cow::Borrowed(""))
+}
+
+/// Whether a query carries a signature: one parameter of a kind is enough, so that a half-signed request is refused, not anonymous.
+pub(super) fn signs(query: &str) -> Option<Version> {
+    let mut two = (false, false);
+    for (name, _) in pieces(query) {
+        match &*name_of(name) {
+            "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature" => return Some(Version::Four),
+            "AWSAccessKeyId" => two.0 = true,
+            "Signature" => two.1 = true,
+            _ => {}
+        }
+    }
+    (two == (true, true)).then_some(Version::Two)
+}
+
+/// The parameters of a presigned request.
+#[derive(Default)]
+struct Parameters<'a> {
+    algorithm: Option<Cow<'a, str>>,
+    credential: Option<Cow<'a, str>>,
+    date: Option<Cow<'a, str>>,
+    expires: Option<Cow<'a, str>>,
+    signed_headers: Option<Cow<'a, str>>,
+    signature: Option<Cow<'a, str>>,
+    security_token: Option<Cow<'a, str>>,
+    content_sha256: Option<Cow<'a, str>>,
+}
+
+impl<'a> Parameters<'a> {
+    fn read(query: &'a str) -> Result<Self, AuthError> {
+        let mut found = Self::default();
+        for (name, value) in pieces(query) {
+            let name = name_of(name);
+            let place = match &*name {
+                "X-Amz-Algorithm" => &mut found.algorithm,
+                "X-Amz-Credential" => &mut found.credential,
+                "X-Amz-Date" => &mut found.date,
+                "X-Amz-Expires" => &mut found.expires,
+                "X-Amz-SignedHeaders" => &mut found.signed_headers,
+                "X-Amz-Signature" => &mut found.signature,
+                "X-Amz-Security-Token" => &mut found.security_token,
+                // SDKs that move headers into the query write it in their own case; S3 reads headers there in any.
+                name if name.eq_ignore_ascii_case("X-Amz-Content-Sha256") => &mut found.content_sha256,
+                _ => continue,
+            };
+            let value = decode_query(value).ok_or(AuthError::InvalidUri)?;
+            if place.replace(value).is_some() {
+                return Err(AuthError::QueryMalformed(format!("{name} must be given once")));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn malformed(text: &str) -> AuthError {
+    AuthError::QueryMalformed(text.to_owned())
+}
+
+/// Reads the parameters of a presigned request.
+pub(super) fn parse<'a>(parts: &RequestParts<'a>) -> Result<SignedClaim<'a>, AuthError> {
+    let found = Parameters::read(parts.query)?;
+    if found.algorithm.as_deref().is_some_and(|algorithm| algorithm != ALGORITHM) {
+        return Err(AuthError::UnsupportedMechanism);
+    }
+    let Parameters {
+        algorithm: Some(_),
+        credential: Some(credential),
+        date: Some(date),
+        expires: Some(expires),
+        signed_headers: Some(signed_headers),
+        signature: Some(signature),
+        security_token,
+        content_sha256,
+    } = found
+    else {
+        return Err(malformed(
+            "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.",
+        ));
+    };
+    let credential = Credential::parse(credential).ok_or_else(|| {
+        malformed(
+            "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+        )
+    })?;
+    let date = AmzDate::parse(&date)
+        .ok_or_else(|| malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""))?;
+    if !valid_signed_headers(&signed_headers) {
+        return Err(malformed("X-Amz-SignedHeaders is malformed"));
+    }
+    Ok(SignedClaim {
+        via: AuthType::Query,
+        credential,
+        signed_headers,
+        signature,
+        date,
+        session_token: security_token.or_else(|| single(parts, "x-amz-security-token").map(Cow::Borrowed)),
+        expires: Some(seconds(&expires)?),
+        content_sha256: content_sha256.or_else(|| single(parts, "x-amz-content-sha256").map(Cow::Borrowed)),
+    })
+}
+
+/// `X-Amz-Expires`: decimal digits, 1 to 604800.
+fn seconds(text: &str) -> Result<u32, AuthError> {
+    // Longer numbers are too large whatever they say, once their zeros are gone.
+    let digits = text.trim_start_matches('0');
+    if text.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())) {
+        return Err(malformed("X-Amz-Expires must be non-negative"));
+    }
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(malformed("X-Amz-Expires should be a number"));
+    }
+    match digits.parse::<u32>() {
+        Ok(seconds) if seconds <= MAX_EXPIRES_SECONDS => Ok(seconds),
+        Err(_) if digits.is_empty() => Err(malformed("X-Amz-Expires must be at least 1")),
+        _ => Err(malformed(
+            "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_of_presigned_requests() {
+        for (text, expected) in [
+            ("1", Some(1)),
+            ("604800", Some(604_800)),
+            ("0086400", Some(86_400)),
+            ("604801", None),
+            ("0", None),
+            ("00", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("1e3", None),
+            ("NaN", None),
+            ("inf", None),
+            ("", None),
+            (" 1", None),
+            ("4294967297", None),
+            ("99999999999999999999999999", None),
+        ] {
+            assert_eq!(seconds(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn which_queries_are_signed() {
+        for (query, expected) in [
+            ("", None),
+            ("prefix=X-Amz-Signature", None),
+            ("X-Amz-Signature=1", Some(Version::Four)),
+            ("a&X-Amz-Credential", Some(Version::Four)),
+            ("X%2DAmz%2dAlgorithm=1", Some(Version::Four)),
+            ("AWSAccessKeyId=1&Signature=2&Expires=3", Some(Version::Two)),
+            ("Signature=2", None),
+        ] {
+            assert_eq!(signs(query), expected, "{query}");
+        }
+    }
+}
