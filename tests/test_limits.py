@@ -1,0 +1,69 @@
+"""Connections and requests in flight: a clean answer beyond the limit, and service again below it."""
+
+import socket
+
+import pytest
+from harness import settings
+from harness.clients import s3_client
+from harness.raw import UNSIGNED, Raw, read_response
+
+pytestmark = pytest.mark.restarts
+
+
+def half_put(raw, path):
+    """Begins a PUT and leaves it waiting for its body."""
+    signed = raw.sign("PUT", path, payload=UNSIGNED).headers
+    sock = raw.connect()
+    head = f"PUT {path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in signed.items()) + "content-length: 4\r\n\r\n"
+    sock.sendall(head.encode() + b"da")
+    return sock
+
+
+def test_requests_in_flight(make_server):
+    server = make_server(args=[settings.MAX_IN_FLIGHT, "4"])
+    client = s3_client(server)
+    client.create_bucket(Bucket="busy")
+    raw = Raw(server.endpoint, server.access_key, server.secret_key, server.region)
+    waiting = [half_put(raw, f"/busy/{n}") for n in range(4)]
+    # The requests are in flight as soon as the server has read their heads: ask until it says so.
+    for _ in range(200):
+        got = raw.request("GET", "/busy")
+        if got.status == 503:
+            break
+    assert (got.status, got.code) == (503, "SlowDown"), got
+    assert got.headers["x-amz-request-id"]
+    for sock in waiting:
+        sock.sendall(b"ta")
+        assert read_response(sock).status == 200
+        sock.close()
+    assert client.list_objects_v2(Bucket="busy")["KeyCount"] == 4
+    # Health and metrics answer also when the lake is busy (an orchestrator must not kill a busy server).
+    assert server.ready()
+
+
+def test_connections(make_server):
+    server = make_server(args=[settings.MAX_CONNECTIONS, "8"])
+    address = ("127.0.0.1", server.port)
+    held = [socket.create_connection(address) for _ in range(8)]
+    raw = Raw(server.endpoint, server.access_key, server.secret_key, server.region)
+    for sock in held:
+        sock.sendall(b"GET /")
+    # One more is answered with 503, closed, or left waiting in the backlog until another goes; never served beside them.
+    extra = socket.create_connection(address)
+    extra.settimeout(2)
+    signed = raw.sign("GET", "/").headers
+    extra.sendall(("GET / HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in signed.items()) + "\r\n").encode())
+    try:
+        answer = extra.recv(65536)
+    except TimeoutError:
+        answer = None
+    except ConnectionError:
+        answer = b""
+    assert answer is None or answer == b"" or answer.startswith(b"HTTP/1.1 503"), answer
+    extra.close()
+    for sock in held:
+        sock.close()
+    for _ in range(50):
+        if server.ready():
+            break
+    assert s3_client(server).list_buckets()["Buckets"] == []
