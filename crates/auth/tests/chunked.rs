@@ -2,6 +2,9 @@
 //!
 //! `SEED=<number>` reruns one of them.
 
+// Helpers of tests may fail the test.
+#![allow(clippy::unwrap_used)]
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use millpond_auth::testing::{Payload, Signer, unsigned_chunked};

@@ -2,6 +2,9 @@
 //!
 //! `SEED=<number>` reruns one round of changes.
 
+// Helpers of tests may fail the test.
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use millpond_auth::fuzz;

@@ -1,5 +1,8 @@
 //! What is refused, and how S3 says so; and what clients do that must be accepted.
 
+// Helpers of tests may fail the test.
+#![allow(clippy::unwrap_used)]
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use millpond_auth::testing::{Payload, Signer};
 use millpond_auth::{
