@@ -1,1 +1,30 @@
-//! gateway
+//! The gateway: listens, limits, authenticates, dispatches, answers and records.
+//!
+//! A request's way is told in [`dispatch`]. What a client may use up stands in [`Limits`]; everything over a limit gets an answer
+//! that says so. Services are known by the kernel's [`Service`](millpond_kernel::Service) alone.
+//!
+//! [`Gateway::bind`] takes the port and [`Gateway::serve`] serves until it is told to stop.
+
+mod answer;
+mod config;
+mod connection;
+mod dispatch;
+mod host;
+mod limits;
+mod listener;
+mod metrics;
+mod network;
+mod pages;
+mod payload;
+mod record;
+mod sender;
+mod server;
+mod socket;
+mod timer;
+mod tls;
+
+pub use config::{GatewayConfig, MetricsAccess};
+pub use limits::Limits;
+pub use listener::{Gateway, GatewayError, GatewayParts, Stopped};
+pub use network::{InvalidNetwork, Network};
+pub use tls::{TlsError, server_tls};

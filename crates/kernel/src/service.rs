@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
-use millpond_wire::Protocol;
+use millpond_wire::{ErrorFormat, Protocol};
 
 use crate::{Caller, Payload, ServiceError};
 
@@ -94,8 +94,25 @@ pub trait Service: Send + Sync + 'static {
     /// The name in credential scopes, such as `s3`.
     fn name(&self) -> &'static str;
 
-    /// The protocol in which its errors are rendered.
+    /// The protocol that it speaks.
     fn protocol(&self) -> Protocol;
+
+    /// How its errors are rendered: as its protocol does, unless it says otherwise. Services whose documents carry a namespace do.
+    fn error_format(&self) -> ErrorFormat {
+        match self.protocol() {
+            Protocol::RestXml => ErrorFormat::S3,
+            Protocol::RestJson => ErrorFormat::RestJson,
+            Protocol::Json10 => ErrorFormat::Json10,
+            Protocol::Json11 => ErrorFormat::Json11,
+            Protocol::Query => ErrorFormat::Query { namespace: None },
+        }
+    }
+
+    /// What stands before the dot in the `X-Amz-Target` of its requests, such as `TrentService`; `None` outside the JSON
+    /// protocols. Tells which service an unsigned request is for.
+    fn target_prefix(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Which operation a request is for. Looks at the head alone; services of the query protocol, whose operation stands
     /// in the body, answer with the family's name.

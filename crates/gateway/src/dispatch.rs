@@ -1,0 +1,250 @@
+//! One request's way: limits, address, service, sender, operation, handler, answer.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::Method;
+use http::request::Parts;
+use hyper::body::Incoming;
+use millpond_auth::Claim;
+use millpond_kernel::{Caller, OperationRef, Payload, RequestHead, Response, ServiceError, ServiceRequest, Transport};
+use millpond_wire::ErrorFormat;
+
+use crate::answer::{self, AnswerBody, Asked};
+use crate::connection::Peer;
+use crate::host::{Addressed, addressed};
+use crate::limits::Limits;
+use crate::network::{Origin, origin};
+use crate::pages;
+use crate::payload::{self, RequestBody};
+use crate::record::Record;
+use crate::sender::{self, Accepting, Sender, Unbelieved};
+use crate::server::{Served, Server};
+
+/// An answer on its way out: in which format, if it is an error.
+struct Refused {
+    format: ErrorFormat,
+    error: ServiceError,
+}
+
+/// Answers a request.
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    peer: Arc<Peer>,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<AnswerBody>, Infallible> {
+    peer.progress.serving();
+    let (parts, incoming) = request.into_parts();
+    let body = RequestBody::of(incoming, &parts.headers);
+    let origin = origin(peer.address.ip(), peer.secure, &parts.headers, &server.config.trusted_proxies);
+    let mut record = Record::begin(&server, parts.method.clone(), origin.address);
+    record.body.clone_from(&body);
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let fallback = sender::guessed_format(&parts.headers);
+
+    let request = Arrived { server: &server, origin, body: body.as_ref(), record: &mut record, format: fallback };
+    let outcome = AssertUnwindSafe(request.answer(parts)).catch_unwind().await;
+    let (format, outcome) = match outcome {
+        Ok(Ok((format, response))) => (format, Ok(response)),
+        Ok(Err(Refused { format, error })) => (format, Err(error)),
+        Err(panic) => {
+            let panic = answer::panic_text(&*panic);
+            tracing::error!(request_id = %record.id, panic, "a request failed");
+            (fallback, Err(ServiceError::internal()))
+        }
+    };
+
+    let keeps = match &body {
+        Some(body) => body.settle(&server.config.limits).await,
+        None => true,
+    };
+    let asked = Asked { method: &method, path: uri.path(), format, id: record.id, close: !keeps };
+    let (response, code) = match outcome {
+        Ok(response) => (response, None),
+        Err(error) => (answer::refusal(&server, &asked, &error), Some(error.code)),
+    };
+    record.answered(response.status, code);
+    Ok(answer::finished(&server, &asked, response, &peer.progress, Some(record)))
+}
+
+/// A request whose head was read.
+struct Arrived<'a> {
+    server: &'a Arc<Server>,
+    origin: Origin,
+    body: Option<&'a Arc<RequestBody>>,
+    record: &'a mut Record,
+    /// How errors are rendered, as far as is known.
+    format: ErrorFormat,
+}
+
+impl<'a> Arrived<'a> {
+    async fn answer(mut self, parts: Parts) -> Result<(ErrorFormat, Response), Refused> {
+        let format = self.format;
+        let early = |error| Refused { format, error };
+        let place = check_head(&parts, self.server).map_err(early)?;
+        if place == Addressed::Endpoint
+            && let Some(page) = pages::page(self.server, &parts.method, parts.uri.path(), &self.origin)
+        {
+            return page.map(|page| (format, page)).map_err(early);
+        }
+        self.record.in_flight = self.server.admit_request();
+        if self.record.in_flight.is_none() {
+            return Err(early(slow_down()));
+        }
+        let authority = parts.uri.authority().cloned();
+        let head = RequestHead {
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            method: parts.method,
+            headers: parts.headers,
+            host_bucket: match place {
+                Addressed::Endpoint => None,
+                Addressed::Bucket(name) => Some(name),
+            },
+        };
+        let (service, operation, sender, payload) = self.admit(&head, authority.as_ref().map(|a| a.as_str())).await?;
+        let format = self.format;
+        let request = self.request(head, operation, sender, payload);
+        service
+            .service
+            .call(request)
+            .await
+            .map(|response| (format, response))
+            .map_err(|error| Refused { format, error })
+    }
+
+    /// Finds the service and the operation, and believes the sender or does not.
+    async fn admit(
+        &mut self,
+        head: &RequestHead,
+        authority: Option<&str>,
+    ) -> Result<(&'a Served, OperationRef, Sender, Payload), Refused> {
+        let server: &'a Arc<Server> = self.server;
+        let now = server.clock.now();
+        let parts = sender::signed_parts(head, authority, &[]);
+        let claim = millpond_auth::claim(&parts);
+        let claim = claim.map_err(|error| self.unbelieved(Unbelieved::Refused(error)))?;
+        if let Claim::Signed(signed) = &claim {
+            self.record.access_key_id = Some(signed.access_key_id().to_owned());
+        }
+        let served = sender::service_of(server, &claim, head).map_err(|error| self.refused(error))?;
+        self.format = served.service.error_format();
+        let operation = served.service.identify(head);
+        self.record.operation = Some(Arc::clone(match &operation {
+            Ok(operation) => served.metrics.of(&server.metrics, operation.name, operation.index),
+            Err(_) => served.metrics.unknown(&server.metrics),
+        }));
+        let accepting = Accepting { server, service: served.service.name(), now };
+        let (sender, payload) = match &claim {
+            Claim::Anonymous => {
+                let sender = sender::anonymous(&head.headers).map_err(|error| self.unbelieved(error))?;
+                (sender, None)
+            }
+            Claim::Signed(signed) => {
+                accepting.check(signed, &parts).map_err(|error| self.unbelieved(error))?;
+                let credential = accepting.look_up(signed).await.map_err(|error| self.unbelieved(error))?;
+                let body = self.unnamed_body(served).await?;
+                let parts = sender::signed_parts(head, authority, body.as_deref().unwrap_or_default());
+                let sender = accepting.verify(signed, &parts, credential, body.as_ref());
+                (sender.map_err(|error| self.unbelieved(error))?, body.map(payload::whole))
+            }
+        };
+        let operation = operation.map_err(|error| self.refused(error))?;
+        self.payload(head, sender, payload).map(|(sender, payload)| (served, operation, sender, payload))
+    }
+
+    /// The body, read whole, where the signature covers its hash without naming it.
+    async fn unnamed_body(&self, served: &Served) -> Result<Option<bytes::Bytes>, Refused> {
+        if served.service.name() == sender::OBJECT_STORAGE {
+            return Ok(None);
+        }
+        let Some(body) = self.body else { return Ok(Some(bytes::Bytes::new())) };
+        let limits = &self.server.config.limits;
+        payload::buffered(body, limits).await.map(Some).map_err(|error| self.refused(error))
+    }
+
+    fn payload(
+        &self,
+        head: &RequestHead,
+        mut sender: Sender,
+        read: Option<Payload>,
+    ) -> Result<(Sender, Payload), Refused> {
+        if let Some(read) = read {
+            return Ok((sender, read));
+        }
+        let mode = sender.protection.take().unwrap_or(millpond_auth::PayloadMode::Unsigned);
+        let payload = payload::streamed(self.body, mode, &head.headers, &self.server.config.limits);
+        payload.map(|payload| (sender, payload)).map_err(|error| self.refused(error))
+    }
+
+    fn request(&self, head: RequestHead, operation: OperationRef, sender: Sender, payload: Payload) -> ServiceRequest {
+        let user_agent = head.headers.get(http::header::USER_AGENT);
+        let caller = Caller {
+            principal: sender.principal,
+            access_key_id: sender.access_key_id,
+            auth: sender.auth,
+            transport: Transport {
+                source_ip: Some(self.origin.address),
+                secure: self.origin.secure,
+                user_agent: user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            },
+            request_id: self.record.id,
+            received: self.server.clock.now(),
+            causes: Vec::new(),
+        };
+        ServiceRequest { head, operation, payload, caller: Arc::new(caller) }
+    }
+
+    fn refused(&self, error: ServiceError) -> Refused {
+        Refused { format: self.format, error }
+    }
+
+    fn unbelieved(&self, why: Unbelieved) -> Refused {
+        self.server.metrics.auth_failed();
+        if let Unbelieved::Failed(reason) = &why {
+            tracing::error!(request_id = %self.record.id, reason, "credentials cannot be looked up");
+        }
+        self.refused(why.error(self.format))
+    }
+}
+
+pub(crate) fn slow_down() -> ServiceError {
+    ServiceError::new("SlowDown", 503, "Please reduce your request rate.")
+}
+
+pub(crate) fn head_too_large() -> ServiceError {
+    let text = "The request header and query parameters used to make the request exceed the maximum allowed size.";
+    ServiceError::new("RequestHeaderSectionTooLarge", 400, text)
+}
+
+pub(crate) fn bad_request(text: &str) -> ServiceError {
+    ServiceError::new("BadRequest", 400, text)
+}
+
+/// Checks what can be checked of any head.
+fn check_head(parts: &Parts, server: &Server) -> Result<Addressed, ServiceError> {
+    let limits = &server.config.limits;
+    if is_too_large(parts, limits) {
+        return Err(head_too_large());
+    }
+    if parts.method == Method::CONNECT {
+        return Err(ServiceError::new(
+            "MethodNotAllowed",
+            405,
+            "The specified method is not allowed against this resource.",
+        ));
+    }
+    if !parts.uri.path().starts_with('/') {
+        return Err(bad_request("The request target must be a path."));
+    }
+    addressed(&parts.uri, &parts.headers, &server.config.domains).map_err(|error| bad_request(&error.to_string()))
+}
+
+fn is_too_large(parts: &Parts, limits: &Limits) -> bool {
+    let target = parts.uri.path().len() + parts.uri.query().map_or(0, |query| query.len() + 1);
+    // Four bytes of each line are the colon, a blank and the line's end.
+    let lines: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    target > limits.target_bytes || parts.headers.len() > limits.header_lines || target + lines > limits.head_bytes
+}

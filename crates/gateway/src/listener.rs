@@ -1,0 +1,220 @@
+//! Taking connections, and stopping.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use millpond_io::{Clock, Random};
+use millpond_kernel::{Credentials, Service};
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::GatewayConfig;
+use crate::connection::{self, Stage};
+use crate::server::{Connected, Server};
+
+/// How long to wait after a failed accept: mostly file descriptors have run out, and some must be closed first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Refused connections that are told so at once; more are closed without a word. They cost a task each.
+const MAX_REFUSALS: usize = 256;
+
+/// What a gateway works with.
+pub struct GatewayParts {
+    /// The services. Of several that speak the query protocol, the first gets unsigned forms.
+    pub services: Vec<Arc<dyn Service>>,
+    /// Where access keys are looked up.
+    pub credentials: Arc<dyn Credentials>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Makes request ids.
+    pub random: Arc<dyn Random>,
+    /// The figures of everyone else; the gateway adds its own and shows them all.
+    pub registry: Registry,
+    /// Whether requests are served; `/_millpond/health/ready` tells.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There are more header lines allowed than can be parsed, or a limit is zero.
+    #[error("the limit {0} must be greater than zero")]
+    ZeroLimit(&'static str),
+    /// Two services have the same name.
+    #[error("there are two services of the name {0}")]
+    SameService(&'static str),
+}
+
+/// How a gateway ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stopped {
+    /// Connections that were cut because their requests took too long to finish.
+    pub cut: usize,
+}
+
+/// A gateway whose port is taken.
+pub struct Gateway {
+    server: Arc<Server>,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    refusals: Arc<AtomicUsize>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn check(config: &GatewayConfig, parts: &GatewayParts) -> Result<(), GatewayError> {
+    let limits = &config.limits;
+    for (name, limit) in [
+        ("connections", limits.connections),
+        ("requests", limits.requests),
+        ("head_bytes", limits.head_bytes),
+        ("target_bytes", limits.target_bytes),
+        ("header_lines", limits.header_lines),
+    ] {
+        if limit == 0 {
+            return Err(GatewayError::ZeroLimit(name));
+        }
+    }
+    for (at, service) in parts.services.iter().enumerate() {
+        if parts.services[..at].iter().any(|other| other.name() == service.name()) {
+            return Err(GatewayError::SameService(service.name()));
+        }
+    }
+    Ok(())
+}
+
+impl Gateway {
+    /// Takes the port. Must be called within a tokio runtime that has I/O and time.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened on, or the settings contradict themselves.
+    pub async fn bind(config: GatewayConfig, parts: GatewayParts) -> Result<Self, GatewayError> {
+        check(&config, &parts)?;
+        let asked = config.listen;
+        let failed = |source| GatewayError::Bind { address: asked, source };
+        let listener = TcpListener::bind(asked).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let tls = config.tls.clone().map(TlsAcceptor::from);
+        let server = Arc::new(Server::new(config, parts));
+        Ok(Self { server, listener, address, tls, refusals: Arc::new(AtomicUsize::new(0)) })
+    }
+
+    /// The address it listens on, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` ends. Then no connection is taken any more, idle ones are closed, requests in flight are finished
+    /// for [`Limits::stop_time`](crate::Limits::stop_time), and what is left is cut.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Stopped {
+        let (stage, watching) = watch::channel(Stage::Serving);
+        // Every connection holds a sender, and nothing is ever sent: the channel ends with the last of them.
+        let (alive, mut ended) = mpsc::channel::<()>(1);
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = self.accept(&watching, &alive) => {}
+        }
+        let Self { server, listener, .. } = self;
+        drop((listener, alive));
+        server.stopping.store(true, Ordering::Relaxed);
+        stage.send_replace(Stage::Finishing);
+        let finished = tokio::time::timeout(server.config.limits.stop_time, ended.recv()).await.is_ok();
+        let cut = if finished { 0 } else { server.open_connections() };
+        if !finished {
+            tracing::warn!(connections = cut, "requests in flight did not finish in time and are cut");
+            stage.send_replace(Stage::Cutting);
+            ended.recv().await;
+        }
+        Stopped { cut }
+    }
+
+    /// Takes connections, for ever.
+    async fn accept(&self, stage: &watch::Receiver<Stage>, alive: &mpsc::Sender<()>) {
+        loop {
+            let (stream, address) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) if of_connection(&error) => continue,
+                Err(error) => {
+                    tracing::error!(%error, "cannot take a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY cannot be set");
+            }
+            match self.server.admit_connection() {
+                Some(admitted) => self.start(stream, address, admitted, stage.clone(), alive.clone()),
+                None => self.refuse(stream, address, alive.clone()),
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        admitted: Connected,
+        stage: watch::Receiver<Stage>,
+        alive: mpsc::Sender<()>,
+    ) {
+        let (server, tls) = (Arc::clone(&self.server), self.tls.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => connection::serve(server, stream, address, false, stage).await,
+                Some(tls) => {
+                    let limit = server.config.limits.handshake_time;
+                    match tokio::time::timeout(limit, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => connection::serve(server, stream, address, true, stage).await,
+                        Ok(Err(error)) => tracing::debug!(remote = %address, %error, "a TLS handshake failed"),
+                        Err(_) => tracing::debug!(remote = %address, "a TLS handshake took too long"),
+                    }
+                }
+            }
+            drop((admitted, alive));
+        });
+    }
+
+    /// Turns a connection away. Over TLS it is closed at once: a handshake is what an overloaded server must not pay for.
+    fn refuse(&self, stream: TcpStream, address: SocketAddr, alive: mpsc::Sender<()>) {
+        if self.tls.is_some() || self.refusals.fetch_add(1, Ordering::Relaxed) >= MAX_REFUSALS {
+            if self.tls.is_none() {
+                self.refusals.fetch_sub(1, Ordering::Relaxed);
+            }
+            return;
+        }
+        let (server, refusals) = (Arc::clone(&self.server), Arc::clone(&self.refusals));
+        tokio::spawn(async move {
+            connection::refuse(server, stream, address).await;
+            refusals.fetch_sub(1, Ordering::Relaxed);
+            drop(alive);
+        });
+    }
+}
+
+/// Whether an accept failed because of the one connection, which its client gave up.
+fn of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
