@@ -9,7 +9,7 @@
 //! let key = KeyBuilder::new(7).bytes(b"logs").newest_first(42).build();
 //! let mut reader = KeyReader::new(&key);
 //! assert_eq!(reader.table().unwrap(), 7);
-//! assert_eq!(reader.bytes().unwrap(), b"logs");
+//! assert_eq!(&reader.bytes().unwrap()[..], b"logs");
 //! assert_eq!(reader.newest_first().unwrap(), 42);
 //! let (from, to) = prefix_range(KeyBuilder::new(7).begins(b"lo"));
 //! assert!(from <= key && key < to);

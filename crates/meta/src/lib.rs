@@ -6,14 +6,16 @@
 
 mod api;
 mod apply;
+mod engine;
 #[cfg(feature = "testing")]
 mod failing;
-//mod fjall;
 pub mod key;
 mod memory;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use api::*;
+pub use engine::{Class, Damage, FjallConfig, FjallKv, FsckReport, OpenError};
 #[cfg(feature = "testing")]
 pub use failing::{FailingKv, Fault};
-//pub use fjall::{Class, Damage, FjallConfig, FjallKv, FsckReport, OpenError};
 pub use memory::{MemoryKv, SyncMode};

@@ -1,0 +1,217 @@
+//! What goes on in the background: noting how far commits have come, merging tables, and clearing out removed rows.
+//!
+//! fjall's own worker only writes tables out of memory. Merging is done here, for three reasons: a merge never keeps a table
+//! from being written (commits stall when four of them wait); a merge that fails for want of room is tried again later
+//! instead of stopping the store; and removed rows are cleared out when they slow scans down, not when levels fill up.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fjall::compaction::Leveled;
+use fjall::{AbstractTree, Keyspace};
+use lsm_tree::compaction::PullDown;
+use millpond_io::Disk;
+
+use super::Shared;
+use super::committer::Message;
+use super::files::write_mark;
+use super::spaces::Class;
+
+/// How often the high-water mark is written, and idle work looked for. A mark per second costs two syncs of some
+/// milliseconds beside the commits; a crash may go unnoticed only if it loses less than this.
+const TICK: Duration = Duration::from_secs(1);
+/// Tables of the first level that are merged at once: reads look into each of them.
+const MERGE_TABLES: u8 = 4;
+/// The size of a merged table; the unit of later merges.
+const TABLE_BYTES: u64 = 32 << 20;
+/// Merges of one keyspace in a row, before the next has its turn.
+const MAX_MERGES: usize = 64;
+/// Levels of fjall's trees.
+const LEVELS: u8 = 7;
+
+/// Removed rows of a keyspace below which clearing out is not worth it: a scan passes so many in a few milliseconds.
+const MIN_REMOVED: u64 = 10_000;
+/// With removed rows at least this share of the rows, they are cleared out in any case...
+const REMOVED_SHARE: u64 = 4;
+/// ...and with fewer when scans were slow, yet for at most one part in so many of the time.
+const CLEANING_SHARE: u32 = 10;
+/// How long to wait for memory to be written out before clearing, at most.
+const FLUSH_WAIT: Duration = Duration::from_secs(10);
+/// Room that merging needs at most, as it goes on piece by piece.
+const MERGE_ROOM: u64 = 512 << 20;
+
+/// Wakes the threads of the background.
+#[derive(Default)]
+pub(super) struct Signal {
+    state: Mutex<SignalState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct SignalState {
+    poked: bool,
+    closing: bool,
+}
+
+impl Signal {
+    /// There may be something to merge.
+    pub(super) fn poke(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).poked = true;
+        self.changed.notify_all();
+    }
+
+    /// The store is being closed.
+    pub(super) fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closing = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a tick, or (if asked) for a poke; whether the store is still open.
+    fn wait(&self, for_poke: bool) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |state: &mut SignalState| !state.closing && !(for_poke && state.poked);
+        let (mut state, _) = self.changed.wait_timeout_while(state, TICK, idle).unwrap_or_else(PoisonError::into_inner);
+        if for_poke {
+            state.poked = false;
+        }
+        !state.closing
+    }
+}
+
+/// Keeps the high-water mark, and has the shown moment renewed when the store changed without a commit.
+pub(super) fn keep_mark(shared: &Shared, disk: &dyn Disk, dir: &PathBuf, mut marked: u64) {
+    loop {
+        let open = shared.upkeep.wait(false);
+        let durable = shared.durable.load(Relaxed);
+        if durable > marked {
+            match write_mark(disk, dir, durable) {
+                Ok(()) => marked = durable,
+                // Without it a loss may go unnoticed; nothing is lost by that. It is tried again.
+                Err(error) => tracing::warn!(%error, "the high-water mark was not written"),
+            }
+        }
+        if !open {
+            return;
+        }
+        if shared.db.visible_seqno() != shared.moment().instant() {
+            // When the queue is full, commits renew it anyway.
+            let _ = shared.queue.upgrade().map(|queue| queue.try_send(Message::Refresh));
+        }
+    }
+}
+
+/// Merges tables until the store is closed.
+pub(super) fn merge(shared: &Arc<Shared>, disk: &dyn Disk, dir: &PathBuf) {
+    let mut cleaners = Class::ALL.map(|class| Cleaner::new(shared.spaces.space(class), class));
+    while shared.upkeep.wait(true) {
+        let free = disk.space(dir).map_or(u64::MAX, |(free, _)| free);
+        for cleaner in &mut cleaners {
+            if shared.closing.load(Relaxed) {
+                return;
+            }
+            let space = shared.spaces.space(cleaner.class);
+            if free < room_to_merge(space) {
+                continue;
+            }
+            if let Err(error) = merge_levels(shared, space) {
+                tracing::warn!(%error, space = cleaner.class.name(), "merging failed; it will be tried again");
+                continue;
+            }
+            cleaner.tick(shared, space);
+        }
+    }
+}
+
+/// Free space without which a merge is not begun: it writes its result before it removes its input.
+fn room_to_merge(space: &Keyspace) -> u64 {
+    space.disk_space().min(MERGE_ROOM) / 2
+}
+
+fn merge_levels(shared: &Shared, space: &Keyspace) -> fjall::Result<()> {
+    let strategy = Arc::new(Leveled::default().with_l0_threshold(MERGE_TABLES).with_table_target_size(TABLE_BYTES));
+    for _ in 0..MAX_MERGES {
+        let before = space.tree.current_version().id();
+        let watermark = shared.db.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
+        space.tree.compact(strategy.clone(), watermark)?;
+        if space.tree.current_version().id() == before || shared.closing.load(Relaxed) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Watches one keyspace for removed rows.
+struct Cleaner {
+    class: Class,
+    /// Removed rows that were there at the start, as tables tell.
+    before_start: u64,
+    /// Of those removed since, how many the last cleaning has seen.
+    seen: u64,
+    slow_seen: u64,
+    ended: Instant,
+    took: Duration,
+}
+
+impl Cleaner {
+    fn new(space: &Keyspace, class: Class) -> Self {
+        let before_start = space.tree.tombstone_count();
+        Self { class, before_start, seen: 0, slow_seen: 0, ended: Instant::now(), took: Duration::ZERO }
+    }
+
+    /// Clears out when it is time to.
+    fn tick(&mut self, shared: &Shared, space: &Keyspace) {
+        let counters = &shared.counters;
+        let deletes = counters.deletes[self.class.index()].load(Relaxed);
+        let slow = counters.slow_scans.load(Relaxed);
+        let removed = self.before_start + (deletes - self.seen);
+        if removed < MIN_REMOVED {
+            self.slow_seen = slow;
+            return;
+        }
+        let many = removed >= space.approximate_len() as u64 / REMOVED_SHARE;
+        let may = self.ended.elapsed() > self.took * CLEANING_SHARE;
+        if !may || !(many || slow > self.slow_seen) {
+            return;
+        }
+        let began = Instant::now();
+        match clean(shared, space) {
+            Ok(()) => {
+                counters.cleanings.fetch_add(1, Relaxed);
+                (self.before_start, self.seen, self.slow_seen) = (0, deletes, slow);
+                let took = began.elapsed();
+                tracing::info!(space = self.class.name(), removed, ?took, "removed rows were cleared out");
+            }
+            Err(error) => tracing::warn!(%error, space = self.class.name(), "removed rows were not cleared out"),
+        }
+        (self.took, self.ended) = (began.elapsed(), Instant::now());
+    }
+}
+
+/// Writes memory out and merges all levels into the last, where removed rows end.
+fn clean(shared: &Shared, space: &Keyspace) -> fjall::Result<()> {
+    // Writing the small rows out (there is always one since the last time: the commit's number) lets fjall learn which
+    // states nobody reads any more; without that it would keep the removed rows for them.
+    for space in [shared.spaces.space(Class::Rows), space] {
+        space.rotate_memtable()?;
+        let began = Instant::now();
+        while space.tree.sealed_memtable_count() > 0 && began.elapsed() < FLUSH_WAIT {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let watermark = shared.db.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
+    // Level by level downwards: a row must never end up below an older one.
+    let filled = |level: u8| space.tree.level_table_count(usize::from(level)).is_some_and(|tables| tables > 0);
+    for level in 0..LEVELS - 1 {
+        if !filled(level) {
+            continue;
+        }
+        let next = (level + 1..LEVELS - 1).find(|next| filled(*next)).unwrap_or(LEVELS - 1);
+        space.tree.compact(Arc::new(PullDown(level, next)), watermark)?;
+        if shared.closing.load(Relaxed) {
+            break;
+        }
+    }
+    Ok(())
+}
