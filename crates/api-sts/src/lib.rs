@@ -1,1 +1,7 @@
-//! api-sts
+//! AWS Security Token Service as types: the input and output of every served operation.
+//!
+//! Everything here is generated from `models/sts.json`.
+
+mod generated;
+
+pub use generated::*;

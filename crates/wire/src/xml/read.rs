@@ -110,7 +110,7 @@ impl<'a> XmlReader<'a> {
     }
 
     /// Reads the rest of the document behind the root element: nothing but white space and comments.
-    pub fn finish(mut self) -> Result<(), ParseError> {
+    pub fn finish(&mut self) -> Result<(), ParseError> {
         loop {
             match self.event()? {
                 Event::Eof => return Ok(()),
