@@ -1,6 +1,6 @@
 //! What is written, where it lies, and how it is read back.
 
-use millpond_io::IoError;
+use millpond_io::{IoError, SyncPoint};
 
 /// Names an extent: the bytes of one object or part, written once. 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -32,15 +32,6 @@ pub enum Location {
     },
 }
 
-/// What a finished write left behind.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Written {
-    /// So small that the caller commits it with its metadata.
-    Inline(bytes::Bytes),
-    /// Durable at this place.
-    Stored(ExtentId, Location),
-}
-
 /// Why bytes could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -61,7 +52,66 @@ pub enum BlobError {
     /// A sync failed earlier, so that nothing more is written.
     #[error("object data is no longer written: {0}")]
     Stopped(String),
+    /// The metadata could not be asked or changed, so that nothing was moved or swept.
+    #[error("the metadata of object data is unavailable: {0}")]
+    Metadata(String),
     /// The file system failed.
     #[error(transparent)]
-    Io(#[from] IoError),
+    Io(IoError),
 }
+
+impl From<IoError> for BlobError {
+    fn from(error: IoError) -> Self {
+        if error.is_full() { Self::Full } else { Self::Io(error) }
+    }
+}
+
+impl BlobError {
+    /// The same error once more, for each of those who waited for one call.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            Self::Damaged { extent, block } => Self::Damaged { extent: *extent, block: *block },
+            Self::Missing(extent) => Self::Missing(*extent),
+            Self::Stopped(why) => Self::Stopped(why.clone()),
+            Self::Metadata(why) => Self::Metadata(why.clone()),
+            Self::Io(error) => Self::Io(IoError {
+                doing: error.doing,
+                path: error.path.clone(),
+                source: error.source.raw_os_error().map_or_else(
+                    || std::io::Error::new(error.source.kind(), error.source.to_string()),
+                    std::io::Error::from_raw_os_error,
+                ),
+            }),
+        }
+    }
+}
+
+impl Location {
+    /// Bytes of content.
+    pub fn len(&self) -> u64 {
+        match self {
+            Location::Segment { len, .. } | Location::File { len } => *len,
+        }
+    }
+
+    /// Whether there is no content. Never so for an extent that was stored: what is empty is kept inline.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The point at which a group of appends to a segment becomes durable, before any of them is acknowledged.
+pub const SYNC_SEGMENT_DATA: SyncPoint = SyncPoint("blob.segment.data");
+/// The point at which the name of a new segment becomes durable, before anything in it is acknowledged.
+pub const SYNC_SEGMENT_DIR: SyncPoint = SyncPoint("blob.segment.dir");
+/// The point at which the bytes of an extent in a file of its own become durable, before it is acknowledged.
+pub const SYNC_FILE_DATA: SyncPoint = SyncPoint("blob.file.data");
+/// The point at which the name of an extent's own file becomes durable, before it is acknowledged.
+pub const SYNC_FILE_DIR: SyncPoint = SyncPoint("blob.file.dir");
+/// Makes zeros that were written ahead of a segment's appends durable. It serves speed alone (the later syncs find the
+/// file's length and blocks settled), so that no data depends on it and it is not one of [`SYNC_POINTS`].
+pub const SYNC_SEGMENT_AHEAD: SyncPoint = SyncPoint("blob.segment.ahead");
+
+/// Every sync that an acknowledgement rests on. Crash tests switch each off in turn and must then fail.
+pub const SYNC_POINTS: &[SyncPoint] = &[SYNC_SEGMENT_DATA, SYNC_SEGMENT_DIR, SYNC_FILE_DATA, SYNC_FILE_DIR];

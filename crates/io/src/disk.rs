@@ -50,6 +50,10 @@ pub trait Disk: Send + Sync + 'static {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>, IoError>;
     /// Creates a directory and those above it, durably; existing ones are fine.
     fn create_dir_all(&self, path: &Path) -> Result<(), IoError>;
+    /// The same for many, with as few syncs as it takes.
+    fn create_dirs(&self, paths: &[PathBuf]) -> Result<(), IoError> {
+        paths.iter().try_for_each(|path| self.create_dir_all(path))
+    }
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> Result<Vec<String>, IoError>;
     /// Whether a file or directory of this name exists.

@@ -108,6 +108,11 @@ impl<D: Disk> Disk for FaultyDisk<D> {
         self.disk.create_dir_all(path)
     }
 
+    fn create_dirs(&self, paths: &[PathBuf]) -> Result<(), IoError> {
+        self.check(true, "mkdir", paths.first().map_or(Path::new(""), PathBuf::as_path))?;
+        self.disk.create_dirs(paths)
+    }
+
     fn list(&self, dir: &Path) -> Result<Vec<String>, IoError> {
         self.disk.list(dir)
     }

@@ -1,5 +1,6 @@
 //! The operating system's files.
 
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -72,20 +73,28 @@ impl Disk for RealDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> Result<(), IoError> {
-        let mut missing = Vec::new();
-        let mut at = path;
-        while !at.as_os_str().is_empty() && !self.exists(at)? {
-            missing.push(at);
-            at = parent(at);
+        self.create_dirs(&[path.to_owned()])
+    }
+
+    fn create_dirs(&self, paths: &[PathBuf]) -> Result<(), IoError> {
+        let mut missing = BTreeSet::new();
+        for path in paths {
+            let mut at = &**path;
+            while !at.as_os_str().is_empty() && !self.exists(at)? {
+                missing.insert(at);
+                at = parent(at);
+            }
         }
-        for dir in missing.into_iter().rev() {
-            match rustix::fs::mkdir(dir, Mode::RWXU) {
-                // Made by another thread meanwhile: it may not have synced yet, so sync here too.
-                Ok(()) | Err(rustix::io::Errno::EXIST) => sync_directory(parent(dir))?,
+        // In this order a directory comes before those in it.
+        for dir in &missing {
+            match rustix::fs::mkdir(*dir, Mode::RWXU) {
+                // Made by another thread meanwhile: it may not have synced yet, so that it is synced here, too.
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                 Err(errno) => return Err(failed_os("mkdir", dir)(errno)),
             }
         }
-        Ok(())
+        let parents: BTreeSet<&Path> = missing.iter().map(|dir| parent(dir)).collect();
+        parents.into_iter().try_for_each(sync_directory)
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>, IoError> {

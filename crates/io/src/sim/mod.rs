@@ -305,6 +305,18 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn create_dirs(&self, paths: &[PathBuf]) -> Result<(), IoError> {
+        // One call, as far as faults and crashes go.
+        if let Some(missing) = paths.iter().find(|path| !self.lock().dirs.contains_key(*path)) {
+            self.create_dir_all(missing)?;
+        }
+        let mut state = self.lock();
+        for dir in paths.iter().flat_map(|path| path.ancestors()) {
+            state.dirs.entry(dir.to_owned()).or_default();
+        }
+        Ok(())
+    }
+
     fn list(&self, dir: &Path) -> Result<Vec<String>, IoError> {
         let mut state = self.lock();
         let mut names: BTreeSet<String> = state.dir(dir, "readdir")?.current.keys().cloned().collect();

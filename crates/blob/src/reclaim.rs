@@ -1,0 +1,260 @@
+//! Giving space back: segments of which little is live, and extents that no metadata names.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use millpond_io::OpenMode;
+use tokio::sync::oneshot;
+
+use crate::api::{BlobError, ExtentId, Location};
+use crate::file;
+use crate::format::Framed;
+use crate::handles::Key;
+use crate::pool::outcome;
+use crate::reader;
+use crate::segment::append::{Append, Reply};
+use crate::segment::scan;
+use crate::segment::table::Candidate;
+use crate::store::{Blobs, Inner};
+
+/// Segments handled by one call, so that the caller can pace the work.
+const MAX_SEGMENTS: usize = 16;
+/// Extents moved by one metadata commit...
+const MAX_MOVES: usize = 64;
+/// ...unless they reach this many bytes before: so much is held in memory.
+const MAX_MOVE_BYTES: u64 = 8 << 20;
+/// Extents asked about at once.
+const MAX_ASKED: usize = 1000;
+
+/// A future that borrows.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An extent that was copied to another place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Move {
+    /// Which.
+    pub extent: ExtentId,
+    /// Where the metadata says it lies.
+    pub from: Location,
+    /// Where it lies now, too, durably.
+    pub to: Location,
+}
+
+/// The metadata, as the reclaiming of space needs it.
+pub trait Mover: Send + Sync {
+    /// Where the metadata says that each of these extents lies; `None` when it does not name it.
+    fn locate<'a>(&'a self, extents: &'a [ExtentId]) -> BoxFuture<'a, Result<Vec<Option<Location>>, BlobError>>;
+
+    /// Lets the metadata name the new places, durably, of those extents that it names at the old place still. Tells for each whether it does.
+    /// An error means that it is not known; then both places are kept until the next start.
+    fn moved<'a>(&'a self, moves: &'a [Move]) -> BoxFuture<'a, Result<Vec<bool>, BlobError>>;
+}
+
+/// What a call of [`Blobs::reclaim`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reclaimed {
+    /// Segments removed.
+    pub segments: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Extents moved before.
+    pub moved: u64,
+    /// Bytes of their content.
+    pub moved_bytes: u64,
+}
+
+/// What a call of [`Blobs::sweep`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// Files looked at.
+    pub files: u64,
+    /// Files removed that no metadata named.
+    pub removed: u64,
+    /// Extents settled whose writers had gone without a word.
+    pub settled: u64,
+}
+
+impl Blobs {
+    /// Removes sealed segments of which less than half is live, after moving what is. One pass over at most sixteen segments; nothing happens until
+    /// [`Blobs::load_done`]. A segment with a live extent that cannot be read is kept.
+    pub async fn reclaim(&self, mover: &dyn Mover) -> Result<Reclaimed, BlobError> {
+        let mut done = Reclaimed::default();
+        for candidate in self.inner.segments.candidates().into_iter().take(MAX_SEGMENTS) {
+            self.empty(candidate, mover, &mut done).await?;
+            if self.remove_dead(candidate, mover).await? {
+                done.segments += 1;
+                done.bytes += candidate.bytes;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Moves what is live out of a segment.
+    async fn empty(&self, candidate: Candidate, mover: &dyn Mover, done: &mut Reclaimed) -> Result<(), BlobError> {
+        let live = self.inner.segments.live_in(candidate.number);
+        let mut rest = &live[..];
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |(_, size): &&(u64, u64)| {
+                bytes += *size;
+                bytes <= MAX_MOVE_BYTES
+            };
+            let count = rest.iter().take(MAX_MOVES).take_while(fits).count().max(1);
+            let (now, later) = rest.split_at(count);
+            rest = later;
+            self.move_some(candidate.number, now, mover, done).await?;
+        }
+        Ok(())
+    }
+
+    async fn move_some(
+        &self,
+        segment: u64,
+        slots: &[(u64, u64)],
+        mover: &dyn Mover,
+        done: &mut Reclaimed,
+    ) -> Result<(), BlobError> {
+        let (inner, slots) = (Arc::clone(&self.inner), slots.to_vec());
+        let read = self.inner.readers.run(move || Ok(read_live(&inner, segment, &slots)));
+        let mut appended = Vec::new();
+        for (extent, from, framed) in outcome(read).await? {
+            let (send, receive) = oneshot::channel();
+            self.inner.queue.push(Append { extent, len: from.len(), framed, reply: Reply::Mover(send) });
+            appended.push((extent, from, receive));
+        }
+        let mut moves = Vec::new();
+        for (extent, from, receive) in appended {
+            moves.push(Move { extent, from, to: outcome(receive).await? });
+        }
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let outcomes = mover.moved(&moves).await?;
+        for (one, moved) in moves.iter().zip(outcomes) {
+            if moved {
+                done.moved += 1;
+                done.moved_bytes += one.from.len();
+                self.inner.segments.delete(one.from);
+            } else {
+                // Deleted meanwhile, or moved by another: the old place is asked about once more before its segment goes.
+                self.inner.segments.delete(one.to);
+                self.inner.segments.delete(one.from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a segment in which nothing is live, if the metadata agrees: a mistake here would be the loss of data.
+    async fn remove_dead(&self, candidate: Candidate, mover: &dyn Mover) -> Result<bool, BlobError> {
+        let number = candidate.number;
+        if !self.inner.segments.live_in(number).is_empty() {
+            return Ok(false);
+        }
+        let inner = Arc::clone(&self.inner);
+        let scanned = self.inner.readers.run(move || {
+            let file = inner.disk.open(&crate::segment::path(&inner.dir, number), OpenMode::Read)?;
+            scan::extents(&*file, number)
+        });
+        for found in outcome(scanned).await?.chunks(MAX_ASKED) {
+            let ids: Vec<ExtentId> = found.iter().map(|(extent, _)| *extent).collect();
+            let places = mover.locate(&ids).await?;
+            let named = found.iter().zip(places).filter(|((_, here), place)| *place == Some(*here));
+            let named: Vec<Location> = named.map(|((_, here), _)| *here).collect();
+            if !named.is_empty() {
+                tracing::error!(segment = number, extents = named.len(), "a segment thought dead is not");
+                self.inner.segments.load(named.into_iter());
+                return Ok(false);
+            }
+        }
+        if !self.inner.segments.remove_if_dead(number) {
+            return Ok(false);
+        }
+        let inner = Arc::clone(&self.inner);
+        let removal = self.inner.writers.run(move || {
+            // Not made durable: should the name come back, all in it is dead at the next start as well.
+            let removed = inner.disk.remove(&crate::segment::path(&inner.dir, number));
+            inner.handles.forget(Key::Segment(number));
+            removed.map_err(BlobError::from)
+        });
+        if let Err(error) = outcome(removal).await {
+            self.inner.segments.add(number, candidate.bytes, true);
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    /// Removes files that no metadata names: what a crash between a write and its commit left behind. Spares what is being written and what
+    /// is on its way to the metadata. Settles what was dropped without a word longer than the time of grace ago. (In segments, what is not named is dead by itself.)
+    pub async fn sweep(&self, mover: &dyn Mover) -> Result<Swept, BlobError> {
+        let mut done = Swept::default();
+        self.settle_overdue(mover, &mut done).await?;
+        for fan in file::fans(&self.inner.dir) {
+            let inner = Arc::clone(&self.inner);
+            let listed = self.inner.readers.run(move || Ok(inner.disk.list(&fan)?));
+            let ids: Vec<ExtentId> = outcome(listed).await?.iter().filter_map(|name| file::extent(name)).collect();
+            done.files += ids.len() as u64;
+            for some in ids.chunks(MAX_ASKED) {
+                // First who is in flight, then what is named: whoever has landed between the two is named.
+                let some: Vec<ExtentId> = some.iter().copied().filter(|id| !self.inner.flights.holds(*id)).collect();
+                let places = mover.locate(&some).await?;
+                let orphans = some.iter().zip(places).filter(|(_, place)| place.is_none()).map(|(id, _)| *id);
+                done.removed += self.remove_files(orphans.collect()).await?;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn remove_files(&self, orphans: Vec<ExtentId>) -> Result<u64, BlobError> {
+        if orphans.is_empty() {
+            return Ok(0);
+        }
+        let inner = Arc::clone(&self.inner);
+        outcome(self.inner.writers.run(move || {
+            let mut removed = 0;
+            for extent in orphans {
+                removed += u64::from(file::remove(&inner, extent)?);
+            }
+            Ok(removed)
+        }))
+        .await
+    }
+
+    async fn settle_overdue(&self, mover: &dyn Mover, done: &mut Swept) -> Result<(), BlobError> {
+        let overdue = self.inner.flights.overdue(self.inner.config.grace);
+        for some in overdue.chunks(MAX_ASKED) {
+            let ids: Vec<ExtentId> = some.iter().map(|(extent, _)| *extent).collect();
+            let places = mover.locate(&ids).await?;
+            for ((extent, at), place) in some.iter().zip(places) {
+                done.settled += 1;
+                match place {
+                    Some(_) => self.inner.settle_committed(*extent, *at),
+                    None => Inner::settle_abandoned(&self.inner, *extent, *at),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the live extents at these offsets of a segment. A damaged one marks the segment, which is kept then.
+fn read_live(inner: &Inner, segment: u64, slots: &[(u64, u64)]) -> Vec<(ExtentId, Location, Framed)> {
+    let mut read = Vec::with_capacity(slots.len());
+    for (offset, _) in slots {
+        let one = reader::header_at(inner, segment, *offset).and_then(|header| {
+            let at = Location::Segment { segment, offset: *offset, len: header.len };
+            let content = reader::read_whole(inner, header.extent, at)?;
+            Ok((header.extent, at, Framed::new(header.extent, 0, content)))
+        });
+        match one {
+            Ok(found) => read.push(found),
+            Err(error) => {
+                tracing::error!(segment, offset, %error, "a live extent cannot be moved: its segment is kept");
+                if matches!(error, BlobError::Damaged { .. } | BlobError::Missing(_)) {
+                    inner.segments.mark_damaged(segment);
+                }
+            }
+        }
+    }
+    read
+}
