@@ -141,7 +141,9 @@ async fn what_is_on_its_way_to_the_metadata_is_neither_moved_nor_given_back() {
             rows.push(catalog.commit(stored));
         }
     }
-    rows.iter().for_each(|(extent, _)| drop(catalog.remove(*extent)));
+    rows.iter().for_each(|(extent, _)| {
+        catalog.remove(*extent);
+    });
     blobs.delete(&rows).await.unwrap();
     blobs.reclaim(&catalog).await.unwrap();
     let held = held.unwrap();
