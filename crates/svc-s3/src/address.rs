@@ -52,13 +52,15 @@ pub fn decode(encoded: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Percent-encodes all but unreserved characters and `/`, as S3 does for `encoding-type=url` and `x-amz-copy-source`.
+/// Percent-encodes all but unreserved characters, `*` and `/`, as S3 does for `encoding-type=url`.
 /// A space becomes `+` in listings, which is what AWS sends and SDKs decode.
 pub fn encode_for_listing(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => encoded.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+                encoded.push(char::from(byte))
+            }
             b' ' => encoded.push('+'),
             _ => {
                 const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -69,6 +71,11 @@ pub fn encode_for_listing(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// Percent-encodes all but unreserved characters and `/`, for a URL's path.
+pub fn encode_path(text: &str) -> String {
+    encode_for_listing(text).replace('+', "%20").replace('*', "%2A")
 }
 
 #[cfg(test)]

@@ -93,7 +93,14 @@ mod tests {
 
     #[test]
     fn copy_ranges_name_both_ends() {
-        for (text, expected) in [("bytes=0-9", Some(0..10)), ("bytes=5-5", Some(5..6)), ("bytes=5-", None), ("bytes=-5", None), ("0-9", None), ("bytes=9-5", None)] {
+        for (text, expected) in [
+            ("bytes=0-9", Some(0..10)),
+            ("bytes=5-5", Some(5..6)),
+            ("bytes=5-", None),
+            ("bytes=-5", None),
+            ("0-9", None),
+            ("bytes=9-5", None),
+        ] {
             assert_eq!(copy_source_range(text), expected, "{text}");
         }
     }

@@ -23,7 +23,9 @@ pub fn tag_set(pairs: impl IntoIterator<Item = (String, String)>, most: usize) -
             return Err(invalid("System tags cannot be added/updated by requester").field("TagKey", key));
         }
         if value.chars().count() > MAX_VALUE_CHARS || !fits(&value) {
-            return Err(invalid("The TagValue you have provided is invalid").field("TagKey", key).field("TagValue", value));
+            return Err(invalid("The TagValue you have provided is invalid")
+                .field("TagKey", key)
+                .field("TagValue", value));
         }
         if let Some(_earlier) = tags.insert(key.clone(), value) {
             return Err(invalid("Cannot provide multiple Tags with the same key").field("TagKey", key));

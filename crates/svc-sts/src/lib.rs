@@ -1,1 +1,122 @@
-//! svc-sts
+//! AWS Security Token Service, as far as it is served: `GetCallerIdentity`.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::StatusCode;
+use millpond_api_sts::{self as api, Operation};
+use millpond_kernel::{
+    Access, Authorized, Caller, Context, Kernel, OperationRef, Principal, RequestHead, Response, ResponseBody, Service,
+    ServiceError, ServiceRequest,
+};
+use millpond_wire::{ErrorFormat, FormPairs, ParseError, Protocol, Route};
+
+/// The largest form; AWS's own limit for the query protocol.
+const MAX_FORM: usize = 1024 * 1024;
+/// The one version of the API.
+const VERSION: &str = "2011-06-15";
+
+/// The service.
+pub struct Sts {
+    kernel: Arc<Kernel>,
+}
+
+impl Sts {
+    /// The service.
+    pub fn new(kernel: Arc<Kernel>) -> Self {
+        Self { kernel }
+    }
+}
+
+impl Service for Sts {
+    fn name(&self) -> &'static str {
+        "sts"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Query
+    }
+
+    fn error_format(&self) -> ErrorFormat {
+        ErrorFormat::Query { namespace: Some("https://sts.amazonaws.com/doc/2011-06-15/") }
+    }
+
+    fn identify(&self, _: &RequestHead) -> Result<OperationRef, ServiceError> {
+        // The action stands in the body, which is not read yet.
+        Ok(OperationRef { name: "Action", index: 0 })
+    }
+
+    fn call(&self, request: ServiceRequest) -> BoxFuture<'_, Result<Response, ServiceError>> {
+        call(&self.kernel, request).boxed()
+    }
+}
+
+/// An operation that needs no permission: nothing that a policy says can forbid it (API reference, GetCallerIdentity).
+#[derive(Debug)]
+struct GetCallerIdentity;
+
+impl millpond_kernel::Operation for GetCallerIdentity {
+    const NAME: &'static str = "GetCallerIdentity";
+
+    fn accesses(&self) -> Vec<Access> {
+        Vec::new()
+    }
+
+    fn context(&self, _: &Access, _: &mut Context) {}
+}
+
+async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, ServiceError> {
+    let too_large = || ServiceError::new("ValidationError", 400, "The request is larger than 1 MiB.");
+    let body = request.payload.collect(MAX_FORM, too_large).await?;
+    // The query protocol takes its parameters from the query too, which is how a presigned GetCallerIdentity is sent.
+    let form = if body.is_empty() { request.head.query.clone().into() } else { body };
+    let form = FormPairs::parse(&form).map_err(validation)?;
+    let action = form
+        .get("Action")
+        .ok_or_else(|| ServiceError::new("MissingAction", 400, "The request must contain the parameter Action."))?;
+    match form.get("Version") {
+        Some(VERSION) => {}
+        version => {
+            return Err(ServiceError::new(
+                "InvalidAction",
+                400,
+                format!("Could not find operation {action} for version {}", version.unwrap_or("NO_VERSION_SPECIFIED")),
+            ));
+        }
+    }
+    match api::route(action) {
+        Route::Served(Operation::GetCallerIdentity) => {
+            api::GetCallerIdentityInput::parse_form(&form).map_err(validation)?;
+            let operation = kernel
+                .authorize(&request.caller, GetCallerIdentity)
+                .await
+                .map_err(|denied| ServiceError::new("AccessDenied", 403, denied.to_string()))?;
+            get_caller_identity(&request.caller, operation)
+        }
+        Route::Unserved(name) => Err(ServiceError::not_implemented(name)),
+        Route::Unknown => Err(ServiceError::new(
+            "InvalidAction",
+            400,
+            format!("Could not find operation {action} for version {VERSION}"),
+        )),
+    }
+}
+
+fn validation(error: ParseError) -> ServiceError {
+    ServiceError::new("ValidationError", 400, error.to_string())
+}
+
+fn get_caller_identity(caller: &Caller, _: Authorized<GetCallerIdentity>) -> Result<Response, ServiceError> {
+    let Principal::Root(account) = caller.principal else {
+        return Err(ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token"));
+    };
+    let output = api::GetCallerIdentityOutput {
+        user_id: Some(caller.principal_id().to_owned()),
+        account: Some(account.to_string()),
+        arn: Some(caller.arn()),
+    };
+    let parts = output.write(&caller.request_id.to_string());
+    let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
+    Ok(Response { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
+}

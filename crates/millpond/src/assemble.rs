@@ -1,0 +1,157 @@
+//! Where everything is put together.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use millpond_blob::{BlobConfig, BlobError, Blobs};
+use millpond_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, Limits, TlsError, server_tls};
+use millpond_io::{Clock, Disk, IoError, Random, RealDisk, SystemClock, SystemRandom};
+use millpond_kernel::{Kernel, Service};
+use millpond_lake::{Lake, LakeConfig, LakeError};
+use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
+use millpond_svc_s3::S3;
+use millpond_svc_sts::Sts;
+use prometheus_client::registry::Registry;
+
+use crate::data_dir::{DataDir, DataDirError};
+use crate::gauges;
+use crate::root_key::{RootKey, RootKeyError};
+use crate::settings::Resolved;
+
+/// Why the lake could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The data dir cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The metadata store cannot be opened.
+    #[error("the metadata cannot be opened: {0}{}", hint(.0))]
+    Meta(#[from] OpenError),
+    /// The object store cannot be opened.
+    #[error("the object store cannot be opened: {0}")]
+    Blob(#[from] BlobError),
+    /// The lake cannot be opened.
+    #[error("the lake cannot be opened: {0}")]
+    Lake(#[from] LakeError),
+    /// There are no root credentials.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// Certificate or key do not fit.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The port could not be taken.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// A file operation failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+fn hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::LostCommits { .. } => {
+            ". Restore the data dir from a backup, or go on without what is lost: millpond fsck --accept-loss"
+        }
+        _ => "",
+    }
+}
+
+/// The engines and the lake on top of them.
+#[derive(Clone)]
+pub struct Engines {
+    /// The metadata.
+    pub kv: FjallKv,
+    /// The object bytes.
+    pub blobs: Blobs,
+    /// The lake.
+    pub lake: Lake,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+/// Which engine class a table of the lake belongs to.
+fn classify(table: u8) -> Class {
+    match table {
+        millpond_lake::tables::INLINE => Class::Large,
+        millpond_lake::tables::JOURNAL => Class::Log,
+        _ => Class::Rows,
+    }
+}
+
+/// How the metadata store of a data dir is opened.
+pub fn meta_config(accept_loss: bool) -> FjallConfig {
+    FjallConfig { accept_loss, ..FjallConfig::new(classify) }
+}
+
+/// Opens the engines of a data dir.
+pub async fn engines(data_dir: &DataDir, reserve: Option<u64>, accept_loss: bool) -> Result<Engines, AssembleError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let kv = FjallKv::open(&data_dir.meta(), meta_config(accept_loss))?;
+    let blobs = Blobs::open(disk, random.clone(), &data_dir.blob(), BlobConfig { reserve, ..BlobConfig::default() })?;
+    let shared: Arc<dyn Kv> = Arc::new(kv.clone());
+    let lake = Lake::open(shared, blobs.clone(), clock.clone(), random.clone(), LakeConfig::default()).await?;
+    Ok(Engines { kv, blobs, lake, clock, random })
+}
+
+/// A lake that is ready to serve.
+pub struct Assembled {
+    /// The engines.
+    pub engines: Engines,
+    /// What listens.
+    pub gateway: Gateway,
+    /// The root credentials.
+    pub root: Arc<RootKey>,
+    /// Set when requests are served.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// Puts a server together, up to the port that it listens on.
+pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled, AssembleError> {
+    let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
+    let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
+    let kernel = Arc::new(Kernel::new(data_dir.account()));
+    let services: Vec<Arc<dyn Service>> = vec![
+        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
+        Arc::new(Sts::new(kernel)),
+    ];
+    let mut registry = Registry::default();
+    gauges::register(&mut registry, &engines);
+    let ready = Arc::new(AtomicBool::new(false));
+    let parts = GatewayParts {
+        services,
+        credentials: root.clone(),
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        registry,
+        ready: ready.clone(),
+    };
+    let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
+    Ok(Assembled { engines, gateway, root, ready })
+}
+
+fn gateway_config(settings: &Resolved) -> Result<GatewayConfig, AssembleError> {
+    let mut config = GatewayConfig::new(settings.listen, settings.region.clone());
+    config.domains = settings.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect();
+    config.trusted_proxies = settings.trusted_proxies.clone();
+    if let Some((cert, key)) = &settings.tls {
+        config.tls = Some(server_tls(cert, key)?);
+    }
+    let given = &settings.limits;
+    let limits = &mut config.limits;
+    fn over<T: Copy>(limit: &mut T, given: Option<T>) {
+        *limit = given.unwrap_or(*limit);
+    }
+    over(&mut limits.connections, given.max_connections);
+    over(&mut limits.requests, given.max_requests);
+    over(&mut limits.head_bytes, given.max_header_bytes);
+    over(&mut limits.head_time, given.header_timeout);
+    over(&mut limits.body_time, given.body_timeout);
+    over(&mut limits.idle_time, given.idle_timeout);
+    over(&mut limits.stop_time, given.stop_timeout);
+    let _: &Limits = limits;
+    Ok(config)
+}

@@ -1,0 +1,218 @@
+//! One request on its way: from its head to an operation that its caller may carry out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use millpond_kernel::{Authorized, Caller, Operation, Payload, RequestHead, ServiceError};
+use millpond_lake::{Bucket, Found, LakeError, VersionId};
+use millpond_types::{BucketName, ObjectKey, Origin};
+use millpond_wire::{ParseError, QueryPairs, RequestView};
+
+use crate::address::Address;
+use crate::errors::{self, About};
+use crate::operations::{Input, OnBucket, OnObject, OnService, OnVersion};
+use crate::{S3, refused};
+
+/// The largest XML document of a request: `CompleteMultipartUpload` with 10,000 parts and their checksums, and
+/// `DeleteObjects` with 1,000 keys of 1,024 bytes in escapes, stay below it.
+const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
+
+/// A request that is being carried out.
+pub struct Call<'a> {
+    /// The service.
+    pub s3: &'a S3,
+    /// The head.
+    pub head: &'a RequestHead,
+    /// Who asks.
+    pub caller: &'a Arc<Caller>,
+    /// What is addressed.
+    pub address: Address,
+    /// The query.
+    query: QueryPairs<'a>,
+    /// The body.
+    pub payload: Payload,
+    /// The body, when the operation has a document there.
+    document: Bytes,
+}
+
+impl<'a> Call<'a> {
+    /// A request whose body is not read yet. Refuses what no operation of ours carries out.
+    pub fn new(
+        s3: &'a S3,
+        head: &'a RequestHead,
+        caller: &'a Arc<Caller>,
+        address: Address,
+        payload: Payload,
+    ) -> Result<Self, ServiceError> {
+        refused::check(&head.headers)?;
+        let query = QueryPairs::parse(&head.query).map_err(|error| errors::from_parse(&error))?;
+        Ok(Self { s3, head, caller, address, query, payload, document: Bytes::new() })
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// What the journal keeps of the request.
+    pub fn origin(&self, operation: &'static str) -> Origin {
+        self.caller.origin(operation)
+    }
+
+    /// Reads the whole body, for operations that have a document in it.
+    pub async fn read_document(&mut self) -> Result<(), ServiceError> {
+        let too_large = || {
+            ServiceError::new("MaxMessageLengthExceeded", 400, "Your request was too large.")
+                .field("MaxMessageLengthBytes", MAX_DOCUMENT.to_string())
+        };
+        self.document = self.payload.collect(MAX_DOCUMENT, too_large).await?;
+        crate::documents::check_digest(&self.head.headers, &self.document)
+    }
+
+    /// The input, read and validated.
+    pub fn input<I: Input>(&self) -> Result<I, ServiceError> {
+        self.parse(I::read)
+    }
+
+    /// As [`Self::input`], for inputs that are not authorized as such.
+    pub fn parse<I>(&self, read: impl FnOnce(&RequestView<'_>) -> Result<I, ParseError>) -> Result<I, ServiceError> {
+        let view = RequestView {
+            method: &self.head.method,
+            bucket: self.address.bucket.as_deref(),
+            key: self.address.key.as_deref(),
+            labels: &[],
+            query: &self.query,
+            headers: &self.head.headers,
+            body: &self.document,
+        };
+        read(&view).map_err(|error| errors::from_parse(&error))
+    }
+
+    /// The value of a query parameter.
+    pub fn query_value(&self, name: &str) -> Option<&str> {
+        self.query.get(name)
+    }
+
+    /// The address of an object, for answers that name it.
+    pub fn object_url(&self, bucket: &str, key: &str) -> String {
+        let scheme = if self.caller.transport.secure { "https" } else { "http" };
+        let host =
+            self.head.headers.get(http::header::HOST).map(|v| v.to_str().unwrap_or_default()).unwrap_or("localhost");
+        match self.head.host_bucket {
+            Some(_) => format!("{scheme}://{host}/{}", crate::address::encode_path(key)),
+            None => format!("{scheme}://{host}/{bucket}/{}", crate::address::encode_path(key)),
+        }
+    }
+
+    /// The bucket that is addressed.
+    pub async fn bucket(&self) -> Result<Arc<Bucket>, ServiceError> {
+        self.s3.bucket_of(self.address.bucket.as_deref().unwrap_or_default(), self.expected_owner()).await
+    }
+
+    fn expected_owner(&self) -> Option<&str> {
+        self.head.headers.get("x-amz-expected-bucket-owner").map(|v| v.to_str().unwrap_or_default())
+    }
+
+    /// The key that is addressed.
+    pub fn key(&self) -> Result<ObjectKey, ServiceError> {
+        parse_key(self.address.key.as_deref().unwrap_or_default())
+    }
+
+    /// Decides.
+    pub async fn authorize<O: Operation>(&self, operation: O) -> Result<Authorized<O>, ServiceError> {
+        self.s3.kernel.authorize(self.caller, operation).await.map_err(errors::from_denied)
+    }
+
+    /// An operation on the service, decided.
+    pub async fn on_service<I: Input>(&self) -> Result<Authorized<OnService<I>>, ServiceError> {
+        let account = self.caller.account().unwrap_or(self.s3.kernel.account());
+        self.authorize(OnService { input: self.input()?, account }).await
+    }
+
+    /// An operation on the bucket, decided.
+    pub async fn on_bucket<I: Input>(&self) -> Result<Authorized<OnBucket<I>>, ServiceError> {
+        let input = self.input()?;
+        self.authorize(OnBucket { input, bucket: self.bucket().await? }).await
+    }
+
+    /// What an operation on a key is about.
+    pub async fn target<I: Input>(&self, version: Option<&str>, input: I) -> Result<OnObject<I>, ServiceError> {
+        let key = self.key()?;
+        let version = version.map(parse_version).transpose()?;
+        Ok(OnObject { input, bucket: self.bucket().await?, key, version })
+    }
+
+    /// An operation on a key, decided.
+    pub async fn on_object<I: Input>(&self) -> Result<Authorized<OnObject<I>>, ServiceError> {
+        let target = self.target(None, self.input()?).await?;
+        self.authorize(target).await
+    }
+
+    /// An operation on a key or one of its versions, decided.
+    pub async fn on_object_version<I: Input>(
+        &self,
+        version: impl Fn(&I) -> Option<&str>,
+    ) -> Result<Authorized<OnObject<I>>, ServiceError> {
+        let input: I = self.input()?;
+        let named = version(&input).map(str::to_owned);
+        let target = self.target(named.as_deref(), input).await?;
+        self.authorize(target).await
+    }
+
+    /// A read of a key or one of its versions, pinned and decided.
+    pub async fn on_version<I: Input>(
+        &self,
+        version: impl Fn(&I) -> Option<&str>,
+    ) -> Result<Authorized<OnVersion<I>>, ServiceError> {
+        let input: I = self.input()?;
+        let named = version(&input).map(str::to_owned);
+        let target = self.target(named.as_deref(), input).await?;
+        let found = self.s3.look_up(&target.bucket, &target.key, target.version).await?;
+        self.authorize(OnVersion { target, found }).await
+    }
+}
+
+impl S3 {
+    /// The bucket of a name, which must belong to `expected_owner` where that is said.
+    pub async fn bucket_of(&self, name: &str, expected_owner: Option<&str>) -> Result<Arc<Bucket>, ServiceError> {
+        // A name that no bucket can have: AWS says InvalidBucketName on creation only, and that there is none otherwise.
+        let Ok(parsed) = name.parse::<BucketName>() else { return Err(errors::no_such_bucket(name)) };
+        let about = About { bucket: name, ..About::default() };
+        let bucket = self.lake.bucket(&parsed).await.map_err(|error| errors::from_lake(error, about))?;
+        match expected_owner {
+            Some(owner) if owner != bucket.owner.as_str() => Err(errors::access_denied()),
+            _ => Ok(bucket),
+        }
+    }
+
+    /// What the lake has under a key.
+    pub async fn look_up(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<Found, ServiceError> {
+        self.lake.lookup(bucket, key, version).await.map_err(|error| match error {
+            LakeError::NoSuchBucket => errors::no_such_bucket(bucket.name.as_str()),
+            other => {
+                errors::from_lake(other, About { bucket: bucket.name.as_str(), key: key.as_str(), ..About::default() })
+            }
+        })
+    }
+}
+
+/// A key within S3's limits.
+pub fn parse_key(text: &str) -> Result<ObjectKey, ServiceError> {
+    ObjectKey::new(text).map_err(|_| {
+        ServiceError::new("KeyTooLongError", 400, "Your key is too long")
+            .field("Size", text.len().to_string())
+            .field("MaxSizeAllowed", millpond_types::MAX_KEY_BYTES.to_string())
+    })
+}
+
+/// A version id of ours.
+pub fn parse_version(text: &str) -> Result<VersionId, ServiceError> {
+    VersionId::parse(text)
+        .ok_or_else(|| errors::invalid_argument("versionId", Some(text), "Invalid version id specified"))
+}

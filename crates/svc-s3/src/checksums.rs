@@ -1,0 +1,188 @@
+//! Which checksums a client sends or asks for, and how answers show them
+//! (S3 User Guide, "Checking object integrity in Amazon S3").
+
+use http::HeaderMap;
+use millpond_digest::{Checksum as Digest, ChecksumAlgorithm, Md5Digest};
+use millpond_kernel::{ServiceError, VerifiedEnd};
+use millpond_lake::{Checksum, ChecksumType};
+
+use crate::errors;
+
+/// What S3 computes for objects whose client names no algorithm.
+pub const DEFAULT: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
+
+/// What the client said of the bytes that it sends.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// The checksum's algorithm: the one named, or the default.
+    pub algorithm: ChecksumAlgorithm,
+    /// Whether the client named it.
+    pub named: bool,
+    value: Option<Digest>,
+    in_trailer: bool,
+    md5: Option<Md5Digest>,
+}
+
+impl Expected {
+    /// Reads `x-amz-checksum-*`, `x-amz-trailer`, `x-amz-sdk-checksum-algorithm` and `Content-MD5`.
+    pub fn of(headers: &HeaderMap) -> Result<Self, ServiceError> {
+        let md5 = match text(headers, "content-md5")? {
+            None => None,
+            Some(value) => Some(Md5Digest::parse_base64(value).map_err(|_| {
+                ServiceError::new("InvalidDigest", 400, "The Content-MD5 you specified was invalid.")
+                    .field("Content-MD5", value)
+            })?),
+        };
+        let value = value_in(headers)?;
+        let trailer = trailer_in(headers)?;
+        let declared = match text(headers, "x-amz-sdk-checksum-algorithm")? {
+            None => None,
+            Some(name) => Some(algorithm(name)?),
+        };
+        let in_trailer = trailer.is_some();
+        let found = value.as_ref().map(Digest::algorithm).or(trailer);
+        if value.is_some() && in_trailer {
+            return Err(errors::invalid_request(
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+        if let (Some(declared), Some(found)) = (declared, found)
+            && declared != found
+        {
+            return Err(errors::invalid_request(
+                "Value for x-amz-sdk-checksum-algorithm header is invalid: it names another algorithm than the checksum.",
+            ));
+        }
+        if declared.is_some() && found.is_none() && md5.is_none() {
+            return Err(errors::invalid_request(
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.",
+            ));
+        }
+        let algorithm = found.or(declared).unwrap_or(DEFAULT);
+        Ok(Self { algorithm, named: found.is_some(), value, in_trailer, md5 })
+    }
+
+    /// Compares with what came, now that all of it came.
+    pub fn check(&self, end: &VerifiedEnd, md5: Option<&Md5Digest>, digest: &Digest) -> Result<(), ServiceError> {
+        if let (Some(expected), Some(actual)) = (&self.md5, md5)
+            && expected != actual
+        {
+            return Err(ServiceError::new(
+                "BadDigest",
+                400,
+                "The Content-MD5 you specified did not match what we received.",
+            )
+            .field("ExpectedDigest", expected.base64())
+            .field("CalculatedDigest", actual.base64()));
+        }
+        let sent = if self.in_trailer { Some(self.from_trailer(end)?) } else { self.value.clone() };
+        match sent {
+            Some(sent) if sent != *digest => Err(errors::bad_checksum(self.algorithm.name())),
+            _ => Ok(()),
+        }
+    }
+
+    fn from_trailer(&self, end: &VerifiedEnd) -> Result<Digest, ServiceError> {
+        let header = self.algorithm.header();
+        let Some((_, value)) = end.trailers.iter().find(|(name, _)| name == header) else {
+            return Err(ServiceError::new(
+                "MalformedTrailerError",
+                400,
+                format!("The trailer {header} that x-amz-trailer announced did not come."),
+            ));
+        };
+        parse(self.algorithm, value)
+    }
+}
+
+/// The one `x-amz-checksum-<algorithm>` header, if there is one.
+pub fn value_in(headers: &HeaderMap) -> Result<Option<Digest>, ServiceError> {
+    let mut found = None;
+    for algorithm in ChecksumAlgorithm::ALL {
+        let Some(value) = text(headers, algorithm.header())? else { continue };
+        if found.is_some() {
+            return Err(errors::invalid_request(
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+        found = Some(parse(algorithm, value)?);
+    }
+    Ok(found)
+}
+
+fn trailer_in(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, ServiceError> {
+    let Some(names) = text(headers, "x-amz-trailer")? else { return Ok(None) };
+    let mut found = None;
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let Some(algorithm) = ChecksumAlgorithm::from_header(name) else {
+            return Err(errors::invalid_request("The value specified in the x-amz-trailer header is not supported"));
+        };
+        if found.replace(algorithm).is_some() {
+            return Err(errors::invalid_request(
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// The algorithm of a name that a client sent.
+pub fn algorithm(name: &str) -> Result<ChecksumAlgorithm, ServiceError> {
+    ChecksumAlgorithm::from_name(name).ok_or_else(|| {
+        errors::invalid_request(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
+             [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+        )
+    })
+}
+
+/// A checksum's value that a client sent in base64.
+pub fn parse(algorithm: ChecksumAlgorithm, value: &str) -> Result<Digest, ServiceError> {
+    Digest::parse(algorithm, value)
+        .map_err(|_| errors::invalid_request(&format!("Value for {} header is invalid.", algorithm.header())))
+}
+
+/// The value as answers show it: base64, and `-N` behind a checksum of N parts' checksums.
+pub fn shown(checksum: &Checksum, parts: Option<u32>) -> String {
+    match (checksum.kind, parts) {
+        (ChecksumType::Composite, Some(parts)) => format!("{}-{parts}", checksum.value),
+        _ => checksum.value.to_string(),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, ServiceError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text =
+        value.to_str().map_err(|_| errors::invalid_argument(name, None, "The header is not plain ASCII text."))?;
+    Ok(Some(text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+    }
+
+    #[test]
+    fn what_clients_say() {
+        let crc32 = ("x-amz-checksum-crc32", "AAAAAA==");
+        for (sent, expected) in [
+            (vec![], Ok((DEFAULT, false))),
+            (vec![crc32], Ok((ChecksumAlgorithm::Crc32, true))),
+            (vec![crc32, ("x-amz-sdk-checksum-algorithm", "CRC32")], Ok((ChecksumAlgorithm::Crc32, true))),
+            (vec![("x-amz-trailer", "x-amz-checksum-sha256")], Ok((ChecksumAlgorithm::Sha256, true))),
+            (vec![crc32, ("x-amz-sdk-checksum-algorithm", "SHA1")], Err("InvalidRequest")),
+            (vec![crc32, ("x-amz-checksum-crc32c", "AAAAAA==")], Err("InvalidRequest")),
+            (vec![crc32, ("x-amz-trailer", "x-amz-checksum-crc32")], Err("InvalidRequest")),
+            (vec![("x-amz-checksum-crc32", "AAAA")], Err("InvalidRequest")),
+            (vec![("x-amz-trailer", "x-amz-meta-a")], Err("InvalidRequest")),
+            (vec![("x-amz-sdk-checksum-algorithm", "MD4")], Err("InvalidRequest")),
+            (vec![("content-md5", "notbase64")], Err("InvalidDigest")),
+        ] {
+            let found = Expected::of(&headers(&sent)).map(|e| (e.algorithm, e.named)).map_err(|e| e.code.into_owned());
+            assert_eq!(found, expected.map_err(str::to_owned), "{sent:?}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! S3's errors: the one place where what went wrong below becomes a code, a status and a sentence
+//! (S3 API reference, "Error responses").
+
+use millpond_kernel::{Denied, ServiceError};
+use millpond_lake::LakeError;
+use millpond_wire::{ErrorKind, Location, ParseError};
+
+/// What an error of the lake is about, for the elements of its document.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// The version, as the client named it.
+    pub version: Option<&'a str>,
+    /// The upload, as the client named it.
+    pub upload: &'a str,
+}
+
+/// S3's word for an error of the lake.
+pub fn from_lake(error: LakeError, about: About<'_>) -> ServiceError {
+    match error {
+        LakeError::NoSuchBucket => no_such_bucket(about.bucket),
+        LakeError::NoSuchKey => no_such_key(about.key),
+        LakeError::NoSuchVersion => no_such_version(about.key, about.version.unwrap_or("null")),
+        LakeError::NoSuchUpload => no_such_upload(about.upload),
+        LakeError::IsDeleteMarker => method_not_allowed("DeleteMarker"),
+        LakeError::PreconditionFailed => crate::conditions::precondition_failed("If-Match"),
+        LakeError::BucketAlreadyOwnedByYou => bucket_error(
+            "BucketAlreadyOwnedByYou",
+            409,
+            "Your previous request to create the named bucket succeeded and you already own it.",
+            about.bucket,
+        ),
+        LakeError::BucketAlreadyExists => bucket_error(
+            "BucketAlreadyExists",
+            409,
+            "The requested bucket name is not available. The bucket namespace is shared by all users of the system. \
+             Please select a different name and try again.",
+            about.bucket,
+        ),
+        LakeError::BucketNotEmpty => {
+            bucket_error("BucketNotEmpty", 409, "The bucket you tried to delete is not empty", about.bucket)
+        }
+        LakeError::TooManyBuckets => {
+            bucket_error("TooManyBuckets", 400, "You have attempted to create more buckets than allowed", about.bucket)
+        }
+        LakeError::InvalidPart { number } => ServiceError::new(
+            "InvalidPart",
+            400,
+            "One or more of the specified parts could not be found.  The part may not have been uploaded, or the \
+             specified entity tag may not match the part's entity tag.",
+        )
+        .field("UploadId", about.upload)
+        .field("PartNumber", number.to_string()),
+        LakeError::EntityTooSmall { number, size, min } => {
+            ServiceError::new("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed size")
+                .field("ProposedSize", size.to_string())
+                .field("MinSizeAllowed", min.to_string())
+                .field("PartNumber", number.to_string())
+        }
+        LakeError::EntityTooLarge { size, max } => entity_too_large(size, max),
+        LakeError::ChecksumMismatch { algorithm } => bad_checksum(algorithm.name()),
+        LakeError::SizeMismatch { .. } => {
+            invalid_request("The provided 'x-amz-mp-object-size' header value does not match what was computed.")
+        }
+        other => from_lake_alone(other),
+    }
+}
+
+/// Errors that are about no resource.
+fn from_lake_alone(error: LakeError) -> ServiceError {
+    match error {
+        LakeError::ConditionalConflict | LakeError::Changed => ServiceError::new(
+            "ConditionalRequestConflict",
+            409,
+            "The conditional request cannot succeed due to a conflicting operation against this resource.",
+        ),
+        LakeError::InvalidPartOrder => ServiceError::new(
+            "InvalidPartOrder",
+            400,
+            "The list of parts was not in ascending order. Parts must be ordered by part number.",
+        ),
+        LakeError::NoParts => malformed_xml(),
+        LakeError::InvalidPartNumber => part_number_out_of_range(),
+        LakeError::IncompleteBody { .. } => ServiceError::new(
+            "IncompleteBody",
+            400,
+            "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        ),
+        LakeError::InvalidRange => ServiceError::new("InvalidRange", 416, "The requested range is not satisfiable"),
+        LakeError::Full => ServiceError::new(
+            "InsufficientStorage",
+            507,
+            "The server has no space left for this request. Deleting objects still works and gives space back.",
+        ),
+        LakeError::ReadOnly(why) => {
+            tracing::error!(%why, "a write was refused");
+            ServiceError::new(
+                "ServiceUnavailable",
+                503,
+                "The server takes no more writes since its disk failed. Reading still works.",
+            )
+        }
+        LakeError::Busy => slow_down(),
+        LakeError::Damaged(what) => {
+            tracing::error!(%what, "damaged data was not served");
+            ServiceError::new(
+                "InternalError",
+                500,
+                "Stored data does not match its checksum and is not served. Run 'millpond fsck'.",
+            )
+        }
+        other => {
+            tracing::error!(error = %other, "internal error");
+            ServiceError::internal()
+        }
+    }
+}
+
+/// S3's word for an input that does not fit its model.
+pub fn from_parse(error: &ParseError) -> ServiceError {
+    match (&error.kind, error.location) {
+        (ErrorKind::MalformedXml { why }, _) => malformed_xml().field("Reason", why.clone()),
+        (_, Location::Body) => malformed_xml().field("Reason", error.to_string()),
+        (ErrorKind::NotUtf8, _) => {
+            ServiceError::new("InvalidURI", 400, "Couldn't parse the specified URI: it must be percent-encoded UTF-8.")
+        }
+        _ => invalid_argument(&error.member, None, &error.to_string()),
+    }
+}
+
+/// S3 says no more than this to who is denied.
+pub fn from_denied(denied: Denied) -> ServiceError {
+    tracing::debug!(%denied, "access denied");
+    access_denied()
+}
+
+/// 403.
+pub fn access_denied() -> ServiceError {
+    ServiceError::new("AccessDenied", 403, "Access Denied")
+}
+
+/// 404 for a bucket.
+pub fn no_such_bucket(bucket: &str) -> ServiceError {
+    bucket_error("NoSuchBucket", 404, "The specified bucket does not exist", bucket)
+}
+
+/// 404 for a key.
+pub fn no_such_key(key: &str) -> ServiceError {
+    ServiceError::new("NoSuchKey", 404, "The specified key does not exist.").field("Key", key)
+}
+
+/// 404 for a version.
+pub fn no_such_version(key: &str, version: &str) -> ServiceError {
+    ServiceError::new("NoSuchVersion", 404, "The specified version does not exist.")
+        .field("Key", key)
+        .field("VersionId", version)
+}
+
+/// 404 for an upload.
+pub fn no_such_upload(upload: &str) -> ServiceError {
+    ServiceError::new(
+        "NoSuchUpload",
+        404,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
+    )
+    .field("UploadId", upload)
+}
+
+/// 405: the resource is there, but not for this method.
+pub fn method_not_allowed(resource_type: &str) -> ServiceError {
+    ServiceError::new("MethodNotAllowed", 405, "The specified method is not allowed against this resource.")
+        .field("ResourceType", resource_type)
+}
+
+/// 400 for one argument.
+pub fn invalid_argument(name: &str, value: Option<&str>, message: &str) -> ServiceError {
+    let error = ServiceError::new("InvalidArgument", 400, message).field("ArgumentName", name);
+    match value {
+        Some(value) => error.field("ArgumentValue", value),
+        None => error,
+    }
+}
+
+/// 400 for a request that contradicts itself.
+pub fn invalid_request(message: &str) -> ServiceError {
+    ServiceError::new("InvalidRequest", 400, message)
+}
+
+/// 400 for a document that is not of its schema.
+pub fn malformed_xml() -> ServiceError {
+    ServiceError::new(
+        "MalformedXML",
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    )
+}
+
+/// 400 for too many bytes.
+pub fn entity_too_large(size: u64, max: u64) -> ServiceError {
+    ServiceError::new("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size")
+        .field("ProposedSize", size.to_string())
+        .field("MaxSizeAllowed", max.to_string())
+}
+
+/// 400 for bytes that are not those the client meant.
+pub fn bad_checksum(algorithm: &str) -> ServiceError {
+    ServiceError::new("BadDigest", 400, format!("The {algorithm} you specified did not match the calculated checksum."))
+}
+
+/// 400 for a part number outside 1 to 10,000.
+pub fn part_number_out_of_range() -> ServiceError {
+    invalid_argument("partNumber", None, "Part number must be an integer between 1 and 10000, inclusive")
+}
+
+/// 503: try again more slowly.
+pub fn slow_down() -> ServiceError {
+    ServiceError::new("SlowDown", 503, "Please reduce your request rate.")
+}
+
+fn bucket_error(code: &'static str, status: u16, message: &str, bucket: &str) -> ServiceError {
+    ServiceError::new(code, status, message).field("BucketName", bucket)
+}

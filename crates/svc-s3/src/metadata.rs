@@ -1,0 +1,181 @@
+//! System and user metadata between headers and the lake
+//! (S3 User Guide, "Working with object metadata").
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use millpond_kernel::ServiceError;
+use millpond_lake::Metadata;
+
+use crate::errors;
+
+/// The most bytes of user metadata, names and values together.
+const MAX_USER_BYTES: usize = 2 * 1024;
+const USER_PREFIX: &str = "x-amz-meta-";
+
+/// Classes that differ from `STANDARD` in price and place alone; reads are the same, so they are kept and shown.
+const PRICED: &[&str] = &["REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"];
+/// Classes whose objects cannot be read without a restore, which is not carried out.
+const ARCHIVES: &[&str] =
+    &["GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP"];
+
+/// What a request's headers say about the object that it writes.
+pub fn from_headers(headers: &HeaderMap) -> Result<Metadata, ServiceError> {
+    Ok(Metadata {
+        content_type: text(headers, "content-type")?,
+        content_encoding: text(headers, "content-encoding")?.and_then(|value| without_aws_chunked(&value)),
+        content_disposition: text(headers, "content-disposition")?,
+        content_language: text(headers, "content-language")?,
+        cache_control: text(headers, "cache-control")?,
+        expires: text(headers, "expires")?,
+        website_redirect: text(headers, "x-amz-website-redirect-location")?.map(website_redirect).transpose()?,
+        user: user(headers)?,
+        storage_class: storage_class(headers)?,
+    })
+}
+
+/// The storage class that a request names; `None` for `STANDARD`.
+pub fn storage_class(headers: &HeaderMap) -> Result<Option<String>, ServiceError> {
+    let Some(class) = text(headers, "x-amz-storage-class")? else { return Ok(None) };
+    if class == "STANDARD" {
+        return Ok(None);
+    }
+    if PRICED.contains(&class.as_str()) {
+        return Ok(Some(class));
+    }
+    if ARCHIVES.contains(&class.as_str()) {
+        return Err(ServiceError::new(
+            "NotImplemented",
+            501,
+            format!(
+                "The storage class {class} is not implemented: its objects could not be read back. Choose STANDARD."
+            ),
+        )
+        .field("StorageClass", class));
+    }
+    Err(ServiceError::new("InvalidStorageClass", 400, "The storage class you specified is not valid")
+        .field("StorageClassRequested", class))
+}
+
+fn website_redirect(target: String) -> Result<String, ServiceError> {
+    if target.starts_with('/') || target.starts_with("http://") || target.starts_with("https://") {
+        return Ok(target);
+    }
+    Err(ServiceError::new(
+        "InvalidRedirectLocation",
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    ))
+}
+
+fn user(headers: &HeaderMap) -> Result<BTreeMap<String, String>, ServiceError> {
+    let mut user = BTreeMap::new();
+    for name in headers.keys() {
+        let Some(short) = name.as_str().strip_prefix(USER_PREFIX) else { continue };
+        // Several headers of one name are one list (RFC 9110, section 5.3).
+        let values: Vec<String> = headers.get_all(name).iter().map(lossless).collect();
+        user.insert(short.to_owned(), values.join(","));
+    }
+    let bytes: usize = user.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > MAX_USER_BYTES {
+        return Err(ServiceError::new(
+            "MetadataTooLarge",
+            400,
+            "Your metadata headers exceed the maximum allowed metadata size",
+        )
+        .field("Size", bytes.to_string())
+        .field("MaxSizeAllowed", MAX_USER_BYTES.to_string()));
+    }
+    Ok(user)
+}
+
+/// A value's bytes as text: UTF-8, which is what clients send, or else Latin-1, which loses nothing.
+fn lossless(value: &HeaderValue) -> String {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ServiceError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = lossless(value);
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(errors::invalid_argument(name, None, "The header has control characters."));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// `Content-Encoding` without `aws-chunked`, which tells how the request was framed, not what the object is.
+fn without_aws_chunked(value: &str) -> Option<String> {
+    let kept: Vec<&str> =
+        value.split(',').map(str::trim).filter(|v| !v.is_empty() && !v.eq_ignore_ascii_case("aws-chunked")).collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+/// Adds an object's metadata to the headers of an answer.
+pub fn to_headers(metadata: &Metadata, headers: &mut HeaderMap) {
+    let mut set = |name: HeaderName, value: &Option<String>| {
+        if let Some(value) = value {
+            crate::answer::set(headers, name, value);
+        }
+    };
+    set(http::header::CONTENT_ENCODING, &metadata.content_encoding);
+    set(http::header::CONTENT_DISPOSITION, &metadata.content_disposition);
+    set(http::header::CONTENT_LANGUAGE, &metadata.content_language);
+    set(http::header::CACHE_CONTROL, &metadata.cache_control);
+    set(http::header::EXPIRES, &metadata.expires);
+    set(HeaderName::from_static("x-amz-website-redirect-location"), &metadata.website_redirect);
+    set(HeaderName::from_static("x-amz-storage-class"), &metadata.storage_class);
+    let content_type = metadata.content_type.as_deref().unwrap_or("binary/octet-stream");
+    crate::answer::set(headers, http::header::CONTENT_TYPE, content_type);
+    for (name, value) in &metadata.user {
+        if let Ok(name) = HeaderName::from_bytes(format!("{USER_PREFIX}{name}").as_bytes()) {
+            crate::answer::set(headers, name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(n, v)| {
+                (HeaderName::from_bytes(n.as_bytes()).unwrap(), HeaderValue::from_bytes(v.as_bytes()).unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn metadata_comes_back_as_it_went() {
+        let sent = headers(&[
+            ("content-type", "text/plain"),
+            ("content-encoding", "aws-chunked,gzip"),
+            ("x-amz-meta-name", "värde"),
+            ("x-amz-storage-class", "STANDARD_IA"),
+        ]);
+        let metadata = from_headers(&sent).unwrap();
+        assert_eq!(metadata.content_encoding.as_deref(), Some("gzip"));
+        let mut shown = HeaderMap::new();
+        to_headers(&metadata, &mut shown);
+        assert_eq!(shown["content-type"], "text/plain");
+        assert_eq!(shown["x-amz-meta-name"].as_bytes(), "värde".as_bytes());
+        assert_eq!(shown["x-amz-storage-class"], "STANDARD_IA");
+    }
+
+    #[test]
+    fn refusals() {
+        let large = "x".repeat(MAX_USER_BYTES);
+        for (name, value, expected) in [
+            ("x-amz-storage-class", "GLACIER", "NotImplemented"),
+            ("x-amz-storage-class", "CHEAP", "InvalidStorageClass"),
+            ("x-amz-website-redirect-location", "ftp://x", "InvalidRedirectLocation"),
+            ("x-amz-meta-a", large.as_str(), "MetadataTooLarge"),
+        ] {
+            assert_eq!(from_headers(&headers(&[(name, value)])).unwrap_err().code, expected, "{name}");
+        }
+    }
+}

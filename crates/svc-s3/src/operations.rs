@@ -1,0 +1,344 @@
+//! The operations with their resources resolved: what each touches, in the terms of policies
+//! (Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3").
+
+use std::sync::Arc;
+
+use millpond_api_s3 as api;
+use millpond_kernel::{Access, Context, ContextValue, Operation, Resource};
+use millpond_lake::{Bucket, Found, Version, VersionId};
+use millpond_types::{AccountId, Arn, ObjectKey};
+use millpond_wire::{ParseError, RequestView};
+
+/// An input of the API: read from a request, and known by its operation's name and actions.
+pub trait Input: Sized + Send {
+    /// The operation's name.
+    const NAME: &'static str;
+    /// The action that it needs.
+    const ACTION: &'static str;
+    /// The action that it needs when it names a version.
+    const VERSION_ACTION: &'static str = Self::ACTION;
+
+    /// Reads it from a request.
+    fn read(view: &RequestView<'_>) -> Result<Self, ParseError>;
+
+    /// Further actions on the same resource, such as that for tags that come with an object.
+    fn further(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Condition keys that come from the input.
+    fn keys(&self, _context: &mut Context) {}
+}
+
+/// An operation on the service itself.
+#[derive(Debug)]
+pub struct OnService<I> {
+    /// What was asked.
+    pub input: I,
+    /// Whose buckets it is about.
+    pub account: AccountId,
+}
+
+/// An operation on a bucket.
+#[derive(Debug)]
+pub struct OnBucket<I> {
+    /// What was asked.
+    pub input: I,
+    /// The bucket, as it stood when the request was decided; its row is a condition of every commit.
+    pub bucket: Arc<Bucket>,
+}
+
+/// An operation on a key.
+#[derive(Debug)]
+pub struct OnObject<I> {
+    /// What was asked.
+    pub input: I,
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version that was named.
+    pub version: Option<VersionId>,
+}
+
+/// A read of an object, with the version pinned.
+#[derive(Debug)]
+pub struct OnVersion<I> {
+    /// What was asked, and of which key.
+    pub target: OnObject<I>,
+    /// What the lake has there.
+    pub found: Found,
+}
+
+/// A copy: a version to read, and a key to write.
+#[derive(Debug)]
+pub struct Copying<I> {
+    /// Where it goes.
+    pub target: OnObject<I>,
+    /// Where it comes from.
+    pub source: Arc<Bucket>,
+    /// The version to copy, pinned.
+    pub version: Version,
+    /// Whether the client named the version.
+    pub named: bool,
+    /// Whether the source's tags are copied too.
+    pub with_tags: bool,
+}
+
+fn on_bucket(action: &'static str, bucket: &Bucket) -> Access {
+    Access { action, resource: Resource { arn: Arn::s3(bucket.name.as_str(), None), owner: bucket.owner } }
+}
+
+fn on_key(action: &'static str, bucket: &Bucket, key: &ObjectKey) -> Access {
+    let arn = Arn::s3(bucket.name.as_str(), Some(key.as_str()));
+    Access { action, resource: Resource { arn, owner: bucket.owner } }
+}
+
+impl<I: Input> Operation for OnService<I> {
+    const NAME: &'static str = I::NAME;
+
+    fn accesses(&self) -> Vec<Access> {
+        let Some(everything) = Arn::parse("arn:aws:s3:::*") else { return Vec::new() };
+        vec![Access { action: I::ACTION, resource: Resource { arn: everything, owner: self.account } }]
+    }
+
+    fn context(&self, _: &Access, context: &mut Context) {
+        self.input.keys(context);
+    }
+}
+
+impl<I: Input> Operation for OnBucket<I> {
+    const NAME: &'static str = I::NAME;
+
+    fn accesses(&self) -> Vec<Access> {
+        std::iter::once(&I::ACTION).chain(self.input.further()).map(|action| on_bucket(action, &self.bucket)).collect()
+    }
+
+    fn context(&self, _: &Access, context: &mut Context) {
+        self.input.keys(context);
+    }
+}
+
+impl<I: Input> Operation for OnObject<I> {
+    const NAME: &'static str = I::NAME;
+
+    fn accesses(&self) -> Vec<Access> {
+        let action = if self.version.is_some() { I::VERSION_ACTION } else { I::ACTION };
+        std::iter::once(&action)
+            .chain(self.input.further())
+            .map(|action| on_key(action, &self.bucket, &self.key))
+            .collect()
+    }
+
+    fn context(&self, _: &Access, context: &mut Context) {
+        if let Some(version) = self.version {
+            context.set("s3:VersionId", ContextValue::Text(version.to_string()));
+        }
+        self.input.keys(context);
+    }
+}
+
+impl<I: Input> Operation for OnVersion<I> {
+    const NAME: &'static str = I::NAME;
+
+    fn accesses(&self) -> Vec<Access> {
+        self.target.accesses()
+    }
+
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.target.context(access, context);
+        let tags = self.found.version().and_then(Version::object).map(|object| &object.tags);
+        for (key, value) in tags.into_iter().flatten() {
+            context.set(format!("s3:ExistingObjectTag/{key}"), ContextValue::Text(value.clone()));
+        }
+    }
+}
+
+impl<I: Input> Operation for Copying<I> {
+    const NAME: &'static str = I::NAME;
+
+    fn accesses(&self) -> Vec<Access> {
+        let (read, read_tags) = match self.named {
+            true => ("s3:GetObjectVersion", "s3:GetObjectVersionTagging"),
+            false => ("s3:GetObject", "s3:GetObjectTagging"),
+        };
+        let mut accesses = vec![on_key(read, &self.source, &self.version.key)];
+        if self.with_tags {
+            accesses.push(on_key(read_tags, &self.source, &self.version.key));
+        }
+        accesses.extend(self.target.accesses());
+        accesses
+    }
+
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.target.context(access, context);
+    }
+}
+
+/// Deleting one key of a `DeleteObjects`; each is decided by itself.
+#[derive(Debug)]
+pub struct DeleteItem {
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// What is deleted, under which condition.
+    pub item: millpond_lake::DeleteItem,
+}
+
+impl Operation for DeleteItem {
+    const NAME: &'static str = "DeleteObjects";
+
+    fn accesses(&self) -> Vec<Access> {
+        let action = if self.item.version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+        vec![on_key(action, &self.bucket, &self.item.key)]
+    }
+
+    fn context(&self, _: &Access, context: &mut Context) {
+        if let Some(version) = self.item.version {
+            context.set("s3:VersionId", ContextValue::Text(version.to_string()));
+        }
+    }
+}
+
+/// A bucket to be created: there is nothing of it yet but its name.
+#[derive(Debug)]
+pub struct NewBucket {
+    /// What was asked.
+    pub input: api::CreateBucketInput,
+    /// Its name.
+    pub name: millpond_types::BucketName,
+    /// Who will own it.
+    pub owner: AccountId,
+}
+
+impl Operation for NewBucket {
+    const NAME: &'static str = "CreateBucket";
+
+    fn accesses(&self) -> Vec<Access> {
+        let arn = Arn::s3(self.name.as_str(), None);
+        vec![Access { action: "s3:CreateBucket", resource: Resource { arn, owner: self.owner } }]
+    }
+
+    fn context(&self, _: &Access, _: &mut Context) {}
+}
+
+/// Says for inputs which actions they need.
+macro_rules! inputs {
+    ($($input:ident: $name:literal, $action:literal $(, version $version:literal)? $(, { $($extra:tt)* })?;)*) => {
+        $(impl Input for api::$input {
+            const NAME: &'static str = $name;
+            const ACTION: &'static str = $action;
+            $(const VERSION_ACTION: &'static str = $version;)?
+
+            fn read(view: &RequestView<'_>) -> Result<Self, ParseError> {
+                api::$input::parse(view)
+            }
+
+            $($($extra)*)?
+        })*
+    };
+}
+
+/// Tags that come with an object need their own permission.
+fn tagging(header: Option<&String>) -> &'static [&'static str] {
+    if header.is_some() { &["s3:PutObjectTagging"] } else { &[] }
+}
+
+fn listing_keys(context: &mut Context, prefix: Option<&String>, delimiter: Option<&String>, max_keys: Option<i32>) {
+    context.set("s3:prefix", ContextValue::Text(prefix.cloned().unwrap_or_default()));
+    if let Some(delimiter) = delimiter {
+        context.set("s3:delimiter", ContextValue::Text(delimiter.clone()));
+    }
+    if let Some(max_keys) = max_keys {
+        context.set("s3:max-keys", ContextValue::Number(f64::from(max_keys)));
+    }
+}
+
+inputs! {
+    ListBucketsInput: "ListBuckets", "s3:ListAllMyBuckets";
+
+    HeadBucketInput: "HeadBucket", "s3:ListBucket";
+    DeleteBucketInput: "DeleteBucket", "s3:DeleteBucket";
+    GetBucketLocationInput: "GetBucketLocation", "s3:GetBucketLocation";
+    GetBucketVersioningInput: "GetBucketVersioning", "s3:GetBucketVersioning";
+    PutBucketVersioningInput: "PutBucketVersioning", "s3:PutBucketVersioning";
+    GetBucketTaggingInput: "GetBucketTagging", "s3:GetBucketTagging";
+    PutBucketTaggingInput: "PutBucketTagging", "s3:PutBucketTagging";
+    DeleteBucketTaggingInput: "DeleteBucketTagging", "s3:PutBucketTagging";
+    GetBucketAclInput: "GetBucketAcl", "s3:GetBucketAcl";
+    PutBucketAclInput: "PutBucketAcl", "s3:PutBucketAcl";
+    GetBucketCorsInput: "GetBucketCors", "s3:GetBucketCORS";
+    GetBucketEncryptionInput: "GetBucketEncryption", "s3:GetEncryptionConfiguration";
+    GetBucketLifecycleConfigurationInput: "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration";
+    GetBucketPolicyInput: "GetBucketPolicy", "s3:GetBucketPolicy";
+    GetBucketPolicyStatusInput: "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus";
+    GetBucketWebsiteInput: "GetBucketWebsite", "s3:GetBucketWebsite";
+    GetBucketReplicationInput: "GetBucketReplication", "s3:GetReplicationConfiguration";
+    GetBucketLoggingInput: "GetBucketLogging", "s3:GetBucketLogging";
+    GetBucketNotificationConfigurationInput: "GetBucketNotificationConfiguration", "s3:GetBucketNotification";
+    GetBucketRequestPaymentInput: "GetBucketRequestPayment", "s3:GetBucketRequestPayment";
+    GetBucketAccelerateConfigurationInput: "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration";
+    GetBucketOwnershipControlsInput: "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls";
+    GetPublicAccessBlockInput: "GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock";
+    GetObjectLockConfigurationInput: "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration";
+    ListBucketAnalyticsConfigurationsInput: "ListBucketAnalyticsConfigurations", "s3:GetAnalyticsConfiguration";
+    ListBucketMetricsConfigurationsInput: "ListBucketMetricsConfigurations", "s3:GetMetricsConfiguration";
+    ListBucketInventoryConfigurationsInput: "ListBucketInventoryConfigurations", "s3:GetInventoryConfiguration";
+    ListBucketIntelligentTieringConfigurationsInput: "ListBucketIntelligentTieringConfigurations", "s3:GetIntelligentTieringConfiguration";
+    GetBucketAnalyticsConfigurationInput: "GetBucketAnalyticsConfiguration", "s3:GetAnalyticsConfiguration";
+    GetBucketMetricsConfigurationInput: "GetBucketMetricsConfiguration", "s3:GetMetricsConfiguration";
+    GetBucketInventoryConfigurationInput: "GetBucketInventoryConfiguration", "s3:GetInventoryConfiguration";
+    GetBucketIntelligentTieringConfigurationInput: "GetBucketIntelligentTieringConfiguration", "s3:GetIntelligentTieringConfiguration";
+
+    ListObjectsInput: "ListObjects", "s3:ListBucket", {
+        fn keys(&self, context: &mut Context) {
+            listing_keys(context, self.prefix.as_ref(), self.delimiter.as_ref(), self.max_keys);
+        }
+    };
+    ListObjectsV2Input: "ListObjectsV2", "s3:ListBucket", {
+        fn keys(&self, context: &mut Context) {
+            listing_keys(context, self.prefix.as_ref(), self.delimiter.as_ref(), self.max_keys);
+        }
+    };
+    ListObjectVersionsInput: "ListObjectVersions", "s3:ListBucketVersions", {
+        fn keys(&self, context: &mut Context) {
+            listing_keys(context, self.prefix.as_ref(), self.delimiter.as_ref(), self.max_keys);
+        }
+    };
+    ListMultipartUploadsInput: "ListMultipartUploads", "s3:ListBucketMultipartUploads";
+
+    PutObjectInput: "PutObject", "s3:PutObject", {
+        fn further(&self) -> &'static [&'static str] {
+            tagging(self.tagging.as_ref())
+        }
+    };
+    GetObjectInput: "GetObject", "s3:GetObject", version "s3:GetObjectVersion";
+    HeadObjectInput: "HeadObject", "s3:GetObject", version "s3:GetObjectVersion";
+    GetObjectAttributesInput: "GetObjectAttributes", "s3:GetObjectAttributes", version "s3:GetObjectVersionAttributes", {
+        fn further(&self) -> &'static [&'static str] {
+            if self.version_id.is_some() { &["s3:GetObjectVersion"] } else { &["s3:GetObject"] }
+        }
+    };
+    DeleteObjectInput: "DeleteObject", "s3:DeleteObject", version "s3:DeleteObjectVersion";
+    CopyObjectInput: "CopyObject", "s3:PutObject", {
+        fn further(&self) -> &'static [&'static str] {
+            tagging(self.tagging.as_ref())
+        }
+    };
+    GetObjectTaggingInput: "GetObjectTagging", "s3:GetObjectTagging", version "s3:GetObjectVersionTagging";
+    PutObjectTaggingInput: "PutObjectTagging", "s3:PutObjectTagging", version "s3:PutObjectVersionTagging";
+    DeleteObjectTaggingInput: "DeleteObjectTagging", "s3:DeleteObjectTagging", version "s3:DeleteObjectVersionTagging";
+    GetObjectAclInput: "GetObjectAcl", "s3:GetObjectAcl", version "s3:GetObjectVersionAcl";
+    PutObjectAclInput: "PutObjectAcl", "s3:PutObjectAcl", version "s3:PutObjectVersionAcl";
+    GetObjectLegalHoldInput: "GetObjectLegalHold", "s3:GetObjectLegalHold";
+    GetObjectRetentionInput: "GetObjectRetention", "s3:GetObjectRetention";
+    CreateMultipartUploadInput: "CreateMultipartUpload", "s3:PutObject", {
+        fn further(&self) -> &'static [&'static str] {
+            tagging(self.tagging.as_ref())
+        }
+    };
+    UploadPartInput: "UploadPart", "s3:PutObject";
+    UploadPartCopyInput: "UploadPartCopy", "s3:PutObject";
+    CompleteMultipartUploadInput: "CompleteMultipartUpload", "s3:PutObject";
+    AbortMultipartUploadInput: "AbortMultipartUpload", "s3:AbortMultipartUpload";
+    ListPartsInput: "ListParts", "s3:ListMultipartUploadParts";
+}

@@ -1,0 +1,12 @@
+//! The handlers, one file a family. Each takes an `Authorized` operation, or makes one first.
+
+pub mod attributes;
+pub mod buckets;
+pub mod configurations;
+pub mod copy;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod multipart;
+pub mod put;
+pub mod tagging;

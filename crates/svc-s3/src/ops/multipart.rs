@@ -1,0 +1,388 @@
+//! Multipart uploads (S3 User Guide, "Uploading and copying objects using multipart upload").
+
+use http::StatusCode;
+use millpond_api_s3 as api;
+use millpond_digest::{Checksum as Digest, ChecksumAlgorithm, ChecksumType};
+use millpond_kernel::{Authorized, Response, ServiceError};
+use millpond_lake::{
+    AfterUpload, CompletePart, CompleteRequest, LakeError, MAX_PART_BYTES, NewUpload, Part, Upload, UploadId,
+    UploadsRequest,
+};
+
+use crate::answer;
+use crate::call::Call;
+use crate::checksums::{self, Expected};
+use crate::conditions::{bare, precondition_failed};
+use crate::errors::{self, About};
+use crate::listing::{self, Names, get_checksum, set_checksum};
+use crate::operations::{OnBucket, OnObject};
+use crate::ops::put::set_version;
+use crate::{metadata, tags, write};
+
+/// The page of ListParts and ListMultipartUploads when none is asked for, and the largest.
+const MAX_PAGE: i32 = 1_000;
+
+/// A part number within S3's limits.
+pub fn part_number(number: i32) -> Result<u16, ServiceError> {
+    u16::try_from(number)
+        .ok()
+        .filter(|number| (1..=millpond_lake::MAX_PARTS).contains(number))
+        .ok_or_else(errors::part_number_out_of_range)
+}
+
+fn about<'a, I>(target: &'a OnObject<I>, upload: &'a str) -> About<'a> {
+    About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), upload, version: None }
+}
+
+async fn upload_of<I>(call: &Call<'_>, target: &OnObject<I>, id: &str) -> Result<Upload, ServiceError> {
+    let parsed = UploadId::parse(id).ok_or_else(|| errors::no_such_upload(id))?;
+    call.s3
+        .lake
+        .upload(&target.bucket, &target.key, parsed)
+        .await
+        .map_err(|error| errors::from_lake(error, about(target, id)))
+}
+
+/// The checksum that a new upload's object will have, where the client wants one.
+fn checksum_plan(
+    input: &api::CreateMultipartUploadInput,
+) -> Result<Option<(ChecksumAlgorithm, ChecksumType)>, ServiceError> {
+    let kind = match input.checksum_type.as_ref().map(|kind| kind.as_str()) {
+        None => None,
+        Some(name) => Some(ChecksumType::from_name(name).ok_or_else(|| {
+            errors::invalid_argument(
+                "x-amz-checksum-type",
+                Some(name),
+                "The checksum type is COMPOSITE or FULL_OBJECT.",
+            )
+        })?),
+    };
+    let Some(name) = input.checksum_algorithm.as_ref() else {
+        return match kind {
+            None => Ok(None),
+            Some(_) => Err(errors::invalid_request(
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+            )),
+        };
+    };
+    let algorithm = checksums::algorithm(name.as_str())?;
+    let kind = kind.unwrap_or(ChecksumType::default_for(algorithm));
+    if !kind.fits(algorithm) {
+        return Err(errors::invalid_request(&format!(
+            "The {} checksum type cannot be used with the {} checksum algorithm.",
+            kind.name(),
+            algorithm.name().to_lowercase()
+        )));
+    }
+    Ok(Some((algorithm, kind)))
+}
+
+/// CreateMultipartUpload.
+pub async fn create(
+    call: &Call<'_>,
+    operation: Authorized<OnObject<api::CreateMultipartUploadInput>>,
+) -> Result<Response, ServiceError> {
+    let target = operation.into_inner();
+    let checksum = checksum_plan(&target.input)?;
+    let new = NewUpload {
+        bucket: target.bucket.clone(),
+        key: target.key.clone(),
+        metadata: metadata::from_headers(call.headers())?,
+        tags: target.input.tagging.as_deref().map(tags::from_header).transpose()?.unwrap_or_default(),
+        owner: call.s3.kernel.account(),
+        initiator: call.caller.arn(),
+        checksum,
+    };
+    let origin = call.origin("CreateMultipartUpload");
+    let upload =
+        call.s3.lake.create_upload(new, &origin).await.map_err(|error| errors::from_lake(error, about(&target, "")))?;
+    let output = api::CreateMultipartUploadOutput {
+        bucket: Some(target.bucket.name.to_string()),
+        key: Some(target.key.to_string()),
+        upload_id: Some(upload.id.to_string()),
+        checksum_algorithm: checksum.map(|(algorithm, _)| listing::checksum_algorithm(algorithm)),
+        checksum_type: checksum.map(|(_, kind)| listing::checksum_type(kind)),
+        ..api::CreateMultipartUploadOutput::default()
+    };
+    answer::document(output.write())
+}
+
+/// UploadPart.
+pub async fn upload_part(call: Call<'_>) -> Result<Response, ServiceError> {
+    let operation = call.on_object::<api::UploadPartInput>().await?;
+    let target = operation.get();
+    let number = part_number(target.input.part_number)?;
+    let id = target.input.upload_id.clone();
+    let upload = upload_of(&call, target, &id).await?;
+    let mut expected = Expected::of(call.headers())?;
+    match upload.checksum {
+        Some((wanted, _)) if expected.named && expected.algorithm != wanted => {
+            return Err(errors::invalid_request(&format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                wanted.name().to_lowercase(),
+                expected.algorithm.name().to_lowercase()
+            )));
+        }
+        // The object's checksum is made of those of its parts, so each part has one, whether or not the client sent it.
+        Some((wanted, _)) => expected.algorithm = wanted,
+        None => {}
+    }
+    let origin = call.origin("UploadPart");
+    let s3 = call.s3;
+    let target = operation.into_inner();
+    let about = about(&target, &id);
+    let received = write::receive(&s3.lake, call.payload, &expected, MAX_PART_BYTES, about).await?;
+    let digest = received.digest;
+    let part = s3
+        .lake
+        .put_part(&upload, number, received.ingested, &origin)
+        .await
+        .map_err(|error| errors::from_lake(error, about))?;
+    let mut response = answer::empty(StatusCode::OK);
+    answer::set(&mut response.headers, http::header::ETAG, &answer::quoted(&part.md5.to_string()));
+    if expected.named || upload.checksum.is_some() {
+        let name = http::HeaderName::from_static(digest.algorithm().header());
+        answer::set(&mut response.headers, name, &digest.to_string());
+    }
+    Ok(response)
+}
+
+/// The parts that a completion names.
+fn named_parts(input: &api::CompleteMultipartUploadInput) -> Result<Vec<CompletePart>, ServiceError> {
+    let parts = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_ref());
+    let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return Err(errors::malformed_xml()) };
+    parts
+        .iter()
+        .map(|part| {
+            let (Some(number), Some(etag)) = (part.part_number, part.etag.as_deref()) else {
+                return Err(errors::malformed_xml().field("Reason", "each Part has a PartNumber and an ETag"));
+            };
+            let checksum = match get_checksum!(part) {
+                Some((algorithm, value)) => Some(checksums::parse(algorithm, value)?),
+                None => None,
+            };
+            Ok(CompletePart { number: part_number(number)?, etag: bare(etag).to_owned(), checksum })
+        })
+        .collect()
+}
+
+/// The checksum that the client expects of the whole object. One of a composite (`value-N`) is made of the parts' alone, so
+/// that the parts are what is compared.
+fn whole_checksum(input: &api::CompleteMultipartUploadInput) -> Result<Option<Digest>, ServiceError> {
+    match get_checksum!(input) {
+        Some((algorithm, value)) => {
+            let value = value.split_once('-').map_or(value, |(value, _)| value);
+            Ok(Some(checksums::parse(algorithm, value)?))
+        }
+        None => Ok(None),
+    }
+}
+
+/// CompleteMultipartUpload.
+pub async fn complete(
+    call: &Call<'_>,
+    operation: Authorized<OnObject<api::CompleteMultipartUploadInput>>,
+) -> Result<Response, ServiceError> {
+    let target = operation.into_inner();
+    let id = target.input.upload_id.clone();
+    let condition = write::condition(call.headers())?;
+    let failed = write::condition_name(&condition);
+    let request = CompleteRequest {
+        bucket: target.bucket.clone(),
+        key: target.key.clone(),
+        upload: UploadId::parse(&id).ok_or_else(|| errors::no_such_upload(&id))?,
+        parts: named_parts(&target.input)?,
+        expected_size: target.input.mpu_object_size.and_then(|size| u64::try_from(size).ok()),
+        checksum: whole_checksum(&target.input)?,
+        condition,
+    };
+    let origin = call.origin("CompleteMultipartUpload");
+    let written = call.s3.lake.complete(request, &origin).await.map_err(|error| match error {
+        LakeError::PreconditionFailed => precondition_failed(failed),
+        other => errors::from_lake(other, about(&target, &id)),
+    })?;
+    let object = written.version.object();
+    let bucket = target.bucket.name.as_str();
+    let mut output = api::CompleteMultipartUploadOutput {
+        location: Some(call.object_url(bucket, target.key.as_str())),
+        bucket: Some(bucket.to_owned()),
+        key: Some(target.key.to_string()),
+        etag: object.map(|object| answer::quoted(&object.etag)),
+        ..api::CompleteMultipartUploadOutput::default()
+    };
+    if let Some(checksum) = object.and_then(|object| object.checksum.as_ref()) {
+        let shown = checksums::shown(checksum, object.and_then(|object| object.parts));
+        set_checksum!(output, checksum.algorithm(), shown);
+        output.checksum_type = Some(listing::checksum_type(checksum.kind));
+    }
+    let mut response = answer::document(output.write())?;
+    set_version(&mut response.headers, written.versioned, written.version.id);
+    Ok(response)
+}
+
+/// AbortMultipartUpload.
+pub async fn abort(
+    call: &Call<'_>,
+    operation: Authorized<OnObject<api::AbortMultipartUploadInput>>,
+) -> Result<Response, ServiceError> {
+    let target = operation.into_inner();
+    let id = target.input.upload_id.clone();
+    let upload = upload_of(call, &target, &id).await?;
+    call.s3
+        .lake
+        .abort(&upload, &call.origin("AbortMultipartUpload"))
+        .await
+        .map_err(|error| errors::from_lake(error, about(&target, &id)))?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+fn page_size(name: &'static str, asked: Option<i32>) -> Result<usize, ServiceError> {
+    let asked = asked.unwrap_or(MAX_PAGE);
+    usize::try_from(asked.min(MAX_PAGE)).map_err(|_| {
+        errors::invalid_argument(name, Some(&asked.to_string()), "The page size is an integer between 0 and 2147483647")
+    })
+}
+
+/// ListParts.
+pub async fn list_parts(
+    call: &Call<'_>,
+    operation: Authorized<OnObject<api::ListPartsInput>>,
+) -> Result<Response, ServiceError> {
+    let target = operation.into_inner();
+    let id = target.input.upload_id.clone();
+    let upload = upload_of(call, &target, &id).await?;
+    let limit = page_size("max-parts", target.input.max_parts)?;
+    let marker = part_marker(target.input.part_number_marker)?;
+    let page = match limit {
+        0 => millpond_lake::PartsPage::default(),
+        _ => call
+            .s3
+            .lake
+            .list_parts(&upload, marker, limit)
+            .await
+            .map_err(|error| errors::from_lake(error, about(&target, &id)))?,
+    };
+    let next = page.parts.last().map(|part| i32::from(part.number));
+    let output = api::ListPartsOutput {
+        bucket: Some(target.bucket.name.to_string()),
+        key: Some(target.key.to_string()),
+        upload_id: Some(id),
+        part_number_marker: Some(i32::from(marker)),
+        next_part_number_marker: next.filter(|_| page.truncated),
+        max_parts: Some(limit as i32),
+        is_truncated: Some(page.truncated),
+        parts: Some(page.parts.iter().map(shown_part).collect()),
+        initiator: Some(initiator(&upload)),
+        owner: Some(listing::owner(upload.owner)),
+        storage_class: upload_class(&upload),
+        checksum_algorithm: upload.checksum.map(|(algorithm, _)| listing::checksum_algorithm(algorithm)),
+        checksum_type: upload.checksum.map(|(_, kind)| listing::checksum_type(kind)),
+        ..api::ListPartsOutput::default()
+    };
+    answer::document(output.write())
+}
+
+/// A marker: the number of the last part of the page before. One beyond all part numbers is behind all parts.
+pub fn part_marker(marker: Option<i32>) -> Result<u16, ServiceError> {
+    match marker {
+        None => Ok(0),
+        Some(number) if number >= 0 => Ok(u16::try_from(number).unwrap_or(u16::MAX)),
+        Some(number) => Err(errors::invalid_argument(
+            "part-number-marker",
+            Some(&number.to_string()),
+            "Argument part-number-marker must be an integer between 0 and 2147483647",
+        )),
+    }
+}
+
+fn shown_part(part: &Part) -> api::Part {
+    let mut shown = api::Part {
+        part_number: Some(i32::from(part.number)),
+        last_modified: Some(part.modified),
+        etag: Some(answer::quoted(&part.md5.to_string())),
+        size: i64::try_from(part.size).ok(),
+        ..api::Part::default()
+    };
+    if let Some(checksum) = &part.checksum {
+        set_checksum!(shown, checksum.algorithm(), checksum.to_string());
+    }
+    shown
+}
+
+fn initiator(upload: &Upload) -> api::Initiator {
+    api::Initiator { id: Some(upload.initiator.clone()), display_name: None }
+}
+
+fn upload_class(upload: &Upload) -> Option<api::StorageClass> {
+    let class = upload.metadata.storage_class.as_deref();
+    Some(class.and_then(api::StorageClass::parse).unwrap_or(api::StorageClass::Standard))
+}
+
+/// ListMultipartUploads.
+pub async fn list_uploads(
+    call: &Call<'_>,
+    operation: Authorized<OnBucket<api::ListMultipartUploadsInput>>,
+) -> Result<Response, ServiceError> {
+    let OnBucket { input, bucket } = operation.into_inner();
+    let names = Names::new(input.encoding_type.as_ref());
+    let limit = page_size("max-uploads", input.max_uploads)?;
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let request = UploadsRequest {
+        prefix: prefix.clone(),
+        delimiter: input.delimiter.clone(),
+        after: after_upload(&input, &prefix),
+        limit,
+    };
+    let lake_about = About { bucket: bucket.name.as_str(), ..About::default() };
+    let page = match limit {
+        0 => millpond_lake::UploadsPage::default(),
+        _ => call.s3.lake.list_uploads(&bucket, request).await.map_err(|error| errors::from_lake(error, lake_about))?,
+    };
+    let (next_key_marker, next_upload_id_marker) = match &page.next {
+        Some(AfterUpload::Upload(key, id)) => (Some(names.show(key)), Some(id.to_string())),
+        Some(AfterUpload::Key(key) | AfterUpload::Prefix(key)) => (Some(names.show(key)), Some(String::new())),
+        Some(AfterUpload::Start) | None => (None, None),
+    };
+    let prefixes = page.prefixes.iter().map(|prefix| api::CommonPrefix { prefix: Some(names.show(prefix)) });
+    let output = api::ListMultipartUploadsOutput {
+        bucket: Some(bucket.name.to_string()),
+        key_marker: Some(names.show(input.key_marker.as_deref().unwrap_or_default())),
+        upload_id_marker: Some(input.upload_id_marker.clone().unwrap_or_default()),
+        next_key_marker,
+        next_upload_id_marker,
+        prefix: names.show_some(Some(&prefix)),
+        delimiter: names.show_some(input.delimiter.as_deref()),
+        max_uploads: Some(limit as i32),
+        is_truncated: Some(page.next.is_some()),
+        common_prefixes: Some(prefixes.collect()),
+        encoding_type: input.encoding_type,
+        uploads: Some(page.uploads.iter().map(|upload| shown_upload(upload, names)).collect()),
+        ..api::ListMultipartUploadsOutput::default()
+    };
+    answer::document(output.write())
+}
+
+fn shown_upload(upload: &Upload, names: Names) -> api::MultipartUpload {
+    api::MultipartUpload {
+        upload_id: Some(upload.id.to_string()),
+        key: Some(names.show(upload.key.as_str())),
+        initiated: Some(upload.created),
+        storage_class: upload_class(upload),
+        owner: Some(listing::owner(upload.owner)),
+        initiator: Some(initiator(upload)),
+        checksum_algorithm: upload.checksum.map(|(algorithm, _)| listing::checksum_algorithm(algorithm)),
+        checksum_type: upload.checksum.map(|(_, kind)| listing::checksum_type(kind)),
+    }
+}
+
+/// Where the listing goes on. Without a key marker an upload id marker is ignored, as AWS documents.
+fn after_upload(input: &api::ListMultipartUploadsInput, prefix: &str) -> AfterUpload {
+    let Some(key) = input.key_marker.as_deref().filter(|key| !key.is_empty()) else { return AfterUpload::Start };
+    match input.upload_id_marker.as_deref().and_then(UploadId::parse) {
+        Some(id) => AfterUpload::Upload(key.to_owned(), id),
+        None => match listing::after_marker(Some(key), prefix, input.delimiter.as_deref()) {
+            millpond_lake::After::Prefix(prefix) => AfterUpload::Prefix(prefix),
+            _ => AfterUpload::Key(key.to_owned()),
+        },
+    }
+}

@@ -1,0 +1,72 @@
+//! PutObject.
+
+use http::{HeaderName, StatusCode};
+use millpond_api_s3 as api;
+use millpond_kernel::{Response, ServiceError};
+use millpond_lake::{Checksum, LakeError, MAX_PUT_BYTES, PutRequest, VersionId, Written};
+
+use crate::answer;
+use crate::call::Call;
+use crate::checksums::{self, Expected};
+use crate::conditions::precondition_failed;
+use crate::errors::{self, About};
+use crate::operations::OnObject;
+use crate::{metadata, tags, write};
+
+/// PutObject.
+pub async fn put(call: Call<'_>) -> Result<Response, ServiceError> {
+    let operation = call.on_object::<api::PutObjectInput>().await?;
+    let metadata = metadata::from_headers(call.headers())?;
+    let tags = operation.get().input.tagging.as_deref().map(tags::from_header).transpose()?.unwrap_or_default();
+    let condition = write::condition(call.headers())?;
+    let expected = Expected::of(call.headers())?;
+    let origin = call.origin("PutObject");
+    let (s3, owner) = (call.s3, call.s3.kernel.account());
+
+    let OnObject { bucket, key, .. } = operation.into_inner();
+    let (name, text) = (bucket.name.clone(), key.clone());
+    let about = About { bucket: name.as_str(), key: text.as_str(), ..About::default() };
+    let received = write::receive(&s3.lake, call.payload, &expected, MAX_PUT_BYTES, about).await?;
+    let failed = write::condition_name(&condition);
+    let request = PutRequest {
+        bucket,
+        key,
+        ingested: received.ingested,
+        metadata,
+        tags,
+        checksum: Some(Checksum::full(received.digest)),
+        owner,
+        condition,
+    };
+    let written = s3.lake.put(request, &origin).await.map_err(|error| match error {
+        LakeError::PreconditionFailed => precondition_failed(failed),
+        other => errors::from_lake(other, about),
+    })?;
+    Ok(answer_to_write(&written))
+}
+
+/// The headers that tell of a version that was written.
+pub fn answer_to_write(written: &Written) -> Response {
+    let mut response = answer::empty(StatusCode::OK);
+    let Some(object) = written.version.object() else { return response };
+    answer::set(&mut response.headers, http::header::ETAG, &answer::quoted(&object.etag));
+    set_version(&mut response.headers, written.versioned, written.version.id);
+    if let Some(checksum) = &object.checksum {
+        set_checksum(&mut response.headers, checksum, object.parts);
+    }
+    response
+}
+
+/// Names the version, where the bucket has versions.
+pub fn set_version(headers: &mut http::HeaderMap, versioned: bool, id: VersionId) {
+    if versioned {
+        answer::set(headers, HeaderName::from_static("x-amz-version-id"), &id.to_string());
+    }
+}
+
+/// Shows a checksum and over what it was made.
+pub fn set_checksum(headers: &mut http::HeaderMap, checksum: &Checksum, parts: Option<u32>) {
+    let name = HeaderName::from_static(checksum.algorithm().header());
+    answer::set(headers, name, &checksums::shown(checksum, parts));
+    answer::set(headers, HeaderName::from_static("x-amz-checksum-type"), checksum.kind.name());
+}

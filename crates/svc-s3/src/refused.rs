@@ -1,0 +1,109 @@
+//! Request headers that ask for what is not carried out. Accepting them in silence would promise what is not kept.
+
+use http::HeaderMap;
+use millpond_kernel::ServiceError;
+
+/// Headers whose presence is refused, whatever they say.
+const NOT_CARRIED_OUT: &[&str] = &[
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-bucket-key-enabled",
+    "x-amz-server-side-encryption-context",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-server-side-encryption-customer-key-md5",
+    "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-key-md5",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-bypass-governance-retention",
+    "x-amz-mfa",
+    "x-amz-write-offset-bytes",
+    "x-amz-rename-source",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+    "x-amz-source-if-match",
+];
+
+/// What may follow `x-amz-checksum-`.
+const KNOWN_CHECKSUMS: &[&str] = &["crc32", "crc32c", "crc64nvme", "sha1", "sha256", "mode", "algorithm", "type"];
+
+const GRANTS: &[&str] = &[
+    "x-amz-grant-full-control",
+    "x-amz-grant-read",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write",
+    "x-amz-grant-write-acp",
+];
+
+/// Refuses what is not carried out.
+pub fn check(headers: &HeaderMap) -> Result<(), ServiceError> {
+    // Most requests have few headers, so that walking them beats asking for each of ours.
+    for (name, value) in headers {
+        let name = name.as_str();
+        if !name.starts_with("x-amz-") {
+            continue;
+        }
+        if let Some(found) = NOT_CARRIED_OUT.iter().find(|refused| **refused == name) {
+            return Err(ServiceError::new(
+                "NotImplemented",
+                501,
+                format!("A header you provided implies functionality that is not implemented: {found}"),
+            )
+            .field("Header", *found));
+        }
+        if let Some(algorithm) = name.strip_prefix("x-amz-checksum-").filter(|rest| !KNOWN_CHECKSUMS.contains(rest)) {
+            return Err(ServiceError::not_implemented(&format!("The checksum algorithm {algorithm}")));
+        }
+        if GRANTS.contains(&name) {
+            return Err(acl_not_supported());
+        }
+        if name == "x-amz-acl" {
+            check_acl(value.to_str().unwrap_or_default())?;
+        }
+    }
+    Ok(())
+}
+
+/// Objects belong to the bucket's owner (BucketOwnerEnforced): ACLs that say just this are accepted, no others.
+pub fn check_acl(canned: &str) -> Result<(), ServiceError> {
+    match canned {
+        "private" | "bucket-owner-full-control" => Ok(()),
+        "public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read" | "bucket-owner-read"
+        | "log-delivery-write" => Err(acl_not_supported()),
+        other => Err(crate::errors::invalid_argument("x-amz-acl", Some(other), "The canned ACL is not known.")),
+    }
+}
+
+/// AWS's answer to ACLs in a bucket whose owner owns all.
+pub fn acl_not_supported() -> ServiceError {
+    ServiceError::new("AccessControlListNotSupported", 400, "The bucket does not allow ACLs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_promise_what_is_not_kept() {
+        for (name, value, expected) in [
+            ("x-amz-acl", "private", None),
+            ("x-amz-acl", "bucket-owner-full-control", None),
+            ("x-amz-acl", "public-read", Some("AccessControlListNotSupported")),
+            ("x-amz-acl", "nonsense", Some("InvalidArgument")),
+            ("x-amz-grant-read", "id=1", Some("AccessControlListNotSupported")),
+            ("x-amz-server-side-encryption", "AES256", Some("NotImplemented")),
+            ("x-amz-object-lock-mode", "GOVERNANCE", Some("NotImplemented")),
+            ("x-amz-checksum-xxhash64", "AAAAAAAAAAA=", Some("NotImplemented")),
+            ("x-amz-checksum-crc32", "AAAAAA==", None),
+            ("x-amz-meta-a", "b", None),
+            ("x-amz-request-payer", "requester", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(http::HeaderName::from_static(name), value.parse().unwrap());
+            assert_eq!(check(&headers).err().map(|e| e.code.into_owned()).as_deref(), expected, "{name}: {value}");
+        }
+    }
+}
