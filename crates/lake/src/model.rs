@@ -70,27 +70,37 @@ pub struct Bucket {
     pub tags: Option<Tags>,
 }
 
+impl Bucket {
+    /// Whether versioning was ever enabled, so that versions have ids and keys can have several.
+    pub fn is_versioned(&self) -> bool {
+        self.versioning != Versioning::Unset
+    }
+}
+
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
-/// How a checksum of an object of several parts was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ChecksumType {
-    /// Over all bytes.
-    FullObject,
-    /// Over the parts' checksums.
-    Composite,
-}
+pub use millpond_digest::{ChecksumAlgorithm, ChecksumType};
 
 /// A checksum that the client named or that we computed on its behalf.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Checksum {
-    /// By which algorithm.
-    pub algorithm: millpond_digest::ChecksumAlgorithm,
-    /// Over what.
+    /// Over all bytes, or over the parts' checksums (then shown with `-` and the number of parts).
     pub kind: ChecksumType,
-    /// The raw digest, 4 to 32 bytes, big-endian as AWS encodes it.
-    pub value: Vec<u8>,
+    /// The algorithm and the value.
+    pub value: millpond_digest::Checksum,
+}
+
+impl Checksum {
+    /// A checksum over all bytes.
+    pub fn full(value: millpond_digest::Checksum) -> Self {
+        Self { kind: ChecksumType::FullObject, value }
+    }
+
+    /// By which algorithm.
+    pub fn algorithm(&self) -> ChecksumAlgorithm {
+        self.value.algorithm()
+    }
 }
 
 /// What a client says about an object besides its bytes.
@@ -119,6 +129,8 @@ pub struct Metadata {
 /// A version of an object, or a delete marker.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Version {
+    /// The id of its bucket.
+    pub bucket: u64,
     /// Its key.
     pub key: ObjectKey,
     /// Its id.
@@ -192,6 +204,38 @@ pub enum Condition {
     Always,
     /// `If-None-Match: *`: the key has no current object.
     IfAbsent,
-    /// `If-Match`: the current object (or the named version) has this ETag, without quotes; `*` for any.
+    /// `If-Match`: the current object has this ETag, without quotes; `*` for any.
     IfMatch(String),
+}
+
+/// Under which condition a delete is carried out. Evaluated on the current version, whichever version is named
+/// (S3 User Guide, "How to perform conditional deletes").
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum DeleteCondition {
+    /// None.
+    #[default]
+    Always,
+    /// `If-Match`: the current object has this ETag, without quotes; `*` for any.
+    IfMatch(String),
+}
+
+impl Version {
+    /// The object, unless this is a delete marker.
+    pub fn object(&self) -> Option<&Object> {
+        match &self.kind {
+            VersionKind::Object(object) => Some(object),
+            VersionKind::DeleteMarker => None,
+        }
+    }
+}
+
+/// What stands under a key.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Found {
+    /// An object: the current one, or the version that was named.
+    Object(Version),
+    /// A delete marker: the newest version of the key is one, or the version that was named is one.
+    DeleteMarker(Version),
+    /// Nothing.
+    None,
 }

@@ -1,0 +1,296 @@
+//! Buckets: all of them in memory, kept true by every commit that changes one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use millpond_meta::{Cond, Key, Op};
+use millpond_types::{AccountId, BucketName, Origin};
+
+use crate::draft::{Draft, Engine};
+use crate::error::{LakeError, Refused};
+use crate::journal::{Change, ChangeKind};
+use crate::keys::{self, Counter, tables};
+use crate::lake::Lake;
+use crate::limits::{MAX_ATTEMPTS, MAX_BUCKETS, WALK_PAGE};
+use crate::model::{Bucket, Tags, Versioning};
+use crate::requests::{NewBucket, Usage};
+use crate::rows::{self, BucketRow};
+use crate::upkeep::WorkKind;
+use crate::walk::Walk;
+
+/// A bucket with its row, which every change in it has as a condition.
+#[derive(Debug)]
+pub(crate) struct CachedBucket {
+    pub bucket: Arc<Bucket>,
+    pub row_key: Key,
+    pub row: Bytes,
+}
+
+impl CachedBucket {
+    fn new(bucket: Bucket) -> Arc<Self> {
+        let row = rows::encode(&BucketRow::of(&bucket));
+        Arc::new(Self { row_key: keys::bucket(bucket.name.as_str()), row, bucket: Arc::new(bucket) })
+    }
+}
+
+/// The buckets in memory.
+pub(crate) struct Buckets {
+    by_name: RwLock<BTreeMap<BucketName, Arc<CachedBucket>>>,
+    /// Held by whoever changes a bucket's row, from reading it to the update of the map: else two changes could
+    /// reach the map in another order than the engine.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Buckets {
+    /// Reads all buckets.
+    pub async fn load(kv: &Engine) -> Result<Self, LakeError> {
+        let mut by_name = BTreeMap::new();
+        let mut walk = Walk::table(tables::BUCKET, WALK_PAGE);
+        loop {
+            let page = walk.next(kv).await?;
+            if page.is_empty() {
+                break;
+            }
+            for (key, row) in page {
+                let cached = parse(&key, row)?;
+                by_name.insert(cached.bucket.name.clone(), cached);
+            }
+        }
+        Ok(Self { by_name: RwLock::new(by_name), changing: tokio::sync::Mutex::new(()) })
+    }
+
+    fn get(&self, name: &BucketName) -> Option<Arc<CachedBucket>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn set(&self, name: &BucketName, cached: Option<Arc<CachedBucket>>) {
+        let mut map = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        match cached {
+            Some(cached) => map.insert(name.clone(), cached),
+            None => map.remove(name),
+        };
+    }
+
+    /// All buckets now.
+    pub fn all(&self) -> Vec<Arc<CachedBucket>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+fn parse(key: &Key, row: Bytes) -> Result<Arc<CachedBucket>, LakeError> {
+    let name =
+        std::str::from_utf8(&key[1..]).ok().and_then(|n| n.parse().ok()).ok_or_else(|| rows::damaged("bucket"))?;
+    let bucket = rows::decode::<BucketRow>("bucket", &row)?.bucket(name)?;
+    Ok(Arc::new(CachedBucket { bucket: Arc::new(bucket), row_key: key.clone(), row }))
+}
+
+/// Runs a change of a bucket to its end even when the request is dropped midway: else the engine could know what the map does not.
+async fn detached<T: Send + 'static>(
+    change: impl Future<Output = Result<T, LakeError>> + Send + 'static,
+) -> Result<T, LakeError> {
+    tokio::spawn(change).await.map_err(|e| LakeError::Internal(format!("a bucket's change failed: {e}")))?
+}
+
+impl Lake {
+    /// Creates a bucket.
+    ///
+    /// # Errors
+    /// `BucketAlreadyOwnedByYou`, `BucketAlreadyExists`, `TooManyBuckets`.
+    pub async fn create_bucket(&self, new: NewBucket, origin: &Origin) -> Result<Arc<Bucket>, LakeError> {
+        let (lake, origin) = (self.clone(), origin.clone());
+        detached(async move { lake.create_bucket_now(new, &origin).await }).await
+    }
+
+    async fn create_bucket_now(&self, new: NewBucket, origin: &Origin) -> Result<Arc<Bucket>, LakeError> {
+        let _changing = self.buckets().changing.lock().await;
+        for _ in 0..MAX_ATTEMPTS {
+            let known = match self.buckets().get(&new.name) {
+                Some(known) => Some(known),
+                None => self.refresh_bucket(&new.name).await?,
+            };
+            if let Some(known) = known {
+                let own = known.bucket.owner == new.owner;
+                return Err(if own { LakeError::BucketAlreadyOwnedByYou } else { LakeError::BucketAlreadyExists });
+            }
+            if self.buckets().all().len() >= MAX_BUCKETS {
+                return Err(LakeError::TooManyBuckets);
+            }
+            let ids = self.kv().get(&keys::bucket_ids()).await?;
+            let bucket = Bucket {
+                name: new.name.clone(),
+                id: rows::counter(ids.as_ref())?.unsigned_abs() + 1,
+                owner: new.owner,
+                created: self.now(),
+                region: new.region.clone(),
+                versioning: Versioning::Unset,
+                tags: new.tags.clone(),
+            };
+            let cached = CachedBucket::new(bucket);
+            let mut draft = Draft::in_any_bucket(cached.bucket.id);
+            draft.absent(cached.row_key.clone());
+            draft.as_read(keys::bucket_ids(), ids.as_ref());
+            draft.put(cached.row_key.clone(), cached.row.clone());
+            draft.ops.push(Op::Add(keys::bucket_ids(), 1));
+            draft.journal(Change::of_bucket(ChangeKind::BucketCreated, &cached.bucket, self.now(), origin));
+            match self.commit(draft).await {
+                Ok(_) => {
+                    self.buckets().set(&new.name, Some(cached.clone()));
+                    return Ok(cached.bucket.clone());
+                }
+                Err(Refused::Conflict { .. }) => {}
+                Err(Refused::Error(error)) => return Err(error),
+            }
+        }
+        Err(LakeError::Busy)
+    }
+
+    /// A bucket by name.
+    pub async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, LakeError> {
+        self.buckets().get(name).map(|cached| cached.bucket.clone()).ok_or(LakeError::NoSuchBucket)
+    }
+
+    /// The buckets of an owner in the order of their names: those that begin with `prefix` and lie behind `after`, at most `limit`.
+    pub async fn list_buckets(
+        &self,
+        owner: &AccountId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Bucket>>, LakeError> {
+        let map = self.buckets().by_name.read().unwrap_or_else(PoisonError::into_inner);
+        // A name that is no bucket name can still be a marker; names compare as their bytes.
+        let behind = |name: &BucketName| after.is_none_or(|after| name.as_str() > after);
+        Ok(map
+            .iter()
+            .filter(|(name, cached)| cached.bucket.owner == *owner && name.as_str().starts_with(prefix) && behind(name))
+            .take(limit)
+            .map(|(_, cached)| cached.bucket.clone())
+            .collect())
+    }
+
+    /// Deletes a bucket that holds no version of any key. Open uploads do not hold it: upkeep aborts them.
+    pub async fn delete_bucket(&self, bucket: &Bucket, origin: &Origin) -> Result<(), LakeError> {
+        let (lake, bucket, origin) = (self.clone(), bucket.clone(), origin.clone());
+        detached(async move { lake.delete_bucket_now(&bucket, &origin).await }).await
+    }
+
+    async fn delete_bucket_now(&self, bucket: &Bucket, origin: &Origin) -> Result<(), LakeError> {
+        let _changing = self.buckets().changing.lock().await;
+        for _ in 0..MAX_ATTEMPTS {
+            let cached = self.cached(bucket)?;
+            let id = cached.bucket.id;
+            let held = [Counter::Objects, Counter::Others].map(|counter| keys::usage(id, counter));
+            for counter in &held {
+                if self.kv().get(counter).await?.is_some() {
+                    return Err(LakeError::BucketNotEmpty);
+                }
+            }
+            let mut draft = Draft::in_bucket(&cached);
+            draft.urgent = true;
+            draft.conds.extend(held.map(Cond::Absent));
+            draft.delete(cached.row_key.clone());
+            let now = self.now();
+            draft.work(now.0, WorkKind::BucketUploads, id.into());
+            draft.work(now.plus(self.config().journal_keep).0, WorkKind::BucketJournal, id.into());
+            draft.journal(Change::of_bucket(ChangeKind::BucketDeleted, &cached.bucket, now, origin));
+            match self.commit(draft).await {
+                Ok(_) => {
+                    self.buckets().set(&bucket.name, None);
+                    return Ok(());
+                }
+                Err(Refused::Conflict { .. }) => self.refresh_bucket(&bucket.name).await.map(drop)?,
+                Err(Refused::Error(error)) => return Err(error),
+            }
+        }
+        Err(LakeError::Busy)
+    }
+
+    /// Sets what writes to a bucket do. `Unset` is refused as it cannot be reached again.
+    pub async fn set_versioning(
+        &self,
+        bucket: &Bucket,
+        versioning: Versioning,
+        origin: &Origin,
+    ) -> Result<Arc<Bucket>, LakeError> {
+        if versioning == Versioning::Unset && bucket.versioning != Versioning::Unset {
+            return Err(LakeError::Internal("versioning that was enabled can be suspended only".into()));
+        }
+        self.change_bucket(bucket, origin, ChangeKind::BucketVersioning, move |bucket| bucket.versioning = versioning)
+            .await
+    }
+
+    /// Replaces a bucket's tags; `None` removes the tag set.
+    pub async fn set_bucket_tags(
+        &self,
+        bucket: &Bucket,
+        tags: Option<Tags>,
+        origin: &Origin,
+    ) -> Result<Arc<Bucket>, LakeError> {
+        self.change_bucket(bucket, origin, ChangeKind::BucketTagging, move |bucket| bucket.tags.clone_from(&tags)).await
+    }
+
+    async fn change_bucket(
+        &self,
+        bucket: &Bucket,
+        origin: &Origin,
+        kind: ChangeKind,
+        change: impl Fn(&mut Bucket) + Send + Sync + 'static,
+    ) -> Result<Arc<Bucket>, LakeError> {
+        let (lake, bucket, origin) = (self.clone(), bucket.clone(), origin.clone());
+        detached(async move { lake.change_bucket_now(&bucket, &origin, kind, change).await }).await
+    }
+
+    async fn change_bucket_now(
+        &self,
+        bucket: &Bucket,
+        origin: &Origin,
+        kind: ChangeKind,
+        change: impl Fn(&mut Bucket) + Send + Sync,
+    ) -> Result<Arc<Bucket>, LakeError> {
+        let _changing = self.buckets().changing.lock().await;
+        for _ in 0..MAX_ATTEMPTS {
+            let cached = self.cached(bucket)?;
+            let mut changed = (*cached.bucket).clone();
+            change(&mut changed);
+            let changed = CachedBucket::new(changed);
+            let mut draft = Draft::in_bucket(&cached);
+            draft.put(changed.row_key.clone(), changed.row.clone());
+            draft.journal(Change::of_bucket(kind, &changed.bucket, self.now(), origin));
+            match self.commit(draft).await {
+                Ok(_) => {
+                    self.buckets().set(&bucket.name, Some(changed.clone()));
+                    return Ok(changed.bucket.clone());
+                }
+                Err(Refused::Conflict { .. }) => self.refresh_bucket(&bucket.name).await.map(drop)?,
+                Err(Refused::Error(error)) => return Err(error),
+            }
+        }
+        Err(LakeError::Busy)
+    }
+
+    /// What a bucket holds.
+    pub async fn bucket_usage(&self, bucket: &Bucket) -> Result<Usage, LakeError> {
+        let mut counts = [0u64; 4];
+        for counter in [Counter::Objects, Counter::Bytes, Counter::Others, Counter::Uploads] {
+            let row = self.kv().get(&keys::usage(bucket.id, counter)).await?;
+            counts[counter as usize] =
+                u64::try_from(rows::counter(row.as_ref())?).map_err(|_| rows::damaged("usage"))?;
+        }
+        let [objects, bytes, others, uploads] = counts;
+        Ok(Usage { objects, bytes, versions: objects + others, uploads })
+    }
+
+    /// The bucket as it stands now, provided that it is still the same one.
+    pub(crate) fn cached(&self, bucket: &Bucket) -> Result<Arc<CachedBucket>, LakeError> {
+        self.buckets().get(&bucket.name).filter(|cached| cached.bucket.id == bucket.id).ok_or(LakeError::NoSuchBucket)
+    }
+
+    /// Reads a bucket's row anew after it proved to be another than in memory.
+    pub(crate) async fn refresh_bucket(&self, name: &BucketName) -> Result<Option<Arc<CachedBucket>>, LakeError> {
+        let key = keys::bucket(name.as_str());
+        let cached = self.kv().get(&key).await?.map(|row| parse(&key, row)).transpose()?;
+        self.buckets().set(name, cached.clone());
+        Ok(cached)
+    }
+}

@@ -1,0 +1,140 @@
+//! The lake itself: what it is made of, and how it is opened.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millpond_blob::Blobs;
+use millpond_io::{Clock, Random};
+use millpond_meta::{Batch, Cond, Op};
+use millpond_types::Timestamp;
+
+use crate::buckets::Buckets;
+use crate::draft::Engine;
+use crate::error::LakeError;
+use crate::hash::HashPool;
+use crate::keys;
+use crate::limits::{KEY_LOCKS, LakeConfig};
+use crate::rows::{self, FORMAT, FormatRow};
+
+/// Buckets, objects, versions, uploads and the change feed on one metadata engine and one blob store. Cheap to clone.
+#[derive(Clone)]
+pub struct Lake(Arc<Inner>);
+
+struct Inner {
+    kv: Arc<Engine>,
+    blobs: Blobs,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    config: LakeConfig,
+    buckets: Buckets,
+    key_locks: Box<[tokio::sync::Mutex<()>]>,
+    hashing: HashPool,
+    pins: Mutex<HashMap<u128, u32>>,
+}
+
+impl Lake {
+    /// Opens the lake on an engine and a store that belong together; begins an empty one when the engine is empty.
+    ///
+    /// Reads all bucket rows. Space is given back only while [`Lake::run_upkeep`] runs.
+    pub async fn open(
+        kv: Arc<Engine>,
+        blobs: Blobs,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        config: LakeConfig,
+    ) -> Result<Self, LakeError> {
+        check_format(&*kv).await?;
+        let buckets = Buckets::load(&*kv).await?;
+        let hashing = HashPool::new();
+        let key_locks = (0..KEY_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
+        let config = LakeConfig { min_part_bytes: config.min_part_bytes.max(1), ..config };
+        let pins = Mutex::default();
+        Ok(Self(Arc::new(Inner { kv, blobs, clock, random, config, buckets, key_locks, hashing, pins })))
+    }
+
+    pub(crate) fn kv(&self) -> &Engine {
+        &*self.0.kv
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.0.random
+    }
+
+    pub(crate) fn config(&self) -> &LakeConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.0.buckets
+    }
+
+    pub(crate) fn key_locks(&self) -> &[tokio::sync::Mutex<()>] {
+        &self.0.key_locks
+    }
+
+    pub(crate) fn hashing(&self) -> &HashPool {
+        &self.0.hashing
+    }
+
+    /// Keeps upkeep from giving back a body's space while somebody reads it.
+    pub(crate) fn pin(&self, id: u128) -> Pin {
+        *self.pins().entry(id).or_insert(0) += 1;
+        Pin { lake: self.clone(), id }
+    }
+
+    pub(crate) fn is_pinned(&self, id: u128) -> bool {
+        self.pins().contains_key(&id)
+    }
+
+    fn pins(&self) -> MutexGuard<'_, HashMap<u128, u32>> {
+        // The map is whole whenever the lock is free, so that a panic elsewhere does not matter.
+        self.0.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body that is being read.
+pub(crate) struct Pin {
+    lake: Lake,
+    id: u128,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut pins = self.lake.pins();
+        if let Some(count) = pins.get_mut(&self.id) {
+            *count -= 1;
+            if *count == 0 {
+                pins.remove(&self.id);
+            }
+        }
+    }
+}
+
+/// Refuses data of a newer version; marks an empty engine as ours.
+async fn check_format(kv: &Engine) -> Result<(), LakeError> {
+    let key = keys::format();
+    let row = match kv.get(&key).await? {
+        Some(row) => row,
+        None => {
+            let row = rows::encode(&FormatRow { format: FORMAT });
+            let ops = vec![Op::Put(key.clone(), row.clone())];
+            let batch = Batch { conds: vec![Cond::Absent(key)], ops, ..Batch::default() };
+            kv.commit(batch).await.map_err(|e| LakeError::Internal(e.to_string()))?;
+            row
+        }
+    };
+    let FormatRow { format } = rows::decode("format", &row)?;
+    match format {
+        FORMAT => Ok(()),
+        newer if newer > FORMAT => Err(LakeError::NewerFormat { found: newer, known: FORMAT }),
+        _ => Err(rows::damaged("format")),
+    }
+}

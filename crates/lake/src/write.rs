@@ -1,0 +1,102 @@
+//! Writing objects and their tags.
+
+use millpond_types::{ObjectKey, Origin};
+
+use crate::draft::{Draft, Turn};
+use crate::error::LakeError;
+use crate::journal::{Change, ChangeKind};
+use crate::lake::Lake;
+use crate::limits::MAX_PUT_BYTES;
+use crate::model::{Bucket, Condition, Tags, Version, VersionId, Versioning};
+use crate::requests::{PutRequest, Written};
+use crate::rows::{self, NewObject, VersionRow};
+use crate::versions::{self, Head};
+
+impl Lake {
+    /// Writes an object in one commit with its journal entry; durable when it returns.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `PreconditionFailed`, `NoSuchKey` (If-Match without a current object), `EntityTooLarge`, `Full`, `ReadOnly`,
+    /// `Busy`, `ConditionalConflict`. The bytes are given back then.
+    pub async fn put(&self, request: PutRequest, origin: &Origin) -> Result<Written, LakeError> {
+        let PutRequest { bucket, key, mut ingested, metadata, tags, checksum, owner, condition } = request;
+        if ingested.size > MAX_PUT_BYTES {
+            return Err(LakeError::EntityTooLarge { size: ingested.size, max: MAX_PUT_BYTES });
+        }
+        let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be put".into()))?.0;
+        let mut turn = Turn::new(self, &bucket, &key);
+        loop {
+            let cached = self.cached(&bucket)?;
+            let head = Head::read(self.kv(), &cached.bucket, &key).await?;
+            head.allows(&condition)?;
+            let mut draft = Draft::in_bucket(&cached);
+            let (body, size) = (ingested.body(), ingested.size);
+            let new =
+                NewObject { size, md5, parts: 0, checksum, body, metadata: &metadata, tags: &tags, owner: &owner };
+            let (row, now) = self.place(&mut draft, &cached, &key, &head, new.row()).await?;
+            let when = (row.stamp, now);
+            draft.journal(Change::of_version(ChangeKind::ObjectPut, &cached.bucket, key.as_str(), &row, when, origin));
+            ingested.attach(&mut draft);
+            match self.commit(draft).await {
+                Ok(_) => {
+                    ingested.committed();
+                    return written(&cached.bucket, key.clone(), row);
+                }
+                Err(refused) => {
+                    ingested.refused(&refused);
+                    turn.again(refused, Some(&bucket.name), &condition).await?;
+                }
+            }
+        }
+    }
+
+    /// Replaces the tags of an object: of the current one, or of the version that is named. Empty tags remove the tag set.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `NoSuchVersion`, `IsDeleteMarker`.
+    pub async fn set_tags(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+        tags: Tags,
+        origin: &Origin,
+    ) -> Result<Version, LakeError> {
+        let kind = if tags.is_empty() { ChangeKind::TagsDeleted } else { ChangeKind::TagsPut };
+        let mut turn = Turn::new(self, bucket, key);
+        loop {
+            let cached = self.cached(bucket)?;
+            let view = self.kv().snapshot().await?;
+            let stored = match version {
+                None => {
+                    let head = Head::read(&*view, &cached.bucket, key).await?;
+                    head.newest().cloned().ok_or(LakeError::NoSuchKey)?
+                }
+                Some(id) => {
+                    let found = versions::find(&*view, bucket.id, cached.bucket.is_versioned(), key, id).await?;
+                    found.map(|(stored, _)| stored).ok_or(LakeError::NoSuchVersion)?
+                }
+            };
+            drop(view);
+            if stored.row.marker {
+                return Err(LakeError::IsDeleteMarker);
+            }
+            let row = VersionRow { tags: tags.clone(), ..stored.row };
+            let mut draft = Draft::in_bucket(&cached);
+            draft.equals(stored.at.clone(), stored.bytes);
+            draft.put(stored.at, rows::encode(&row));
+            let now = self.now();
+            let when = (now.0.max(row.stamp + 1), now);
+            draft.journal(Change::of_version(kind, &cached.bucket, key.as_str(), &row, when, origin));
+            match self.commit(draft).await {
+                Ok(_) => return row.version(bucket.id, key.clone()),
+                Err(refused) => turn.again(refused, Some(&bucket.name), &Condition::Always).await?,
+            }
+        }
+    }
+}
+
+/// The answer to a write.
+pub(crate) fn written(bucket: &Bucket, key: ObjectKey, row: VersionRow) -> Result<Written, LakeError> {
+    Ok(Written { version: row.version(bucket.id, key)?, versioned: bucket.versioning != Versioning::Unset })
+}
