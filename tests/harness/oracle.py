@@ -48,6 +48,8 @@ class Worker:
     versions: dict[tuple[str, str], State] = field(default_factory=dict)
     acknowledged: int = 0
     errors: list[str] = field(default_factory=list)
+    # Reads during the load that contradict what was acknowledged.
+    wrong: list[str] = field(default_factory=list)
 
 
 def body_of(seed: int, size: int) -> bytes:
@@ -206,9 +208,15 @@ class Oracle:
             time.sleep(0.01)
 
     def _read(self, worker, rng, c, key):
-        if key in worker.known:
+        if key not in worker.known:
+            return
+        try:
             seen = self._look(c, PLAIN, key)
-            assert seen == worker.known[key], f"{key}: read {seen}, acknowledged {worker.known[key]}"
+        except AssertionError as refused:
+            worker.errors.append(str(refused))
+            return
+        if seen != worker.known[key]:
+            worker.wrong.append(f"{key}: read {seen} during the load, acknowledged {worker.known[key]}")
 
     # Verification
 
@@ -225,6 +233,7 @@ class Oracle:
         wrong: list[str] = []
         present: dict[str, State] = {}
         for worker in self.workers:
+            wrong += worker.wrong
             for key in sorted({*worker.known, *worker.unsure}):
                 allowed = [worker.known.get(key), *worker.unsure.get(key, [])]
                 try:
