@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use millpond_blob::{Stored, Writer, Written};
 use millpond_digest::{Checksum, ChecksumAlgorithm, Md5Digest};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::draft::Draft;
 use crate::error::{LakeError, Refused};
 use crate::hash::Hashing;
 use crate::keys;
 use crate::lake::Lake;
-use crate::limits::MAX_PART_BYTES;
+use crate::limits::{HELD_BYTES, MAX_PART_BYTES, UNRESERVED};
 use crate::refs::BodyRef;
 use crate::requests::IngestPlan;
 use crate::rows;
@@ -21,6 +22,8 @@ pub struct Ingest {
     writer: Writer,
     expected: Option<u64>,
     size: u64,
+    /// For what this body may hold in memory, taken at once so that no two bodies wait for each other.
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 /// A body that is durable (or small enough to be committed beside its metadata) and not yet part of an object. Dropping it gives
@@ -54,6 +57,7 @@ impl Lake {
             writer: self.blobs().writer(plan.expected_len),
             expected: plan.expected_len,
             size: 0,
+            memory: None,
         }
     }
 }
@@ -62,7 +66,8 @@ impl Ingest {
     /// Takes the next bytes. Waits while too many are still to be hashed or written.
     ///
     /// # Errors
-    /// `IncompleteBody` when more come than were declared, `EntityTooLarge` beyond [`MAX_PART_BYTES`], `Full`, `ReadOnly`. After an
+    /// `IncompleteBody` when more come than were declared, `EntityTooLarge` beyond [`MAX_PART_BYTES`], `Busy` when too many
+    /// bodies come in at once, `Full`, `ReadOnly`. After an
     /// error the body is lost: drop it.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), LakeError> {
         self.size += chunk.len() as u64;
@@ -77,6 +82,10 @@ impl Ingest {
         if chunk.is_empty() {
             return Ok(());
         }
+        if self.memory.is_none() && self.expected.unwrap_or(self.size) > UNRESERVED {
+            let bytes = self.expected.unwrap_or(HELD_BYTES);
+            self.memory = Some(self.lake.reserve(bytes).await.ok_or(LakeError::Busy)?);
+        }
         self.hashing.update(&chunk).await?;
         Ok(self.writer.write(chunk).await?)
     }
@@ -86,7 +95,7 @@ impl Ingest {
     /// # Errors
     /// `IncompleteBody` when fewer bytes came than were declared, and those of [`Ingest::write`].
     pub async fn finish(self) -> Result<Ingested, LakeError> {
-        let Self { lake, hashing, writer, expected, size } = self;
+        let Self { lake, hashing, writer, expected, size, memory: _memory } = self;
         if let Some(expected) = expected
             && size != expected
         {

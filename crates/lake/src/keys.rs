@@ -44,6 +44,15 @@ pub mod tables {
     pub const JOURNAL: u8 = 0x20;
     /// (bucket, what) -> counter.
     pub const USAGE: u8 = 0x21;
+
+    /// How the embedded engine is to keep a table of the lake.
+    pub fn classify(table: u8) -> millpond_meta::Class {
+        match table {
+            INLINE => millpond_meta::Class::Large,
+            JOURNAL => millpond_meta::Class::Log,
+            _ => millpond_meta::Class::Rows,
+        }
+    }
 }
 use tables::*;
 

@@ -13,7 +13,7 @@ use crate::draft::Engine;
 use crate::error::LakeError;
 use crate::hash::HashPool;
 use crate::keys;
-use crate::limits::{KEY_LOCKS, LakeConfig};
+use crate::limits::{HELD_BYTES, KEY_LOCKS, LakeConfig, MEMORY_WAIT};
 use crate::rows::{self, FORMAT, FormatRow};
 
 /// Buckets, objects, versions, uploads and the change feed on one metadata engine and one blob store. Cheap to clone.
@@ -29,6 +29,8 @@ struct Inner {
     buckets: Buckets,
     key_locks: Box<[tokio::sync::Mutex<()>]>,
     hashing: HashPool,
+    /// Memory for bodies on their way in, in KiB.
+    memory: Arc<tokio::sync::Semaphore>,
     pins: Mutex<HashMap<u128, u32>>,
 }
 
@@ -49,7 +51,10 @@ impl Lake {
         let key_locks = (0..KEY_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
         let config = LakeConfig { min_part_bytes: config.min_part_bytes.max(1), ..config };
         let pins = Mutex::default();
-        Ok(Self(Arc::new(Inner { kv, blobs, clock, random, config, buckets, key_locks, hashing, pins })))
+        // One body always fits, however small the budget.
+        let kib = usize::try_from(config.ingest_budget.max(HELD_BYTES) / 1024).unwrap_or(usize::MAX);
+        let memory = Arc::new(tokio::sync::Semaphore::new(kib.min(tokio::sync::Semaphore::MAX_PERMITS)));
+        Ok(Self(Arc::new(Inner { kv, blobs, clock, random, config, buckets, key_locks, hashing, memory, pins })))
     }
 
     pub(crate) fn kv(&self) -> &Engine {
@@ -82,6 +87,13 @@ impl Lake {
 
     pub(crate) fn hashing(&self) -> &HashPool {
         &self.0.hashing
+    }
+
+    /// Reserves memory for a body of this many bytes; `None` when there is none for a while.
+    pub(crate) async fn reserve(&self, bytes: u64) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.min(HELD_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
+        let permit = self.0.memory.clone().acquire_many_owned(kib);
+        tokio::time::timeout(MEMORY_WAIT, permit).await.ok()?.ok()
     }
 
     /// Keeps upkeep from giving back a body's space while somebody reads it.

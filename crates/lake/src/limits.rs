@@ -34,6 +34,13 @@ pub(crate) const HASH_IN_PLACE: u64 = 16 * 1024;
 pub(crate) const HASH_BATCH: usize = 128 * 1024;
 /// The most chunks in a hashing batch, so that a client sending single bytes does not grow a list.
 pub(crate) const HASH_BATCH_CHUNKS: usize = 256;
+/// Bodies up to this many bytes come in without a reservation of memory: they are bounded by the number of connections.
+pub(crate) const UNRESERVED: u64 = 64 * 1024;
+/// What one body on its way in holds in memory at most: it is gathered whole up to a segment's largest extent, beyond that it flows through a
+/// few pieces of 1 MiB on the way to disk and two batches for hashing.
+pub(crate) const HELD_BYTES: u64 = 5 * MIB;
+/// How long a body waits for memory before the client is told to come back later.
+pub(crate) const MEMORY_WAIT: Duration = Duration::from_secs(10);
 /// Keys that one commit of `delete_many` holds: bounds what a conflict throws away.
 pub(crate) const DELETE_CHUNK: usize = 100;
 /// Rows read at once where a whole table or range is walked.
@@ -77,6 +84,8 @@ pub struct LakeConfig {
     pub journal_keep: Duration,
     /// Change entries older than this many commits of the engine are trimmed as well: bounds the journal (about 250 bytes an entry).
     pub journal_commits: u64,
+    /// Bytes of memory that all bodies on their way in may hold together.
+    pub ingest_budget: u64,
     /// The smallest part except the last; tests set it lower. At least 1.
     pub min_part_bytes: u64,
     /// How often upkeep looks for work.
@@ -90,6 +99,7 @@ impl Default for LakeConfig {
             done_keep: Duration::from_secs(24 * 3600),
             journal_keep: Duration::from_secs(24 * 3600),
             journal_commits: 1_000_000,
+            ingest_budget: 256 * MIB,
             min_part_bytes: MIN_PART_BYTES,
             upkeep_every: Duration::from_secs(1),
         }
