@@ -35,7 +35,8 @@ impl Default for BlobConfig {
             segment_max: SEGMENT_MAX,
             segment_size: 64 << 20,
             segment_step: 4 << 20,
-            appenders: 1,
+            // One writes while the other syncs.
+            appenders: 2,
             read_threads: 16,
             write_threads: 16,
             reserve: None,

@@ -15,6 +15,10 @@ use crate::store::Inner;
 /// Bytes that one group writes at most: more would only let those at its front wait longer for those at its back.
 const MAX_GROUP: u64 = 8 << 20;
 
+/// Zeros are written ahead of groups smaller than this: measured, they double the rate of single small appends. A larger group pays for its own
+/// journal commit many times over, and writing everything twice would halve its rate.
+const ZEROS_BELOW: u64 = 1 << 20;
+
 static PADDING: [u8; ALIGN as usize] = [0; ALIGN as usize];
 
 /// An extent that waits to be appended.
@@ -233,13 +237,13 @@ impl Appender {
         self.inner.sync(&*segment.file, SYNC_SEGMENT_DATA)?;
         // The zeros of the same file are synced by another thread; whichever of the two hears of an error first, nobody goes on.
         self.inner.check_stopped()?;
-        self.after(&segment, end);
+        self.after(&segment, end, total);
         Ok(places)
     }
 
-    fn after(&mut self, segment: &Arc<OpenSegment>, end: u64) {
+    fn after(&mut self, segment: &Arc<OpenSegment>, end: u64, group: u64) {
         self.open = Some((Arc::clone(segment), end));
-        if segment.wants_zeros(&self.inner, end) {
+        if group < ZEROS_BELOW && segment.wants_zeros(&self.inner, end) {
             self.inner.queue.prepare(Prepare::Zeros(Arc::clone(segment)));
         }
         if end > self.inner.config.segment_size / 2 {
