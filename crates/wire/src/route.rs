@@ -80,14 +80,18 @@ pub struct RouteGroup<O: 'static> {
 /// Among equals, the one wins of whose required parameters and headers the most are there. Where only some of the required
 /// *query parameters* are there, the operation is still taken, so that it is refused for what it lacks instead of being
 /// mistaken for one that ignores them (`PUT ?partNumber=1` must never store an object).
-fn pick<O: Copy>(entries: &'static [RouteEntry<O>], query: &QueryPairs<'_>, headers: &HeaderMap) -> Option<Target<O>> {
+fn pick<O>(
+    entries: &'static [RouteEntry<O>],
+    query: &QueryPairs<'_>,
+    headers: &HeaderMap,
+) -> Option<&'static RouteEntry<O>> {
     let literal = |(name, value): &(&str, Option<&str>)| match value {
         Some(value) => query.get(name) == Some(*value),
         None => query.has(name),
     };
     let most = entries.iter().find(|entry| entry.literals.iter().all(literal))?.literals.len();
-    let mut best: Option<((usize, bool, usize), Target<O>)> = None;
-    let mut fallback: Option<(usize, Target<O>)> = None;
+    let mut best: Option<((usize, bool, usize), &RouteEntry<O>)> = None;
+    let mut fallback: Option<(usize, &RouteEntry<O>)> = None;
     for entry in entries.iter().filter(|e| e.literals.len() == most && e.literals.iter().all(literal)) {
         let in_query = entry.query.iter().filter(|name| query.has(name)).count();
         let in_headers = entry.headers.iter().filter(|name| headers.contains_key(**name)).count();
@@ -96,16 +100,17 @@ fn pick<O: Copy>(entries: &'static [RouteEntry<O>], query: &QueryPairs<'_>, head
         if complete || in_query > 0 {
             let rank = (in_query + in_headers, complete, usize::MAX - needed);
             if best.as_ref().is_none_or(|(top, _)| rank > *top) {
-                best = Some((rank, entry.target));
+                best = Some((rank, entry));
             }
         } else if most > 0 && fallback.as_ref().is_none_or(|(least, _)| needed < *least) {
-            fallback = Some((needed, entry.target));
+            fallback = Some((needed, entry));
         }
     }
-    best.map(|(_, target)| target).or(fallback.map(|(_, target)| target))
+    best.map(|(_, entry)| entry).or(fallback.map(|(_, entry)| entry))
 }
 
-/// Routes a request of a service that is addressed by bucket and key.
+/// Routes a request of a service that is addressed by bucket and key. A sub-resource (`?acl`) that the service knows at
+/// this place, but not for this operation, makes the request unknown: `DELETE /bucket/key?acl` must not delete the object.
 pub fn route_by_shape<O: Copy>(
     groups: &'static [RouteGroup<O>],
     method: &Method,
@@ -115,8 +120,19 @@ pub fn route_by_shape<O: Copy>(
     headers: &HeaderMap,
 ) -> Route<O> {
     let segments = usize::from(has_bucket) + usize::from(has_bucket && has_key);
-    let group = groups.iter().find(|group| group.method == *method && group.path.len() == segments);
-    group.and_then(|group| pick(group.entries, query, headers)).map_or(Route::Unknown, Route::from)
+    let Some(group) = groups.iter().find(|group| group.method == *method && group.path.len() == segments) else {
+        return Route::Unknown;
+    };
+    let Some(entry) = pick(group.entries, query, headers) else { return Route::Unknown };
+    let is_foreign = |name: &str| {
+        entry.literals.iter().all(|(own, _)| *own != name)
+            && groups
+                .iter()
+                .filter(|group| group.path.len() == segments)
+                .flat_map(|group| group.entries.iter().flat_map(|entry| entry.literals))
+                .any(|(known, value)| value.is_none() && *known == name)
+    };
+    if query.iter().any(|(name, _)| is_foreign(name)) { Route::Unknown } else { entry.target.into() }
 }
 
 /// Routes by the name of an operation (`Action`, `X-Amz-Target`).
@@ -146,8 +162,8 @@ pub fn match_path<O: Copy>(
         if best.as_ref().is_some_and(|(top, ..)| rank <= *top) {
             continue;
         }
-        if let Some(target) = pick(group.entries, query, headers) {
-            best = Some((rank, target, labels));
+        if let Some(entry) = pick(group.entries, query, headers) {
+            best = Some((rank, entry.target, labels));
         }
     }
     best.map_or((Route::Unknown, Vec::new()), |(_, target, labels)| (target.into(), labels))
@@ -260,6 +276,14 @@ mod tests {
             assert_eq!(route, Route::Unserved(expected), "{method} {query} {copy}");
         }
         let none = QueryPairs::default();
+        // A sub-resource of another operation, or of another method.
+        let route = |query| {
+            route_by_shape(GROUPS, &Method::GET, true, false, &QueryPairs::parse(query).unwrap(), &HeaderMap::new())
+        };
+        assert_eq!(route("analytics&attributes"), Route::Unknown);
+        assert_eq!(route("acl"), Route::Unserved("List"), "known of keys, not of buckets");
+        let acl = QueryPairs::parse("acl").unwrap();
+        assert_eq!(route_by_shape(GROUPS, &Method::DELETE, true, true, &acl, &HeaderMap::new()), Route::Unknown);
         assert_eq!(route_by_shape(GROUPS, &Method::PATCH, true, true, &none, &HeaderMap::new()), Route::Unknown);
         assert_eq!(route_by_shape(GROUPS, &Method::GET, false, false, &none, &HeaderMap::new()), Route::Unknown);
     }

@@ -76,11 +76,11 @@ fn parse_epoch(text: &str) -> Option<Timestamp> {
     from_epoch(text.parse().ok()?)
 }
 
-/// A time from seconds since 1970; `None` before that, after the year 2554, and for NaN.
+/// A time from seconds since 1970, to the microsecond, which is what an f64 holds of today's times; `None` before 1970,
+/// after the year 2554, and for NaN.
 pub(crate) fn from_epoch(seconds: f64) -> Option<Timestamp> {
-    let nanos = (seconds * NANOS as f64).round();
-    // The greatest f64 below 2^64.
-    (0.0..=18_446_744_073_709_549_568.0).contains(&nanos).then_some(Timestamp(nanos as u64))
+    let micros = (seconds * 1e6).round();
+    (0.0..18_446_744_073_709_551.0).contains(&micros).then(|| Timestamp(micros as u64 * 1000))
 }
 
 fn fraction_nanos(digits: &str) -> Option<u64> {

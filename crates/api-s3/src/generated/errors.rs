@@ -25,3 +25,18 @@ pub const OBJECT_NOT_IN_ACTIVE_TIER_ERROR: wire::ErrorDef =
     wire::ErrorDef { code: "ObjectNotInActiveTierError", status: 403 };
 /// `TooManyParts`, status 400.
 pub const TOO_MANY_PARTS: wire::ErrorDef = wire::ErrorDef { code: "TooManyParts", status: 400 };
+
+/// All of them.
+pub const ALL: &[wire::ErrorDef] = &[
+    BUCKET_ALREADY_EXISTS,
+    BUCKET_ALREADY_OWNED_BY_YOU,
+    ENCRYPTION_TYPE_MISMATCH,
+    INVALID_OBJECT_STATE,
+    INVALID_REQUEST,
+    INVALID_WRITE_OFFSET,
+    NO_SUCH_BUCKET,
+    NO_SUCH_KEY,
+    NO_SUCH_UPLOAD,
+    OBJECT_NOT_IN_ACTIVE_TIER_ERROR,
+    TOO_MANY_PARTS,
+];

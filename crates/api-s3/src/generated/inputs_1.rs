@@ -28,31 +28,31 @@ impl AbortMultipartUploadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let if_match_initiated_time = wire::headers::scalar::<Timestamp>(
+        let m_if_match_initiated_time = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_IF_MATCH_INITIATED_TIME,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            upload_id: wire::required(upload_id, "uploadId", wire::Location::Query)?,
-            request_payer,
-            expected_bucket_owner,
-            if_match_initiated_time,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            upload_id: wire::required(m_upload_id, "uploadId", wire::Location::Query)?,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+            if_match_initiated_time: m_if_match_initiated_time,
         });
         let input = input?;
         input.check()?;
@@ -154,121 +154,121 @@ impl CompleteMultipartUploadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
-        let checksum_crc32 = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
+        let m_checksum_crc32 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_CRC32,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_crc32c = wire::headers::scalar::<String>(
+        let m_checksum_crc32c = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_CRC32C,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_crc64nvme = wire::headers::scalar::<String>(
+        let m_checksum_crc64nvme = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_CRC64NVME,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_sha1 = wire::headers::scalar::<String>(
+        let m_checksum_sha1 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_SHA1,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_sha256 = wire::headers::scalar::<String>(
+        let m_checksum_sha256 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_SHA256,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_sha512 = wire::headers::scalar::<String>(
+        let m_checksum_sha512 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_SHA512,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_md5 = wire::headers::scalar::<String>(
+        let m_checksum_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_xxhash64 = wire::headers::scalar::<String>(
+        let m_checksum_xxhash64 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH64,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_xxhash3 = wire::headers::scalar::<String>(
+        let m_checksum_xxhash3 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH3,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_xxhash128 = wire::headers::scalar::<String>(
+        let m_checksum_xxhash128 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH128,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_type = wire::headers::scalar::<ChecksumType>(
+        let m_checksum_type = wire::headers::scalar::<ChecksumType>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_TYPE,
             wire::TimeFormat::HttpDate,
         )?;
-        let mpu_object_size =
+        let m_mpu_object_size =
             wire::headers::scalar::<i64>(req.headers, &header_names::X_AMZ_MP_OBJECT_SIZE, wire::TimeFormat::HttpDate)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let if_match =
+        let m_if_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
-        let if_none_match =
+        let m_if_none_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let multipart_upload =
+        let m_multipart_upload =
             wire::xml::payload(req.body, "CompleteMultipartUpload", CompletedMultipartUpload::read_xml)?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            multipart_upload,
-            upload_id: wire::required(upload_id, "uploadId", wire::Location::Query)?,
-            checksum_crc32,
-            checksum_crc32c,
-            checksum_crc64nvme,
-            checksum_sha1,
-            checksum_sha256,
-            checksum_sha512,
-            checksum_md5,
-            checksum_xxhash64,
-            checksum_xxhash3,
-            checksum_xxhash128,
-            checksum_type,
-            mpu_object_size,
-            request_payer,
-            expected_bucket_owner,
-            if_match,
-            if_none_match,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            multipart_upload: m_multipart_upload,
+            upload_id: wire::required(m_upload_id, "uploadId", wire::Location::Query)?,
+            checksum_crc32: m_checksum_crc32,
+            checksum_crc32c: m_checksum_crc32c,
+            checksum_crc64nvme: m_checksum_crc64nvme,
+            checksum_sha1: m_checksum_sha1,
+            checksum_sha256: m_checksum_sha256,
+            checksum_sha512: m_checksum_sha512,
+            checksum_md5: m_checksum_md5,
+            checksum_xxhash64: m_checksum_xxhash64,
+            checksum_xxhash3: m_checksum_xxhash3,
+            checksum_xxhash128: m_checksum_xxhash128,
+            checksum_type: m_checksum_type,
+            mpu_object_size: m_mpu_object_size,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+            if_match: m_if_match,
+            if_none_match: m_if_none_match,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
         });
         let input = input?;
         input.check()?;
@@ -430,226 +430,227 @@ impl CopyObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let acl = wire::headers::scalar::<ObjectCannedACL>(
+        let m_acl = wire::headers::scalar::<ObjectCannedACL>(
             req.headers,
             &header_names::X_AMZ_ACL,
             wire::TimeFormat::HttpDate,
         )?;
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let cache_control =
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_cache_control =
             wire::headers::scalar::<String>(req.headers, &header_names::CACHE_CONTROL, wire::TimeFormat::HttpDate)?;
-        let checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let content_disposition = wire::headers::scalar::<String>(
+        let m_content_disposition = wire::headers::scalar::<String>(
             req.headers,
             &header_names::CONTENT_DISPOSITION,
             wire::TimeFormat::HttpDate,
         )?;
-        let content_encoding =
+        let m_content_encoding =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
-        let content_language =
+        let m_content_language =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_LANGUAGE, wire::TimeFormat::HttpDate)?;
-        let content_type =
+        let m_content_type =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
-        let copy_source =
+        let m_copy_source =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_COPY_SOURCE, wire::TimeFormat::HttpDate)?;
-        let copy_source_if_match = wire::headers::scalar::<String>(
+        let m_copy_source_if_match = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_MATCH,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_if_modified_since = wire::headers::scalar::<Timestamp>(
+        let m_copy_source_if_modified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_MODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let copy_source_if_none_match = wire::headers::scalar::<String>(
+        let m_copy_source_if_none_match = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_NONE_MATCH,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_if_unmodified_since = wire::headers::scalar::<Timestamp>(
+        let m_copy_source_if_unmodified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_UNMODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let expires = wire::headers::scalar::<String>(req.headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
-        let grant_full_control = wire::headers::scalar::<String>(
+        let m_expires =
+            wire::headers::scalar::<String>(req.headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
+        let m_grant_full_control = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_FULL_CONTROL,
             wire::TimeFormat::HttpDate,
         )?;
-        let grant_read =
+        let m_grant_read =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
-        let grant_read_acp = wire::headers::scalar::<String>(
+        let m_grant_read_acp = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_READ_ACP,
             wire::TimeFormat::HttpDate,
         )?;
-        let grant_write_acp = wire::headers::scalar::<String>(
+        let m_grant_write_acp = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_WRITE_ACP,
             wire::TimeFormat::HttpDate,
         )?;
-        let if_match =
+        let m_if_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
-        let if_none_match =
+        let m_if_none_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let metadata = wire::headers::prefixed(req.headers, "x-amz-meta-");
-        let metadata_directive = wire::headers::scalar::<MetadataDirective>(
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_metadata = wire::headers::prefixed(req.headers, "x-amz-meta-");
+        let m_metadata_directive = wire::headers::scalar::<MetadataDirective>(
             req.headers,
             &header_names::X_AMZ_METADATA_DIRECTIVE,
             wire::TimeFormat::HttpDate,
         )?;
-        let tagging_directive = wire::headers::scalar::<TaggingDirective>(
+        let m_tagging_directive = wire::headers::scalar::<TaggingDirective>(
             req.headers,
             &header_names::X_AMZ_TAGGING_DIRECTIVE,
             wire::TimeFormat::HttpDate,
         )?;
-        let server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
+        let m_server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION,
             wire::TimeFormat::HttpDate,
         )?;
-        let storage_class = wire::headers::scalar::<StorageClass>(
+        let m_storage_class = wire::headers::scalar::<StorageClass>(
             req.headers,
             &header_names::X_AMZ_STORAGE_CLASS,
             wire::TimeFormat::HttpDate,
         )?;
-        let website_redirect_location = wire::headers::scalar::<String>(
+        let m_website_redirect_location = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_WEBSITE_REDIRECT_LOCATION,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_kms_key_id = wire::headers::scalar::<String>(
+        let m_sse_kms_key_id = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_kms_encryption_context = wire::headers::scalar::<String>(
+        let m_sse_kms_encryption_context = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CONTEXT,
             wire::TimeFormat::HttpDate,
         )?;
-        let bucket_key_enabled = wire::headers::scalar::<bool>(
+        let m_bucket_key_enabled = wire::headers::scalar::<bool>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_BUCKET_KEY_ENABLED,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_copy_source_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_sse_customer_key = wire::headers::scalar::<String>(
+        let m_copy_source_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_copy_source_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let tagging =
+        let m_tagging =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TAGGING, wire::TimeFormat::HttpDate)?;
-        let object_lock_mode = wire::headers::scalar::<ObjectLockMode>(
+        let m_object_lock_mode = wire::headers::scalar::<ObjectLockMode>(
             req.headers,
             &header_names::X_AMZ_OBJECT_LOCK_MODE,
             wire::TimeFormat::HttpDate,
         )?;
-        let object_lock_retain_until_date = wire::headers::scalar::<Timestamp>(
+        let m_object_lock_retain_until_date = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
             wire::TimeFormat::Iso8601Millis,
         )?;
-        let object_lock_legal_hold_status = wire::headers::scalar::<ObjectLockLegalHoldStatus>(
+        let m_object_lock_legal_hold_status = wire::headers::scalar::<ObjectLockLegalHoldStatus>(
             req.headers,
             &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_source_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_source_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            acl,
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            cache_control,
-            checksum_algorithm,
-            content_disposition,
-            content_encoding,
-            content_language,
-            content_type,
-            copy_source: wire::required(copy_source, "x-amz-copy-source", wire::Location::Header)?,
-            copy_source_if_match,
-            copy_source_if_modified_since,
-            copy_source_if_none_match,
-            copy_source_if_unmodified_since,
-            expires,
-            grant_full_control,
-            grant_read,
-            grant_read_acp,
-            grant_write_acp,
-            if_match,
-            if_none_match,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            metadata,
-            metadata_directive,
-            tagging_directive,
-            server_side_encryption,
-            storage_class,
-            website_redirect_location,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
-            sse_kms_key_id,
-            sse_kms_encryption_context,
-            bucket_key_enabled,
-            copy_source_sse_customer_algorithm,
-            copy_source_sse_customer_key,
-            copy_source_sse_customer_key_md5,
-            request_payer,
-            tagging,
-            object_lock_mode,
-            object_lock_retain_until_date,
-            object_lock_legal_hold_status,
-            expected_bucket_owner,
-            expected_source_bucket_owner,
+            acl: m_acl,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            cache_control: m_cache_control,
+            checksum_algorithm: m_checksum_algorithm,
+            content_disposition: m_content_disposition,
+            content_encoding: m_content_encoding,
+            content_language: m_content_language,
+            content_type: m_content_type,
+            copy_source: wire::required(m_copy_source, "x-amz-copy-source", wire::Location::Header)?,
+            copy_source_if_match: m_copy_source_if_match,
+            copy_source_if_modified_since: m_copy_source_if_modified_since,
+            copy_source_if_none_match: m_copy_source_if_none_match,
+            copy_source_if_unmodified_since: m_copy_source_if_unmodified_since,
+            expires: m_expires,
+            grant_full_control: m_grant_full_control,
+            grant_read: m_grant_read,
+            grant_read_acp: m_grant_read_acp,
+            grant_write_acp: m_grant_write_acp,
+            if_match: m_if_match,
+            if_none_match: m_if_none_match,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            metadata: m_metadata,
+            metadata_directive: m_metadata_directive,
+            tagging_directive: m_tagging_directive,
+            server_side_encryption: m_server_side_encryption,
+            storage_class: m_storage_class,
+            website_redirect_location: m_website_redirect_location,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            sse_kms_key_id: m_sse_kms_key_id,
+            sse_kms_encryption_context: m_sse_kms_encryption_context,
+            bucket_key_enabled: m_bucket_key_enabled,
+            copy_source_sse_customer_algorithm: m_copy_source_sse_customer_algorithm,
+            copy_source_sse_customer_key: m_copy_source_sse_customer_key,
+            copy_source_sse_customer_key_md5: m_copy_source_sse_customer_key_md5,
+            request_payer: m_request_payer,
+            tagging: m_tagging,
+            object_lock_mode: m_object_lock_mode,
+            object_lock_retain_until_date: m_object_lock_retain_until_date,
+            object_lock_legal_hold_status: m_object_lock_legal_hold_status,
+            expected_bucket_owner: m_expected_bucket_owner,
+            expected_source_bucket_owner: m_expected_source_bucket_owner,
         });
         let input = input?;
         input.check()?;
@@ -697,60 +698,60 @@ impl CreateBucketInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let acl = wire::headers::scalar::<BucketCannedACL>(
+        let m_acl = wire::headers::scalar::<BucketCannedACL>(
             req.headers,
             &header_names::X_AMZ_ACL,
             wire::TimeFormat::HttpDate,
         )?;
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let grant_full_control = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_grant_full_control = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_FULL_CONTROL,
             wire::TimeFormat::HttpDate,
         )?;
-        let grant_read =
+        let m_grant_read =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
-        let grant_read_acp = wire::headers::scalar::<String>(
+        let m_grant_read_acp = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_READ_ACP,
             wire::TimeFormat::HttpDate,
         )?;
-        let grant_write =
+        let m_grant_write =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_WRITE, wire::TimeFormat::HttpDate)?;
-        let grant_write_acp = wire::headers::scalar::<String>(
+        let m_grant_write_acp = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_WRITE_ACP,
             wire::TimeFormat::HttpDate,
         )?;
-        let object_lock_enabled_for_bucket = wire::headers::scalar::<bool>(
+        let m_object_lock_enabled_for_bucket = wire::headers::scalar::<bool>(
             req.headers,
             &header_names::X_AMZ_BUCKET_OBJECT_LOCK_ENABLED,
             wire::TimeFormat::HttpDate,
         )?;
-        let object_ownership = wire::headers::scalar::<ObjectOwnership>(
+        let m_object_ownership = wire::headers::scalar::<ObjectOwnership>(
             req.headers,
             &header_names::X_AMZ_OBJECT_OWNERSHIP,
             wire::TimeFormat::HttpDate,
         )?;
-        let bucket_namespace = wire::headers::scalar::<BucketNamespace>(
+        let m_bucket_namespace = wire::headers::scalar::<BucketNamespace>(
             req.headers,
             &header_names::X_AMZ_BUCKET_NAMESPACE,
             wire::TimeFormat::HttpDate,
         )?;
-        let create_bucket_configuration =
+        let m_create_bucket_configuration =
             wire::xml::payload(req.body, "CreateBucketConfiguration", CreateBucketConfiguration::read_xml)?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            acl,
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            create_bucket_configuration,
-            grant_full_control,
-            grant_read,
-            grant_read_acp,
-            grant_write,
-            grant_write_acp,
-            object_lock_enabled_for_bucket,
-            object_ownership,
-            bucket_namespace,
+            acl: m_acl,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            create_bucket_configuration: m_create_bucket_configuration,
+            grant_full_control: m_grant_full_control,
+            grant_read: m_grant_read,
+            grant_read_acp: m_grant_read_acp,
+            grant_write: m_grant_write,
+            grant_write_acp: m_grant_write_acp,
+            object_lock_enabled_for_bucket: m_object_lock_enabled_for_bucket,
+            object_ownership: m_object_ownership,
+            bucket_namespace: m_bucket_namespace,
         });
         let input = input?;
         input.check()?;

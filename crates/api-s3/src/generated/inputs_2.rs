@@ -116,159 +116,160 @@ impl CreateMultipartUploadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let acl = wire::headers::scalar::<ObjectCannedACL>(
+        let m_acl = wire::headers::scalar::<ObjectCannedACL>(
             req.headers,
             &header_names::X_AMZ_ACL,
             wire::TimeFormat::HttpDate,
         )?;
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let cache_control =
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_cache_control =
             wire::headers::scalar::<String>(req.headers, &header_names::CACHE_CONTROL, wire::TimeFormat::HttpDate)?;
-        let content_disposition = wire::headers::scalar::<String>(
+        let m_content_disposition = wire::headers::scalar::<String>(
             req.headers,
             &header_names::CONTENT_DISPOSITION,
             wire::TimeFormat::HttpDate,
         )?;
-        let content_encoding =
+        let m_content_encoding =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
-        let content_language =
+        let m_content_language =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_LANGUAGE, wire::TimeFormat::HttpDate)?;
-        let content_type =
+        let m_content_type =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
-        let expires = wire::headers::scalar::<String>(req.headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
-        let grant_full_control = wire::headers::scalar::<String>(
+        let m_expires =
+            wire::headers::scalar::<String>(req.headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
+        let m_grant_full_control = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_FULL_CONTROL,
             wire::TimeFormat::HttpDate,
         )?;
-        let grant_read =
+        let m_grant_read =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
-        let grant_read_acp = wire::headers::scalar::<String>(
+        let m_grant_read_acp = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_READ_ACP,
             wire::TimeFormat::HttpDate,
         )?;
-        let grant_write_acp = wire::headers::scalar::<String>(
+        let m_grant_write_acp = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_GRANT_WRITE_ACP,
             wire::TimeFormat::HttpDate,
         )?;
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let metadata = wire::headers::prefixed(req.headers, "x-amz-meta-");
-        let server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_metadata = wire::headers::prefixed(req.headers, "x-amz-meta-");
+        let m_server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION,
             wire::TimeFormat::HttpDate,
         )?;
-        let storage_class = wire::headers::scalar::<StorageClass>(
+        let m_storage_class = wire::headers::scalar::<StorageClass>(
             req.headers,
             &header_names::X_AMZ_STORAGE_CLASS,
             wire::TimeFormat::HttpDate,
         )?;
-        let website_redirect_location = wire::headers::scalar::<String>(
+        let m_website_redirect_location = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_WEBSITE_REDIRECT_LOCATION,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_kms_key_id = wire::headers::scalar::<String>(
+        let m_sse_kms_key_id = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_kms_encryption_context = wire::headers::scalar::<String>(
+        let m_sse_kms_encryption_context = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CONTEXT,
             wire::TimeFormat::HttpDate,
         )?;
-        let bucket_key_enabled = wire::headers::scalar::<bool>(
+        let m_bucket_key_enabled = wire::headers::scalar::<bool>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_BUCKET_KEY_ENABLED,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let tagging =
+        let m_tagging =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TAGGING, wire::TimeFormat::HttpDate)?;
-        let object_lock_mode = wire::headers::scalar::<ObjectLockMode>(
+        let m_object_lock_mode = wire::headers::scalar::<ObjectLockMode>(
             req.headers,
             &header_names::X_AMZ_OBJECT_LOCK_MODE,
             wire::TimeFormat::HttpDate,
         )?;
-        let object_lock_retain_until_date = wire::headers::scalar::<Timestamp>(
+        let m_object_lock_retain_until_date = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
             wire::TimeFormat::Iso8601Millis,
         )?;
-        let object_lock_legal_hold_status = wire::headers::scalar::<ObjectLockLegalHoldStatus>(
+        let m_object_lock_legal_hold_status = wire::headers::scalar::<ObjectLockLegalHoldStatus>(
             req.headers,
             &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_type = wire::headers::scalar::<ChecksumType>(
+        let m_checksum_type = wire::headers::scalar::<ChecksumType>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_TYPE,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            acl,
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            cache_control,
-            content_disposition,
-            content_encoding,
-            content_language,
-            content_type,
-            expires,
-            grant_full_control,
-            grant_read,
-            grant_read_acp,
-            grant_write_acp,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            metadata,
-            server_side_encryption,
-            storage_class,
-            website_redirect_location,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
-            sse_kms_key_id,
-            sse_kms_encryption_context,
-            bucket_key_enabled,
-            request_payer,
-            tagging,
-            object_lock_mode,
-            object_lock_retain_until_date,
-            object_lock_legal_hold_status,
-            expected_bucket_owner,
-            checksum_algorithm,
-            checksum_type,
+            acl: m_acl,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            cache_control: m_cache_control,
+            content_disposition: m_content_disposition,
+            content_encoding: m_content_encoding,
+            content_language: m_content_language,
+            content_type: m_content_type,
+            expires: m_expires,
+            grant_full_control: m_grant_full_control,
+            grant_read: m_grant_read,
+            grant_read_acp: m_grant_read_acp,
+            grant_write_acp: m_grant_write_acp,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            metadata: m_metadata,
+            server_side_encryption: m_server_side_encryption,
+            storage_class: m_storage_class,
+            website_redirect_location: m_website_redirect_location,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            sse_kms_key_id: m_sse_kms_key_id,
+            sse_kms_encryption_context: m_sse_kms_encryption_context,
+            bucket_key_enabled: m_bucket_key_enabled,
+            request_payer: m_request_payer,
+            tagging: m_tagging,
+            object_lock_mode: m_object_lock_mode,
+            object_lock_retain_until_date: m_object_lock_retain_until_date,
+            object_lock_legal_hold_status: m_object_lock_legal_hold_status,
+            expected_bucket_owner: m_expected_bucket_owner,
+            checksum_algorithm: m_checksum_algorithm,
+            checksum_type: m_checksum_type,
         });
         let input = input?;
         input.check()?;
@@ -298,13 +299,16 @@ impl DeleteBucketInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -326,13 +330,16 @@ impl DeleteBucketTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -370,45 +377,45 @@ impl DeleteObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let mfa = wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_mfa = wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let bypass_governance_retention = wire::headers::scalar::<bool>(
+        let m_bypass_governance_retention = wire::headers::scalar::<bool>(
             req.headers,
             &header_names::X_AMZ_BYPASS_GOVERNANCE_RETENTION,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let if_match =
+        let m_if_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
-        let if_match_last_modified_time = wire::headers::scalar::<Timestamp>(
+        let m_if_match_last_modified_time = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_IF_MATCH_LAST_MODIFIED_TIME,
             wire::TimeFormat::HttpDate,
         )?;
-        let if_match_size =
+        let m_if_match_size =
             wire::headers::scalar::<i64>(req.headers, &header_names::X_AMZ_IF_MATCH_SIZE, wire::TimeFormat::HttpDate)?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            mfa,
-            version_id,
-            request_payer,
-            bypass_governance_retention,
-            expected_bucket_owner,
-            if_match,
-            if_match_last_modified_time,
-            if_match_size,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            mfa: m_mfa,
+            version_id: m_version_id,
+            request_payer: m_request_payer,
+            bypass_governance_retention: m_bypass_governance_retention,
+            expected_bucket_owner: m_expected_bucket_owner,
+            if_match: m_if_match,
+            if_match_last_modified_time: m_if_match_last_modified_time,
+            if_match_size: m_if_match_size,
         });
         let input = input?;
         input.check()?;
@@ -442,19 +449,19 @@ impl DeleteObjectTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            version_id,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            expected_bucket_owner: m_expected_bucket_owner,
         });
         let input = input?;
         input.check()?;
@@ -494,37 +501,37 @@ impl DeleteObjectsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let mfa = wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_mfa = wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let bypass_governance_retention = wire::headers::scalar::<bool>(
+        let m_bypass_governance_retention = wire::headers::scalar::<bool>(
             req.headers,
             &header_names::X_AMZ_BYPASS_GOVERNANCE_RETENTION,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
             req.headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let delete = wire::xml::payload(req.body, "Delete", Delete::read_xml)?;
+        let m_delete = wire::xml::payload(req.body, "Delete", Delete::read_xml)?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            delete: wire::required(delete, "Delete", wire::Location::Body)?,
-            mfa,
-            request_payer,
-            bypass_governance_retention,
-            expected_bucket_owner,
-            checksum_algorithm,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            delete: wire::required(m_delete, "Delete", wire::Location::Body)?,
+            mfa: m_mfa,
+            request_payer: m_request_payer,
+            bypass_governance_retention: m_bypass_governance_retention,
+            expected_bucket_owner: m_expected_bucket_owner,
+            checksum_algorithm: m_checksum_algorithm,
         });
         let input = input?;
         input.check()?;
@@ -556,21 +563,21 @@ impl GetBucketAccelerateConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            expected_bucket_owner,
-            request_payer,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+            request_payer: m_request_payer,
         })
     }
 }
@@ -593,13 +600,16 @@ impl GetBucketAclInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -623,17 +633,17 @@ impl GetBucketAnalyticsConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            id: wire::required(id, "id", wire::Location::Query)?,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            id: wire::required(m_id, "id", wire::Location::Query)?,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -656,13 +666,16 @@ impl GetBucketCorsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -684,13 +697,16 @@ impl GetBucketEncryptionInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -714,17 +730,17 @@ impl GetBucketIntelligentTieringConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            id: wire::required(id, "id", wire::Location::Query)?,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            id: wire::required(m_id, "id", wire::Location::Query)?,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -749,17 +765,17 @@ impl GetBucketInventoryConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            id: wire::required(id, "id", wire::Location::Query)?,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            id: wire::required(m_id, "id", wire::Location::Query)?,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -782,13 +798,16 @@ impl GetBucketLifecycleConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -810,13 +829,16 @@ impl GetBucketLocationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -838,12 +860,15 @@ impl GetBucketLoggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }

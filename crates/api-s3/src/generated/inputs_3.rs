@@ -22,17 +22,17 @@ impl GetBucketMetricsConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            id: wire::required(id, "id", wire::Location::Query)?,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            id: wire::required(m_id, "id", wire::Location::Query)?,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -55,13 +55,16 @@ impl GetBucketNotificationConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -83,13 +86,16 @@ impl GetBucketOwnershipControlsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -111,13 +117,16 @@ impl GetBucketPolicyInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -139,13 +148,16 @@ impl GetBucketPolicyStatusInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -167,13 +179,16 @@ impl GetBucketReplicationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -195,13 +210,16 @@ impl GetBucketRequestPaymentInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -223,13 +241,16 @@ impl GetBucketTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -251,13 +272,16 @@ impl GetBucketVersioningInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -279,13 +303,16 @@ impl GetBucketWebsiteInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -373,92 +400,92 @@ impl GetObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let if_match =
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_if_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
-        let if_modified_since = wire::headers::scalar::<Timestamp>(
+        let m_if_modified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::IF_MODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let if_none_match =
+        let m_if_none_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
-        let if_unmodified_since = wire::headers::scalar::<Timestamp>(
+        let m_if_unmodified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::IF_UNMODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let range = wire::headers::scalar::<String>(req.headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
-        let response_cache_control =
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_range = wire::headers::scalar::<String>(req.headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
+        let m_response_cache_control =
             req.query.scalar::<String>("response-cache-control", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_disposition =
+        let m_response_content_disposition =
             req.query.scalar::<String>("response-content-disposition", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_encoding =
+        let m_response_content_encoding =
             req.query.scalar::<String>("response-content-encoding", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_language =
+        let m_response_content_language =
             req.query.scalar::<String>("response-content-language", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_type =
+        let m_response_content_type =
             req.query.scalar::<String>("response-content-type", wire::TimeFormat::Iso8601Millis)?;
-        let response_expires = req.query.scalar::<Timestamp>("response-expires", wire::TimeFormat::HttpDate)?;
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_response_expires = req.query.scalar::<Timestamp>("response-expires", wire::TimeFormat::HttpDate)?;
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_mode = wire::headers::scalar::<ChecksumMode>(
+        let m_checksum_mode = wire::headers::scalar::<ChecksumMode>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_MODE,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            if_match,
-            if_modified_since,
-            if_none_match,
-            if_unmodified_since,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            range,
-            response_cache_control,
-            response_content_disposition,
-            response_content_encoding,
-            response_content_language,
-            response_content_type,
-            response_expires,
-            version_id,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
-            request_payer,
-            part_number,
-            expected_bucket_owner,
-            checksum_mode,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            if_match: m_if_match,
+            if_modified_since: m_if_modified_since,
+            if_none_match: m_if_none_match,
+            if_unmodified_since: m_if_unmodified_since,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            range: m_range,
+            response_cache_control: m_response_cache_control,
+            response_content_disposition: m_response_content_disposition,
+            response_content_encoding: m_response_content_encoding,
+            response_content_language: m_response_content_language,
+            response_content_type: m_response_content_type,
+            response_expires: m_response_expires,
+            version_id: m_version_id,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            request_payer: m_request_payer,
+            part_number: m_part_number,
+            expected_bucket_owner: m_expected_bucket_owner,
+            checksum_mode: m_checksum_mode,
         });
         let input = input?;
         input.check()?;
@@ -494,25 +521,25 @@ impl GetObjectAclInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            version_id,
-            request_payer,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
         });
         let input = input?;
         input.check()?;
@@ -578,58 +605,58 @@ impl GetObjectAttributesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let max_parts =
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_max_parts =
             wire::headers::scalar::<i32>(req.headers, &header_names::X_AMZ_MAX_PARTS, wire::TimeFormat::HttpDate)?;
-        let part_number_marker = wire::headers::scalar::<i32>(
+        let m_part_number_marker = wire::headers::scalar::<i32>(
             req.headers,
             &header_names::X_AMZ_PART_NUMBER_MARKER,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let object_attributes = wire::headers::list::<ObjectAttributes>(
+        let m_object_attributes = wire::headers::list::<ObjectAttributes>(
             req.headers,
             &header_names::X_AMZ_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            version_id,
-            max_parts,
-            part_number_marker,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
-            request_payer,
-            expected_bucket_owner,
-            object_attributes: wire::required(object_attributes, "x-amz-object-attributes", wire::Location::Header)?,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            max_parts: m_max_parts,
+            part_number_marker: m_part_number_marker,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+            object_attributes: wire::required(m_object_attributes, "x-amz-object-attributes", wire::Location::Header)?,
         });
         let input = input?;
         input.check()?;
@@ -665,25 +692,25 @@ impl GetObjectLegalHoldInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            version_id,
-            request_payer,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
         });
         let input = input?;
         input.check()?;
@@ -713,13 +740,16 @@ impl GetObjectLockConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -747,25 +777,25 @@ impl GetObjectRetentionInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            version_id,
-            request_payer,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
         });
         let input = input?;
         input.check()?;

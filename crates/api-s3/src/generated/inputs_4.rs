@@ -26,25 +26,25 @@ impl GetObjectTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            version_id,
-            expected_bucket_owner,
-            request_payer,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            expected_bucket_owner: m_expected_bucket_owner,
+            request_payer: m_request_payer,
         });
         let input = input?;
         input.check()?;
@@ -74,13 +74,16 @@ impl GetPublicAccessBlockInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -102,13 +105,16 @@ impl HeadBucketInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        Ok(Self { bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?, expected_bucket_owner })
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
     }
 }
 
@@ -196,92 +202,92 @@ impl HeadObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let if_match =
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_if_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
-        let if_modified_since = wire::headers::scalar::<Timestamp>(
+        let m_if_modified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::IF_MODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let if_none_match =
+        let m_if_none_match =
             wire::headers::scalar::<String>(req.headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
-        let if_unmodified_since = wire::headers::scalar::<Timestamp>(
+        let m_if_unmodified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::IF_UNMODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let range = wire::headers::scalar::<String>(req.headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
-        let response_cache_control =
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_range = wire::headers::scalar::<String>(req.headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
+        let m_response_cache_control =
             req.query.scalar::<String>("response-cache-control", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_disposition =
+        let m_response_content_disposition =
             req.query.scalar::<String>("response-content-disposition", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_encoding =
+        let m_response_content_encoding =
             req.query.scalar::<String>("response-content-encoding", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_language =
+        let m_response_content_language =
             req.query.scalar::<String>("response-content-language", wire::TimeFormat::Iso8601Millis)?;
-        let response_content_type =
+        let m_response_content_type =
             req.query.scalar::<String>("response-content-type", wire::TimeFormat::Iso8601Millis)?;
-        let response_expires = req.query.scalar::<Timestamp>("response-expires", wire::TimeFormat::HttpDate)?;
-        let version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_response_expires = req.query.scalar::<Timestamp>("response-expires", wire::TimeFormat::HttpDate)?;
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_mode = wire::headers::scalar::<ChecksumMode>(
+        let m_checksum_mode = wire::headers::scalar::<ChecksumMode>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_MODE,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            if_match,
-            if_modified_since,
-            if_none_match,
-            if_unmodified_since,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            range,
-            response_cache_control,
-            response_content_disposition,
-            response_content_encoding,
-            response_content_language,
-            response_content_type,
-            response_expires,
-            version_id,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
-            request_payer,
-            part_number,
-            expected_bucket_owner,
-            checksum_mode,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            if_match: m_if_match,
+            if_modified_since: m_if_modified_since,
+            if_none_match: m_if_none_match,
+            if_unmodified_since: m_if_unmodified_since,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            range: m_range,
+            response_cache_control: m_response_cache_control,
+            response_content_disposition: m_response_content_disposition,
+            response_content_encoding: m_response_content_encoding,
+            response_content_language: m_response_content_language,
+            response_content_type: m_response_content_type,
+            response_expires: m_response_expires,
+            version_id: m_version_id,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            request_payer: m_request_payer,
+            part_number: m_part_number,
+            expected_bucket_owner: m_expected_bucket_owner,
+            checksum_mode: m_checksum_mode,
         });
         let input = input?;
         input.check()?;
@@ -313,17 +319,17 @@ impl ListBucketAnalyticsConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            continuation_token,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            continuation_token: m_continuation_token,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -348,17 +354,17 @@ impl ListBucketIntelligentTieringConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            continuation_token,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            continuation_token: m_continuation_token,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -383,17 +389,17 @@ impl ListBucketInventoryConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            continuation_token,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            continuation_token: m_continuation_token,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -418,17 +424,17 @@ impl ListBucketMetricsConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            continuation_token,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            continuation_token: m_continuation_token,
+            expected_bucket_owner: m_expected_bucket_owner,
         })
     }
 }
@@ -455,11 +461,16 @@ impl ListBucketsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let max_buckets = req.query.scalar::<i32>("max-buckets", wire::TimeFormat::Iso8601Millis)?;
-        let continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
-        let prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let bucket_region = req.query.scalar::<String>("bucket-region", wire::TimeFormat::Iso8601Millis)?;
-        let input: Result<Self, wire::ParseError> = Ok(Self { max_buckets, continuation_token, prefix, bucket_region });
+        let m_max_buckets = req.query.scalar::<i32>("max-buckets", wire::TimeFormat::Iso8601Millis)?;
+        let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
+        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
+        let m_bucket_region = req.query.scalar::<String>("bucket-region", wire::TimeFormat::Iso8601Millis)?;
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            max_buckets: m_max_buckets,
+            continuation_token: m_continuation_token,
+            prefix: m_prefix,
+            bucket_region: m_bucket_region,
+        });
         let input = input?;
         input.check()?;
         Ok(input)
@@ -504,33 +515,33 @@ impl ListMultipartUploadsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
-        let encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
-        let key_marker = req.query.scalar::<String>("key-marker", wire::TimeFormat::Iso8601Millis)?;
-        let max_uploads = req.query.scalar::<i32>("max-uploads", wire::TimeFormat::Iso8601Millis)?;
-        let prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let upload_id_marker = req.query.scalar::<String>("upload-id-marker", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
+        let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
+        let m_key_marker = req.query.scalar::<String>("key-marker", wire::TimeFormat::Iso8601Millis)?;
+        let m_max_uploads = req.query.scalar::<i32>("max-uploads", wire::TimeFormat::Iso8601Millis)?;
+        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
+        let m_upload_id_marker = req.query.scalar::<String>("upload-id-marker", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            delimiter,
-            encoding_type,
-            key_marker,
-            max_uploads,
-            prefix,
-            upload_id_marker,
-            expected_bucket_owner,
-            request_payer,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            delimiter: m_delimiter,
+            encoding_type: m_encoding_type,
+            key_marker: m_key_marker,
+            max_uploads: m_max_uploads,
+            prefix: m_prefix,
+            upload_id_marker: m_upload_id_marker,
+            expected_bucket_owner: m_expected_bucket_owner,
+            request_payer: m_request_payer,
         })
     }
 }
@@ -569,39 +580,39 @@ impl ListObjectVersionsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
-        let encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
-        let key_marker = req.query.scalar::<String>("key-marker", wire::TimeFormat::Iso8601Millis)?;
-        let max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
-        let prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let version_id_marker = req.query.scalar::<String>("version-id-marker", wire::TimeFormat::Iso8601Millis)?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
+        let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
+        let m_key_marker = req.query.scalar::<String>("key-marker", wire::TimeFormat::Iso8601Millis)?;
+        let m_max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
+        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
+        let m_version_id_marker = req.query.scalar::<String>("version-id-marker", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
+        let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
             req.headers,
             &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            delimiter,
-            encoding_type,
-            key_marker,
-            max_keys,
-            prefix,
-            version_id_marker,
-            expected_bucket_owner,
-            request_payer,
-            optional_object_attributes,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            delimiter: m_delimiter,
+            encoding_type: m_encoding_type,
+            key_marker: m_key_marker,
+            max_keys: m_max_keys,
+            prefix: m_prefix,
+            version_id_marker: m_version_id_marker,
+            expected_bucket_owner: m_expected_bucket_owner,
+            request_payer: m_request_payer,
+            optional_object_attributes: m_optional_object_attributes,
         })
     }
 }
@@ -638,37 +649,37 @@ impl ListObjectsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
-        let encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
-        let marker = req.query.scalar::<String>("marker", wire::TimeFormat::Iso8601Millis)?;
-        let max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
-        let prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
+        let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
+        let m_marker = req.query.scalar::<String>("marker", wire::TimeFormat::Iso8601Millis)?;
+        let m_max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
+        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
+        let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
             req.headers,
             &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            delimiter,
-            encoding_type,
-            marker,
-            max_keys,
-            prefix,
-            request_payer,
-            expected_bucket_owner,
-            optional_object_attributes,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            delimiter: m_delimiter,
+            encoding_type: m_encoding_type,
+            marker: m_marker,
+            max_keys: m_max_keys,
+            prefix: m_prefix,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+            optional_object_attributes: m_optional_object_attributes,
         })
     }
 }
@@ -709,41 +720,41 @@ impl ListObjectsV2Input {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
-        let encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
-        let max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
-        let prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
-        let fetch_owner = req.query.scalar::<bool>("fetch-owner", wire::TimeFormat::Iso8601Millis)?;
-        let start_after = req.query.scalar::<String>("start-after", wire::TimeFormat::Iso8601Millis)?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
+        let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
+        let m_max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
+        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
+        let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
+        let m_fetch_owner = req.query.scalar::<bool>("fetch-owner", wire::TimeFormat::Iso8601Millis)?;
+        let m_start_after = req.query.scalar::<String>("start-after", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
+        let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
             req.headers,
             &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;
         Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            delimiter,
-            encoding_type,
-            max_keys,
-            prefix,
-            continuation_token,
-            fetch_owner,
-            start_after,
-            request_payer,
-            expected_bucket_owner,
-            optional_object_attributes,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            delimiter: m_delimiter,
+            encoding_type: m_encoding_type,
+            max_keys: m_max_keys,
+            prefix: m_prefix,
+            continuation_token: m_continuation_token,
+            fetch_owner: m_fetch_owner,
+            start_after: m_start_after,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+            optional_object_attributes: m_optional_object_attributes,
         })
     }
 }

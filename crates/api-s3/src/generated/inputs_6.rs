@@ -89,117 +89,117 @@ impl UploadPartInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let content_length =
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_content_length =
             wire::headers::scalar::<i64>(req.headers, &header_names::CONTENT_LENGTH, wire::TimeFormat::HttpDate)?;
-        let content_md5 =
+        let m_content_md5 =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
-        let checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
             req.headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_crc32 = wire::headers::scalar::<String>(
+        let m_checksum_crc32 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_CRC32,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_crc32c = wire::headers::scalar::<String>(
+        let m_checksum_crc32c = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_CRC32C,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_crc64nvme = wire::headers::scalar::<String>(
+        let m_checksum_crc64nvme = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_CRC64NVME,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_sha1 = wire::headers::scalar::<String>(
+        let m_checksum_sha1 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_SHA1,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_sha256 = wire::headers::scalar::<String>(
+        let m_checksum_sha256 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_SHA256,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_sha512 = wire::headers::scalar::<String>(
+        let m_checksum_sha512 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_SHA512,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_md5 = wire::headers::scalar::<String>(
+        let m_checksum_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_xxhash64 = wire::headers::scalar::<String>(
+        let m_checksum_xxhash64 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH64,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_xxhash3 = wire::headers::scalar::<String>(
+        let m_checksum_xxhash3 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH3,
             wire::TimeFormat::HttpDate,
         )?;
-        let checksum_xxhash128 = wire::headers::scalar::<String>(
+        let m_checksum_xxhash128 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH128,
             wire::TimeFormat::HttpDate,
         )?;
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
-        let upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
+        let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            content_length,
-            content_md5,
-            checksum_algorithm,
-            checksum_crc32,
-            checksum_crc32c,
-            checksum_crc64nvme,
-            checksum_sha1,
-            checksum_sha256,
-            checksum_sha512,
-            checksum_md5,
-            checksum_xxhash64,
-            checksum_xxhash3,
-            checksum_xxhash128,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            part_number: wire::required(part_number, "partNumber", wire::Location::Query)?,
-            upload_id: wire::required(upload_id, "uploadId", wire::Location::Query)?,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
-            request_payer,
-            expected_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            content_length: m_content_length,
+            content_md5: m_content_md5,
+            checksum_algorithm: m_checksum_algorithm,
+            checksum_crc32: m_checksum_crc32,
+            checksum_crc32c: m_checksum_crc32c,
+            checksum_crc64nvme: m_checksum_crc64nvme,
+            checksum_sha1: m_checksum_sha1,
+            checksum_sha256: m_checksum_sha256,
+            checksum_sha512: m_checksum_sha512,
+            checksum_md5: m_checksum_md5,
+            checksum_xxhash64: m_checksum_xxhash64,
+            checksum_xxhash3: m_checksum_xxhash3,
+            checksum_xxhash128: m_checksum_xxhash128,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            part_number: wire::required(m_part_number, "partNumber", wire::Location::Query)?,
+            upload_id: wire::required(m_upload_id, "uploadId", wire::Location::Query)?,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
         });
         let input = input?;
         input.check()?;
@@ -289,106 +289,106 @@ impl UploadPartCopyInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let copy_source =
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_copy_source =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_COPY_SOURCE, wire::TimeFormat::HttpDate)?;
-        let copy_source_if_match = wire::headers::scalar::<String>(
+        let m_copy_source_if_match = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_MATCH,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_if_modified_since = wire::headers::scalar::<Timestamp>(
+        let m_copy_source_if_modified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_MODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let copy_source_if_none_match = wire::headers::scalar::<String>(
+        let m_copy_source_if_none_match = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_NONE_MATCH,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_if_unmodified_since = wire::headers::scalar::<Timestamp>(
+        let m_copy_source_if_unmodified_since = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_UNMODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
-        let copy_source_range = wire::headers::scalar::<String>(
+        let m_copy_source_range = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_RANGE,
             wire::TimeFormat::HttpDate,
         )?;
-        let key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
-        let upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
-        let sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
+        let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key = wire::headers::scalar::<String>(
+        let m_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_sse_customer_algorithm = wire::headers::scalar::<String>(
+        let m_copy_source_sse_customer_algorithm = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_sse_customer_key = wire::headers::scalar::<String>(
+        let m_copy_source_sse_customer_key = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
-        let copy_source_sse_customer_key_md5 = wire::headers::scalar::<String>(
+        let m_copy_source_sse_customer_key_md5 = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
-        let request_payer = wire::headers::scalar::<RequestPayer>(
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
             req.headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
-        let expected_source_bucket_owner = wire::headers::scalar::<String>(
+        let m_expected_source_bucket_owner = wire::headers::scalar::<String>(
             req.headers,
             &header_names::X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(bucket, "Bucket", wire::Location::Uri)?,
-            copy_source: wire::required(copy_source, "x-amz-copy-source", wire::Location::Header)?,
-            copy_source_if_match,
-            copy_source_if_modified_since,
-            copy_source_if_none_match,
-            copy_source_if_unmodified_since,
-            copy_source_range,
-            key: wire::required(key, "Key", wire::Location::Uri)?,
-            part_number: wire::required(part_number, "partNumber", wire::Location::Query)?,
-            upload_id: wire::required(upload_id, "uploadId", wire::Location::Query)?,
-            sse_customer_algorithm,
-            sse_customer_key,
-            sse_customer_key_md5,
-            copy_source_sse_customer_algorithm,
-            copy_source_sse_customer_key,
-            copy_source_sse_customer_key_md5,
-            request_payer,
-            expected_bucket_owner,
-            expected_source_bucket_owner,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            copy_source: wire::required(m_copy_source, "x-amz-copy-source", wire::Location::Header)?,
+            copy_source_if_match: m_copy_source_if_match,
+            copy_source_if_modified_since: m_copy_source_if_modified_since,
+            copy_source_if_none_match: m_copy_source_if_none_match,
+            copy_source_if_unmodified_since: m_copy_source_if_unmodified_since,
+            copy_source_range: m_copy_source_range,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            part_number: wire::required(m_part_number, "partNumber", wire::Location::Query)?,
+            upload_id: wire::required(m_upload_id, "uploadId", wire::Location::Query)?,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            copy_source_sse_customer_algorithm: m_copy_source_sse_customer_algorithm,
+            copy_source_sse_customer_key: m_copy_source_sse_customer_key,
+            copy_source_sse_customer_key_md5: m_copy_source_sse_customer_key_md5,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+            expected_source_bucket_owner: m_expected_source_bucket_owner,
         });
         let input = input?;
         input.check()?;

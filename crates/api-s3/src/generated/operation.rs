@@ -330,6 +330,7 @@ impl Operation {
 pub static UNSERVED: &[&str] = &[
     "CreateBucketMetadataConfiguration",
     "CreateBucketMetadataTableConfiguration",
+    "CreateSession",
     "DeleteBucketAnalyticsConfiguration",
     "DeleteBucketCors",
     "DeleteBucketEncryption",
@@ -691,6 +692,12 @@ static ROUTES: &[wire::RouteGroup<Operation>] = &[
             wire::RouteEntry {
                 target: wire::Target::Served(Operation::ListObjectsV2),
                 literals: &[("list-type", Some("2"))],
+                query: &[],
+                headers: &[],
+            },
+            wire::RouteEntry {
+                target: wire::Target::Unserved("CreateSession"),
+                literals: &[("session", None)],
                 query: &[],
                 headers: &[],
             },

@@ -28,19 +28,19 @@ pub struct AccessControlPolicy {
 
 impl AccessControlPolicy {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut grants: Option<Vec<Grant>> = None;
-        let mut owner: Option<Owner> = None;
+        let mut m_grants: Option<Vec<Grant>> = None;
+        let mut m_owner: Option<Owner> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "AccessControlList" => {
-                    wire::once(&mut grants, x.list("Grant", |x, e| Ok(Grant::read_xml(x, e)?))?, "AccessControlList")?
+                    wire::once(&mut m_grants, x.list("Grant", |x, e| Ok(Grant::read_xml(x, e)?))?, "AccessControlList")?
                 }
-                "Owner" => wire::once(&mut owner, Owner::read_xml(x, e)?, "Owner")?,
+                "Owner" => wire::once(&mut m_owner, Owner::read_xml(x, e)?, "Owner")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { grants, owner })
+        Ok(Self { grants: m_grants, owner: m_owner })
     }
 }
 
@@ -234,21 +234,23 @@ pub struct BucketInfo {
 
 impl BucketInfo {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut data_redundancy: Option<DataRedundancy> = None;
-        let mut type_: Option<BucketType> = None;
+        let mut m_data_redundancy: Option<DataRedundancy> = None;
+        let mut m_type_: Option<BucketType> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "DataRedundancy" => wire::once(
-                    &mut data_redundancy,
+                    &mut m_data_redundancy,
                     x.scalar::<DataRedundancy>(e, wire::TimeFormat::Iso8601Millis)?,
                     "DataRedundancy",
                 )?,
-                "Type" => wire::once(&mut type_, x.scalar::<BucketType>(e, wire::TimeFormat::Iso8601Millis)?, "Type")?,
+                "Type" => {
+                    wire::once(&mut m_type_, x.scalar::<BucketType>(e, wire::TimeFormat::Iso8601Millis)?, "Type")?
+                }
                 _ => x.skip()?,
             }
         }
-        Ok(Self { data_redundancy, type_ })
+        Ok(Self { data_redundancy: m_data_redundancy, type_: m_type_ })
     }
 }
 
@@ -385,15 +387,15 @@ pub struct CompletedMultipartUpload {
 
 impl CompletedMultipartUpload {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut parts: Option<Vec<CompletedPart>> = None;
+        let mut m_parts: Option<Vec<CompletedPart>> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "Part" => parts.get_or_insert_default().push(CompletedPart::read_xml(x, e)?),
+                "Part" => m_parts.get_or_insert_default().push(CompletedPart::read_xml(x, e)?),
                 _ => x.skip()?,
             }
         }
-        Ok(Self { parts })
+        Ok(Self { parts: m_parts })
     }
 }
 
@@ -428,91 +430,91 @@ pub struct CompletedPart {
 
 impl CompletedPart {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut etag: Option<String> = None;
-        let mut checksum_crc32: Option<String> = None;
-        let mut checksum_crc32c: Option<String> = None;
-        let mut checksum_crc64nvme: Option<String> = None;
-        let mut checksum_sha1: Option<String> = None;
-        let mut checksum_sha256: Option<String> = None;
-        let mut checksum_sha512: Option<String> = None;
-        let mut checksum_md5: Option<String> = None;
-        let mut checksum_xxhash64: Option<String> = None;
-        let mut checksum_xxhash3: Option<String> = None;
-        let mut checksum_xxhash128: Option<String> = None;
-        let mut part_number: Option<i32> = None;
+        let mut m_etag: Option<String> = None;
+        let mut m_checksum_crc32: Option<String> = None;
+        let mut m_checksum_crc32c: Option<String> = None;
+        let mut m_checksum_crc64nvme: Option<String> = None;
+        let mut m_checksum_sha1: Option<String> = None;
+        let mut m_checksum_sha256: Option<String> = None;
+        let mut m_checksum_sha512: Option<String> = None;
+        let mut m_checksum_md5: Option<String> = None;
+        let mut m_checksum_xxhash64: Option<String> = None;
+        let mut m_checksum_xxhash3: Option<String> = None;
+        let mut m_checksum_xxhash128: Option<String> = None;
+        let mut m_part_number: Option<i32> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "ETag" => wire::once(&mut etag, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ETag")?,
+                "ETag" => wire::once(&mut m_etag, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ETag")?,
                 "ChecksumCRC32" => wire::once(
-                    &mut checksum_crc32,
+                    &mut m_checksum_crc32,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumCRC32",
                 )?,
                 "ChecksumCRC32C" => wire::once(
-                    &mut checksum_crc32c,
+                    &mut m_checksum_crc32c,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumCRC32C",
                 )?,
                 "ChecksumCRC64NVME" => wire::once(
-                    &mut checksum_crc64nvme,
+                    &mut m_checksum_crc64nvme,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumCRC64NVME",
                 )?,
                 "ChecksumSHA1" => wire::once(
-                    &mut checksum_sha1,
+                    &mut m_checksum_sha1,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumSHA1",
                 )?,
                 "ChecksumSHA256" => wire::once(
-                    &mut checksum_sha256,
+                    &mut m_checksum_sha256,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumSHA256",
                 )?,
                 "ChecksumSHA512" => wire::once(
-                    &mut checksum_sha512,
+                    &mut m_checksum_sha512,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumSHA512",
                 )?,
                 "ChecksumMD5" => wire::once(
-                    &mut checksum_md5,
+                    &mut m_checksum_md5,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumMD5",
                 )?,
                 "ChecksumXXHASH64" => wire::once(
-                    &mut checksum_xxhash64,
+                    &mut m_checksum_xxhash64,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumXXHASH64",
                 )?,
                 "ChecksumXXHASH3" => wire::once(
-                    &mut checksum_xxhash3,
+                    &mut m_checksum_xxhash3,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumXXHASH3",
                 )?,
                 "ChecksumXXHASH128" => wire::once(
-                    &mut checksum_xxhash128,
+                    &mut m_checksum_xxhash128,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "ChecksumXXHASH128",
                 )?,
                 "PartNumber" => {
-                    wire::once(&mut part_number, x.scalar::<i32>(e, wire::TimeFormat::Iso8601Millis)?, "PartNumber")?
+                    wire::once(&mut m_part_number, x.scalar::<i32>(e, wire::TimeFormat::Iso8601Millis)?, "PartNumber")?
                 }
                 _ => x.skip()?,
             }
         }
         Ok(Self {
-            etag,
-            checksum_crc32,
-            checksum_crc32c,
-            checksum_crc64nvme,
-            checksum_sha1,
-            checksum_sha256,
-            checksum_sha512,
-            checksum_md5,
-            checksum_xxhash64,
-            checksum_xxhash3,
-            checksum_xxhash128,
-            part_number,
+            etag: m_etag,
+            checksum_crc32: m_checksum_crc32,
+            checksum_crc32c: m_checksum_crc32c,
+            checksum_crc64nvme: m_checksum_crc64nvme,
+            checksum_sha1: m_checksum_sha1,
+            checksum_sha256: m_checksum_sha256,
+            checksum_sha512: m_checksum_sha512,
+            checksum_md5: m_checksum_md5,
+            checksum_xxhash64: m_checksum_xxhash64,
+            checksum_xxhash3: m_checksum_xxhash3,
+            checksum_xxhash128: m_checksum_xxhash128,
+            part_number: m_part_number,
         })
     }
 }
@@ -702,25 +704,25 @@ pub struct CreateBucketConfiguration {
 
 impl CreateBucketConfiguration {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut location_constraint: Option<String> = None;
-        let mut location: Option<LocationInfo> = None;
-        let mut bucket: Option<BucketInfo> = None;
-        let mut tags: Option<Vec<Tag>> = None;
+        let mut m_location_constraint: Option<String> = None;
+        let mut m_location: Option<LocationInfo> = None;
+        let mut m_bucket: Option<BucketInfo> = None;
+        let mut m_tags: Option<Vec<Tag>> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "LocationConstraint" => wire::once(
-                    &mut location_constraint,
+                    &mut m_location_constraint,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "LocationConstraint",
                 )?,
-                "Location" => wire::once(&mut location, LocationInfo::read_xml(x, e)?, "Location")?,
-                "Bucket" => wire::once(&mut bucket, BucketInfo::read_xml(x, e)?, "Bucket")?,
-                "Tags" => wire::once(&mut tags, x.list("Tag", |x, e| Ok(Tag::read_xml(x, e)?))?, "Tags")?,
+                "Location" => wire::once(&mut m_location, LocationInfo::read_xml(x, e)?, "Location")?,
+                "Bucket" => wire::once(&mut m_bucket, BucketInfo::read_xml(x, e)?, "Bucket")?,
+                "Tags" => wire::once(&mut m_tags, x.list("Tag", |x, e| Ok(Tag::read_xml(x, e)?))?, "Tags")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { location_constraint, location, bucket, tags })
+        Ok(Self { location_constraint: m_location_constraint, location: m_location, bucket: m_bucket, tags: m_tags })
     }
     pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
         if let Some(v) = &self.tags {
@@ -768,17 +770,17 @@ pub struct Delete {
 
 impl Delete {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut objects: Option<Vec<ObjectIdentifier>> = None;
-        let mut quiet: Option<bool> = None;
+        let mut m_objects: Option<Vec<ObjectIdentifier>> = None;
+        let mut m_quiet: Option<bool> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "Object" => objects.get_or_insert_default().push(ObjectIdentifier::read_xml(x, e)?),
-                "Quiet" => wire::once(&mut quiet, x.scalar::<bool>(e, wire::TimeFormat::Iso8601Millis)?, "Quiet")?,
+                "Object" => m_objects.get_or_insert_default().push(ObjectIdentifier::read_xml(x, e)?),
+                "Quiet" => wire::once(&mut m_quiet, x.scalar::<bool>(e, wire::TimeFormat::Iso8601Millis)?, "Quiet")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { objects: wire::required(objects, "Object", wire::Location::Body)?, quiet })
+        Ok(Self { objects: wire::required(m_objects, "Object", wire::Location::Body)?, quiet: m_quiet })
     }
     pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
         for item in (&self.objects).iter() {

@@ -252,21 +252,21 @@ pub struct Grant {
 
 impl Grant {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut grantee: Option<Grantee> = None;
-        let mut permission: Option<Permission> = None;
+        let mut m_grantee: Option<Grantee> = None;
+        let mut m_permission: Option<Permission> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "Grantee" => wire::once(&mut grantee, Grantee::read_xml(x, e)?, "Grantee")?,
+                "Grantee" => wire::once(&mut m_grantee, Grantee::read_xml(x, e)?, "Grantee")?,
                 "Permission" => wire::once(
-                    &mut permission,
+                    &mut m_permission,
                     x.scalar::<Permission>(e, wire::TimeFormat::Iso8601Millis)?,
                     "Permission",
                 )?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { grantee, permission })
+        Ok(Self { grantee: m_grantee, permission: m_permission })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.grantee {
@@ -299,35 +299,35 @@ pub struct Grantee {
 
 impl Grantee {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut display_name: Option<String> = None;
-        let mut email_address: Option<String> = None;
-        let mut id: Option<String> = None;
-        let mut uri: Option<String> = None;
-        let type_ = e.attribute::<Type>("xsi:type", wire::TimeFormat::Iso8601Millis)?;
+        let mut m_display_name: Option<String> = None;
+        let mut m_email_address: Option<String> = None;
+        let mut m_id: Option<String> = None;
+        let mut m_uri: Option<String> = None;
+        let m_type_ = e.attribute::<Type>("xsi:type", wire::TimeFormat::Iso8601Millis)?;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "DisplayName" => wire::once(
-                    &mut display_name,
+                    &mut m_display_name,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "DisplayName",
                 )?,
                 "EmailAddress" => wire::once(
-                    &mut email_address,
+                    &mut m_email_address,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "EmailAddress",
                 )?,
-                "ID" => wire::once(&mut id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ID")?,
-                "URI" => wire::once(&mut uri, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "URI")?,
+                "ID" => wire::once(&mut m_id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ID")?,
+                "URI" => wire::once(&mut m_uri, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "URI")?,
                 _ => x.skip()?,
             }
         }
         Ok(Self {
-            display_name,
-            email_address,
-            id,
-            type_: wire::required(type_, "xsi:type", wire::Location::Body)?,
-            uri,
+            display_name: m_display_name,
+            email_address: m_email_address,
+            id: m_id,
+            type_: wire::required(m_type_, "xsi:type", wire::Location::Body)?,
+            uri: m_uri,
         })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
@@ -821,18 +821,18 @@ pub struct LocationInfo {
 
 impl LocationInfo {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut type_: Option<LocationType> = None;
-        let mut name: Option<String> = None;
+        let mut m_type_: Option<LocationType> = None;
+        let mut m_name: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "Type" => {
-                    wire::once(&mut type_, x.scalar::<LocationType>(e, wire::TimeFormat::Iso8601Millis)?, "Type")?
+                    wire::once(&mut m_type_, x.scalar::<LocationType>(e, wire::TimeFormat::Iso8601Millis)?, "Type")?
                 }
-                "Name" => wire::once(&mut name, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Name")?,
+                "Name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Name")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { type_, name })
+        Ok(Self { type_: m_type_, name: m_name })
     }
 }

@@ -333,29 +333,35 @@ pub struct ObjectIdentifier {
 
 impl ObjectIdentifier {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut key: Option<String> = None;
-        let mut version_id: Option<String> = None;
-        let mut etag: Option<String> = None;
-        let mut last_modified_time: Option<Timestamp> = None;
-        let mut size: Option<i64> = None;
+        let mut m_key: Option<String> = None;
+        let mut m_version_id: Option<String> = None;
+        let mut m_etag: Option<String> = None;
+        let mut m_last_modified_time: Option<Timestamp> = None;
+        let mut m_size: Option<i64> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "Key" => wire::once(&mut key, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Key")?,
+                "Key" => wire::once(&mut m_key, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Key")?,
                 "VersionId" => {
-                    wire::once(&mut version_id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "VersionId")?
+                    wire::once(&mut m_version_id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "VersionId")?
                 }
-                "ETag" => wire::once(&mut etag, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ETag")?,
+                "ETag" => wire::once(&mut m_etag, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ETag")?,
                 "LastModifiedTime" => wire::once(
-                    &mut last_modified_time,
+                    &mut m_last_modified_time,
                     x.scalar::<Timestamp>(e, wire::TimeFormat::HttpDate)?,
                     "LastModifiedTime",
                 )?,
-                "Size" => wire::once(&mut size, x.scalar::<i64>(e, wire::TimeFormat::Iso8601Millis)?, "Size")?,
+                "Size" => wire::once(&mut m_size, x.scalar::<i64>(e, wire::TimeFormat::Iso8601Millis)?, "Size")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { key: wire::required(key, "Key", wire::Location::Body)?, version_id, etag, last_modified_time, size })
+        Ok(Self {
+            key: wire::required(m_key, "Key", wire::Location::Body)?,
+            version_id: m_version_id,
+            etag: m_etag,
+            last_modified_time: m_last_modified_time,
+            size: m_size,
+        })
     }
     pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
         wire::check_length("Key", wire::Location::Body, (&self.key).chars().count(), Some(1), None)?;
@@ -589,21 +595,21 @@ pub struct Owner {
 
 impl Owner {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut display_name: Option<String> = None;
-        let mut id: Option<String> = None;
+        let mut m_display_name: Option<String> = None;
+        let mut m_id: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "DisplayName" => wire::once(
-                    &mut display_name,
+                    &mut m_display_name,
                     x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
                     "DisplayName",
                 )?,
-                "ID" => wire::once(&mut id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ID")?,
+                "ID" => wire::once(&mut m_id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "ID")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { display_name, id })
+        Ok(Self { display_name: m_display_name, id: m_id })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.display_name {

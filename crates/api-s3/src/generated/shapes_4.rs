@@ -492,19 +492,19 @@ pub struct Tag {
 
 impl Tag {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut key: Option<String> = None;
-        let mut value: Option<String> = None;
+        let mut m_key: Option<String> = None;
+        let mut m_value: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "Key" => wire::once(&mut key, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Key")?,
-                "Value" => wire::once(&mut value, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Value")?,
+                "Key" => wire::once(&mut m_key, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Key")?,
+                "Value" => wire::once(&mut m_value, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Value")?,
                 _ => x.skip()?,
             }
         }
         Ok(Self {
-            key: wire::required(key, "Key", wire::Location::Body)?,
-            value: wire::required(value, "Value", wire::Location::Body)?,
+            key: wire::required(m_key, "Key", wire::Location::Body)?,
+            value: wire::required(m_value, "Value", wire::Location::Body)?,
         })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
@@ -526,15 +526,15 @@ pub struct Tagging {
 
 impl Tagging {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut tag_set: Option<Vec<Tag>> = None;
+        let mut m_tag_set: Option<Vec<Tag>> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "TagSet" => wire::once(&mut tag_set, x.list("Tag", |x, e| Ok(Tag::read_xml(x, e)?))?, "TagSet")?,
+                "TagSet" => wire::once(&mut m_tag_set, x.list("Tag", |x, e| Ok(Tag::read_xml(x, e)?))?, "TagSet")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { tag_set: wire::required(tag_set, "TagSet", wire::Location::Body)? })
+        Ok(Self { tag_set: wire::required(m_tag_set, "TagSet", wire::Location::Body)? })
     }
     pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
         for item in (&self.tag_set).iter() {
@@ -674,24 +674,24 @@ pub struct VersioningConfiguration {
 
 impl VersioningConfiguration {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut mfa_delete: Option<MFADelete> = None;
-        let mut status: Option<BucketVersioningStatus> = None;
+        let mut m_mfa_delete: Option<MFADelete> = None;
+        let mut m_status: Option<BucketVersioningStatus> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "MfaDelete" => wire::once(
-                    &mut mfa_delete,
+                    &mut m_mfa_delete,
                     x.scalar::<MFADelete>(e, wire::TimeFormat::Iso8601Millis)?,
                     "MfaDelete",
                 )?,
                 "Status" => wire::once(
-                    &mut status,
+                    &mut m_status,
                     x.scalar::<BucketVersioningStatus>(e, wire::TimeFormat::Iso8601Millis)?,
                     "Status",
                 )?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { mfa_delete, status })
+        Ok(Self { mfa_delete: m_mfa_delete, status: m_status })
     }
 }

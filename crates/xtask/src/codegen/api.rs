@@ -45,6 +45,13 @@ pub struct Field<'m> {
     pub boxed: bool,
 }
 
+impl Field<'_> {
+    /// The local variable that holds the member while a structure is read; no other local begins like it.
+    pub fn slot(&self) -> String {
+        format!("m_{}", self.field)
+    }
+}
+
 impl<'m> Api<'m> {
     pub fn new(model: &'m Model, service: &'m Service) -> Result<Self, String> {
         let protocol = match model.metadata.protocol.as_str() {
@@ -236,11 +243,12 @@ impl<'m> Api<'m> {
         member.flattened || self.shape(&member.shape).flattened
     }
 
-    /// The name of a member in XML and in forms.
+    /// The name of a member in XML and in forms. Where it is the *list* that is flattened, as in models older than
+    /// Smithy, its items' name counts; where it is the member, its own.
     pub fn wire_name(&self, name: &str, member: &Ref) -> String {
         let shape = self.shape(&member.shape);
-        let item =
-            shape.member.as_ref().filter(|_| self.is_flattened(member)).and_then(|item| item.location_name.clone());
+        let item = shape.member.as_ref().filter(|_| shape.flattened && !member.flattened);
+        let item = item.and_then(|item| item.location_name.clone());
         member.location_name.clone().or(item).unwrap_or_else(|| name.to_owned())
     }
 

@@ -38,7 +38,7 @@ impl<'m> Api<'m> {
         'm: 'f,
     {
         fields.fold(String::new(), |mut out, field| {
-            let _ = writeln!(out, "let mut {}: Option<{}> = None;", field.field, self.rust_type(&field.member.shape));
+            let _ = writeln!(out, "let mut {}: Option<{}> = None;", field.slot(), self.rust_type(&field.member.shape));
             out
         })
     }
@@ -53,15 +53,15 @@ impl<'m> Api<'m> {
                 Some("header" | "headers") => "Header",
                 _ => "Body",
             };
-            let name = &field.field;
+            let (name, slot) = (&field.field, field.slot());
             let wire = match location {
                 "Header" => self.wire_name(field.name, field.member).to_ascii_lowercase(),
                 _ => self.wire_name(field.name, field.member),
             };
             let _ = match (field.required, field.boxed) {
-                (true, _) => writeln!(out, "{name}: wire::required({name}, {wire:?}, wire::Location::{location})?,"),
-                (false, true) => writeln!(out, "{name}: {name}.map(Box::new),"),
-                (false, false) => writeln!(out, "{name},"),
+                (true, _) => writeln!(out, "{name}: wire::required({slot}, {wire:?}, wire::Location::{location})?,"),
+                (false, true) => writeln!(out, "{name}: {slot}.map(Box::new),"),
+                (false, false) => writeln!(out, "{name}: {slot},"),
             };
         }
         out + "}"
@@ -106,7 +106,7 @@ impl<'m> Api<'m> {
         for field in fields.filter(|field| field.member.xml_attribute) {
             let (wire, ty) = (self.wire_name(field.name, field.member), self.rust_type(&field.member.shape));
             let format = self.time_format(field.member, "iso8601");
-            let _ = writeln!(out, "let {} = e.attribute::<{ty}>({wire:?}, {format})?;", field.field);
+            let _ = writeln!(out, "let {} = e.attribute::<{ty}>({wire:?}, {format})?;", field.slot());
         }
         out
     }
@@ -119,7 +119,7 @@ impl<'m> Api<'m> {
         let mut out = String::from("while let Some(child) = x.next_child()? {\nlet e = &child;\nmatch e.name() {\n");
         for field in fields {
             let wire = self.wire_name(field.name, field.member);
-            let slot = &field.field;
+            let slot = field.slot();
             let flattened = self.is_flattened(field.member);
             let _ = match (flattened, &field.shape.member, &field.shape.value) {
                 (true, Some(item), _) => {
@@ -298,7 +298,7 @@ impl<'m> Api<'m> {
             let _ = if union {
                 writeln!(out, "{key:?} => wire::once(&mut choice, {}, {key:?})?,", self.choice(field, &value))
             } else {
-                writeln!(out, "{key:?} => {} = Some({value}),", field.field)
+                writeln!(out, "{key:?} => {} = Some({value}),", field.slot())
             };
         }
         out + "_ => {}\n}\n"
@@ -389,7 +389,7 @@ impl<'m> Api<'m> {
                 writeln!(
                     out,
                     "let {} = match n.child({wire:?}) {{ Some(n) => Some({value}), None => None }};",
-                    field.field
+                    field.slot()
                 )
             };
         }

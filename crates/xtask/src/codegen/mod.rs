@@ -108,3 +108,11 @@ fn load_botocore(folder: &Path, source: &str) -> Result<Model, String> {
     };
     serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn committed_code_is_what_the_models_make() {
+        super::run(&["--check"]).unwrap();
+    }
+}

@@ -91,7 +91,7 @@ impl<'m> Api<'m> {
 
     /// The slot of a member outside the body; members in the body get theirs where it is read.
     fn input_slot(&self, field: &Field<'m>, fields: &[Field<'m>]) -> String {
-        let slot = &field.field;
+        let slot = field.slot();
         let ty = self.rust_type(&field.member.shape);
         let wire = field.member.location_name.as_deref().unwrap_or(field.name);
         let item = field.shape.member.as_ref();
@@ -150,7 +150,7 @@ impl<'m> Api<'m> {
     }
 
     fn input_payload(&self, field: &Field<'m>) -> String {
-        let slot = &field.field;
+        let slot = field.slot();
         let ty = self.rust_type(&field.member.shape);
         match (field.shape.kind.as_str(), self.protocol) {
             ("blob", _) => format!("let {slot} = wire::rest::blob_payload(req.body);\n"),
@@ -179,7 +179,7 @@ impl<'m> Api<'m> {
         for field in fields.clone().filter(|field| field.member.xml_attribute) {
             let (wire, ty) = (self.wire_name(field.name, field.member), self.rust_type(&field.member.shape));
             let format = self.time_format(field.member, "iso8601");
-            let _ = writeln!(out, "{} = e.attribute::<{ty}>({wire:?}, {format})?;", field.field);
+            let _ = writeln!(out, "{} = e.attribute::<{ty}>({wire:?}, {format})?;", field.slot());
         }
         out += &self.xml_loop(fields.filter(|field| !field.member.xml_attribute));
         out + "x.finish()?;\n}\n"
@@ -227,12 +227,15 @@ impl<'m> Api<'m> {
     }
 
     fn write_rest(&self, name: &str, operation: &Operation, fields: &[Field<'m>]) -> String {
-        let located = fields.iter().filter(|field| field.member.location.is_some());
+        // What is in the path or the query of a request is in the body of a response.
+        let in_head =
+            |field: &&Field<'m>| matches!(field.member.location.as_deref(), Some("header" | "headers" | "statusCode"));
+        let located = fields.iter().filter(in_head);
         let mut out = self.write_fields(located, false, |field, place| self.write_located(field, place));
         let Some(output) = &operation.output else { return out };
         let shape = self.shape(&output.shape);
         let payload = shape.payload.as_deref().and_then(|name| fields.iter().find(|field| field.name == name));
-        let body = || fields.iter().filter(|field| field.member.location.is_none());
+        let body = || fields.iter().filter(move |field| !in_head(field));
         if let Some(field) = payload {
             let root = self.service.roots.get(name);
             out += &self
@@ -290,8 +293,8 @@ impl<'m> Api<'m> {
             Some("statusCode") => {
                 format!("r.status = u16::try_from(*{}).unwrap_or(r.status);", place)
             }
-            // A label of the path means nothing in a response.
-            _ => format!("let _ = {place};"),
+            // The caller passes no others.
+            _ => String::new(),
         }
     }
 

@@ -137,7 +137,9 @@ impl Api<'_> {
     /// The errors that the model lists.
     pub fn emit_errors(&self) -> String {
         let mut out = String::new();
+        let mut all = String::new();
         for (name, shape) in self.model.shapes.iter().filter(|(_, shape)| shape.exception) {
+            let _ = writeln!(all, "{},", super::names::constant(name));
             let error = shape.error.clone().unwrap_or_default();
             let code = error.code.unwrap_or_else(|| name.clone());
             let status = error.http_status_code.unwrap_or(if shape.fault { 500 } else { 400 });
@@ -147,7 +149,10 @@ impl Api<'_> {
                 super::names::constant(name)
             );
         }
-        out
+        if all.is_empty() {
+            return out;
+        }
+        out + &format!("\n/// All of them.\npub const ALL: &[wire::ErrorDef] = &[\n{all}];\n")
     }
 }
 

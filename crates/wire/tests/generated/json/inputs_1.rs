@@ -111,7 +111,7 @@ impl EndpointWithHostLabelOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut label: Option<String> = None;
+        let mut m_label: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -119,13 +119,13 @@ impl EndpointWithHostLabelOperationInput {
                 }
                 match name.as_str() {
                     "label" => {
-                        label = Some(wire::json::scalar::<String>(value, "label", wire::TimeFormat::EpochSeconds)?)
+                        m_label = Some(wire::json::scalar::<String>(value, "label", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
                 }
             }
         }
-        Ok(Self { label: wire::required(label, "label", wire::Location::Body)? })
+        Ok(Self { label: wire::required(m_label, "label", wire::Location::Body)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -254,12 +254,12 @@ impl JsonEnumsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut foo_enum1: Option<FooEnum> = None;
-        let mut foo_enum2: Option<FooEnum> = None;
-        let mut foo_enum3: Option<FooEnum> = None;
-        let mut foo_enum_list: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_set: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_foo_enum1: Option<FooEnum> = None;
+        let mut m_foo_enum2: Option<FooEnum> = None;
+        let mut m_foo_enum3: Option<FooEnum> = None;
+        let mut m_foo_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_set: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -267,29 +267,29 @@ impl JsonEnumsInput {
                 }
                 match name.as_str() {
                     "fooEnum1" => {
-                        foo_enum1 =
+                        m_foo_enum1 =
                             Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
                     }
                     "fooEnum2" => {
-                        foo_enum2 =
+                        m_foo_enum2 =
                             Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
                     }
                     "fooEnum3" => {
-                        foo_enum3 =
+                        m_foo_enum3 =
                             Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
                     }
                     "fooEnumList" => {
-                        foo_enum_list = Some(wire::json::list(value, |value| {
+                        m_foo_enum_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<FooEnum>(value, "fooEnumList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "fooEnumSet" => {
-                        foo_enum_set = Some(wire::json::list(value, |value| {
+                        m_foo_enum_set = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<FooEnum>(value, "fooEnumSet", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "fooEnumMap" => {
-                        foo_enum_map = Some(wire::json::map(value, |value| {
+                        m_foo_enum_map = Some(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<FooEnum>(value, "fooEnumMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
@@ -297,7 +297,14 @@ impl JsonEnumsInput {
                 }
             }
         }
-        Ok(Self { foo_enum1, foo_enum2, foo_enum3, foo_enum_list, foo_enum_set, foo_enum_map })
+        Ok(Self {
+            foo_enum1: m_foo_enum1,
+            foo_enum2: m_foo_enum2,
+            foo_enum3: m_foo_enum3,
+            foo_enum_list: m_foo_enum_list,
+            foo_enum_set: m_foo_enum_set,
+            foo_enum_map: m_foo_enum_map,
+        })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -368,12 +375,12 @@ impl JsonIntEnumsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut int_enum1: Option<i32> = None;
-        let mut int_enum2: Option<i32> = None;
-        let mut int_enum3: Option<i32> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut int_enum_set: Option<Vec<i32>> = None;
-        let mut int_enum_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_int_enum1: Option<i32> = None;
+        let mut m_int_enum2: Option<i32> = None;
+        let mut m_int_enum3: Option<i32> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_int_enum_set: Option<Vec<i32>> = None;
+        let mut m_int_enum_map: Option<BTreeMap<String, i32>> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -381,26 +388,29 @@ impl JsonIntEnumsInput {
                 }
                 match name.as_str() {
                     "intEnum1" => {
-                        int_enum1 = Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
+                        m_int_enum1 =
+                            Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
                     }
                     "intEnum2" => {
-                        int_enum2 = Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
+                        m_int_enum2 =
+                            Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
                     }
                     "intEnum3" => {
-                        int_enum3 = Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
+                        m_int_enum3 =
+                            Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
                     }
                     "intEnumList" => {
-                        int_enum_list = Some(wire::json::list(value, |value| {
+                        m_int_enum_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "intEnumSet" => {
-                        int_enum_set = Some(wire::json::list(value, |value| {
+                        m_int_enum_set = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "intEnumSet", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "intEnumMap" => {
-                        int_enum_map = Some(wire::json::map(value, |value| {
+                        m_int_enum_map = Some(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "intEnumMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
@@ -408,7 +418,14 @@ impl JsonIntEnumsInput {
                 }
             }
         }
-        Ok(Self { int_enum1, int_enum2, int_enum3, int_enum_list, int_enum_set, int_enum_map })
+        Ok(Self {
+            int_enum1: m_int_enum1,
+            int_enum2: m_int_enum2,
+            int_enum3: m_int_enum3,
+            int_enum_list: m_int_enum_list,
+            int_enum_set: m_int_enum_set,
+            int_enum_map: m_int_enum_map,
+        })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -469,19 +486,19 @@ impl JsonUnionsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut contents: Option<MyUnion> = None;
+        let mut m_contents: Option<MyUnion> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "contents" => contents = Some(MyUnion::read_json(value)?),
+                    "contents" => m_contents = Some(MyUnion::read_json(value)?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { contents })
+        Ok(Self { contents: m_contents })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -559,74 +576,78 @@ impl KitchenSinkOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut blob: Option<Bytes> = None;
-        let mut boolean: Option<bool> = None;
-        let mut double: Option<f64> = None;
-        let mut empty_struct: Option<EmptyStruct> = None;
-        let mut float: Option<f64> = None;
-        let mut httpdate_timestamp: Option<Timestamp> = None;
-        let mut integer: Option<i32> = None;
-        let mut iso8601_timestamp: Option<Timestamp> = None;
-        let mut json_value: Option<String> = None;
-        let mut list_of_lists: Option<Vec<Vec<String>>> = None;
-        let mut list_of_maps_of_strings: Option<Vec<BTreeMap<String, String>>> = None;
-        let mut list_of_strings: Option<Vec<String>> = None;
-        let mut list_of_structs: Option<Vec<SimpleStruct>> = None;
-        let mut long: Option<i64> = None;
-        let mut map_of_lists_of_strings: Option<BTreeMap<String, Vec<String>>> = None;
-        let mut map_of_maps: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
-        let mut map_of_strings: Option<BTreeMap<String, String>> = None;
-        let mut map_of_structs: Option<BTreeMap<String, SimpleStruct>> = None;
-        let mut recursive_list: Option<Vec<KitchenSink>> = None;
-        let mut recursive_map: Option<BTreeMap<String, KitchenSink>> = None;
-        let mut recursive_struct: Option<KitchenSink> = None;
-        let mut simple_struct: Option<SimpleStruct> = None;
-        let mut string: Option<String> = None;
-        let mut struct_with_json_name: Option<StructWithJsonName> = None;
-        let mut timestamp: Option<Timestamp> = None;
-        let mut unix_timestamp: Option<Timestamp> = None;
+        let mut m_blob: Option<Bytes> = None;
+        let mut m_boolean: Option<bool> = None;
+        let mut m_double: Option<f64> = None;
+        let mut m_empty_struct: Option<EmptyStruct> = None;
+        let mut m_float: Option<f64> = None;
+        let mut m_httpdate_timestamp: Option<Timestamp> = None;
+        let mut m_integer: Option<i32> = None;
+        let mut m_iso8601_timestamp: Option<Timestamp> = None;
+        let mut m_json_value: Option<String> = None;
+        let mut m_list_of_lists: Option<Vec<Vec<String>>> = None;
+        let mut m_list_of_maps_of_strings: Option<Vec<BTreeMap<String, String>>> = None;
+        let mut m_list_of_strings: Option<Vec<String>> = None;
+        let mut m_list_of_structs: Option<Vec<SimpleStruct>> = None;
+        let mut m_long: Option<i64> = None;
+        let mut m_map_of_lists_of_strings: Option<BTreeMap<String, Vec<String>>> = None;
+        let mut m_map_of_maps: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
+        let mut m_map_of_strings: Option<BTreeMap<String, String>> = None;
+        let mut m_map_of_structs: Option<BTreeMap<String, SimpleStruct>> = None;
+        let mut m_recursive_list: Option<Vec<KitchenSink>> = None;
+        let mut m_recursive_map: Option<BTreeMap<String, KitchenSink>> = None;
+        let mut m_recursive_struct: Option<KitchenSink> = None;
+        let mut m_simple_struct: Option<SimpleStruct> = None;
+        let mut m_string: Option<String> = None;
+        let mut m_struct_with_json_name: Option<StructWithJsonName> = None;
+        let mut m_timestamp: Option<Timestamp> = None;
+        let mut m_unix_timestamp: Option<Timestamp> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "Blob" => blob = Some(wire::json::scalar::<Bytes>(value, "Blob", wire::TimeFormat::EpochSeconds)?),
+                    "Blob" => {
+                        m_blob = Some(wire::json::scalar::<Bytes>(value, "Blob", wire::TimeFormat::EpochSeconds)?)
+                    }
                     "Boolean" => {
-                        boolean = Some(wire::json::scalar::<bool>(value, "Boolean", wire::TimeFormat::EpochSeconds)?)
+                        m_boolean = Some(wire::json::scalar::<bool>(value, "Boolean", wire::TimeFormat::EpochSeconds)?)
                     }
                     "Double" => {
-                        double = Some(wire::json::scalar::<f64>(value, "Double", wire::TimeFormat::EpochSeconds)?)
+                        m_double = Some(wire::json::scalar::<f64>(value, "Double", wire::TimeFormat::EpochSeconds)?)
                     }
-                    "EmptyStruct" => empty_struct = Some(EmptyStruct::read_json(value)?),
-                    "Float" => float = Some(wire::json::scalar::<f64>(value, "Float", wire::TimeFormat::EpochSeconds)?),
+                    "EmptyStruct" => m_empty_struct = Some(EmptyStruct::read_json(value)?),
+                    "Float" => {
+                        m_float = Some(wire::json::scalar::<f64>(value, "Float", wire::TimeFormat::EpochSeconds)?)
+                    }
                     "HttpdateTimestamp" => {
-                        httpdate_timestamp = Some(wire::json::scalar::<Timestamp>(
+                        m_httpdate_timestamp = Some(wire::json::scalar::<Timestamp>(
                             value,
                             "HttpdateTimestamp",
                             wire::TimeFormat::HttpDate,
                         )?)
                     }
                     "Integer" => {
-                        integer = Some(wire::json::scalar::<i32>(value, "Integer", wire::TimeFormat::EpochSeconds)?)
+                        m_integer = Some(wire::json::scalar::<i32>(value, "Integer", wire::TimeFormat::EpochSeconds)?)
                     }
                     "Iso8601Timestamp" => {
-                        iso8601_timestamp =
+                        m_iso8601_timestamp =
                             Some(wire::json::scalar::<Timestamp>(value, "Iso8601Timestamp", wire::TimeFormat::Iso8601)?)
                     }
                     "JsonValue" => {
-                        json_value =
+                        m_json_value =
                             Some(wire::json::scalar::<String>(value, "JsonValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "ListOfLists" => {
-                        list_of_lists = Some(wire::json::list(value, |value| {
+                        m_list_of_lists = Some(wire::json::list(value, |value| {
                             Ok(wire::json::list(value, |value| {
                                 Ok(wire::json::scalar::<String>(value, "ListOfLists", wire::TimeFormat::EpochSeconds)?)
                             })?)
                         })?)
                     }
                     "ListOfMapsOfStrings" => {
-                        list_of_maps_of_strings = Some(wire::json::list(value, |value| {
+                        m_list_of_maps_of_strings = Some(wire::json::list(value, |value| {
                             Ok(wire::json::map(value, |value| {
                                 Ok(wire::json::scalar::<String>(
                                     value,
@@ -637,16 +658,16 @@ impl KitchenSinkOperationInput {
                         })?)
                     }
                     "ListOfStrings" => {
-                        list_of_strings = Some(wire::json::list(value, |value| {
+                        m_list_of_strings = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "ListOfStrings", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "ListOfStructs" => {
-                        list_of_structs = Some(wire::json::list(value, |value| Ok(SimpleStruct::read_json(value)?))?)
+                        m_list_of_structs = Some(wire::json::list(value, |value| Ok(SimpleStruct::read_json(value)?))?)
                     }
-                    "Long" => long = Some(wire::json::scalar::<i64>(value, "Long", wire::TimeFormat::EpochSeconds)?),
+                    "Long" => m_long = Some(wire::json::scalar::<i64>(value, "Long", wire::TimeFormat::EpochSeconds)?),
                     "MapOfListsOfStrings" => {
-                        map_of_lists_of_strings = Some(wire::json::map(value, |value| {
+                        m_map_of_lists_of_strings = Some(wire::json::map(value, |value| {
                             Ok(wire::json::list(value, |value| {
                                 Ok(wire::json::scalar::<String>(
                                     value,
@@ -657,38 +678,38 @@ impl KitchenSinkOperationInput {
                         })?)
                     }
                     "MapOfMaps" => {
-                        map_of_maps = Some(wire::json::map(value, |value| {
+                        m_map_of_maps = Some(wire::json::map(value, |value| {
                             Ok(wire::json::map(value, |value| {
                                 Ok(wire::json::scalar::<String>(value, "MapOfMaps", wire::TimeFormat::EpochSeconds)?)
                             })?)
                         })?)
                     }
                     "MapOfStrings" => {
-                        map_of_strings = Some(wire::json::map(value, |value| {
+                        m_map_of_strings = Some(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "MapOfStrings", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "MapOfStructs" => {
-                        map_of_structs = Some(wire::json::map(value, |value| Ok(SimpleStruct::read_json(value)?))?)
+                        m_map_of_structs = Some(wire::json::map(value, |value| Ok(SimpleStruct::read_json(value)?))?)
                     }
                     "RecursiveList" => {
-                        recursive_list = Some(wire::json::list(value, |value| Ok(KitchenSink::read_json(value)?))?)
+                        m_recursive_list = Some(wire::json::list(value, |value| Ok(KitchenSink::read_json(value)?))?)
                     }
                     "RecursiveMap" => {
-                        recursive_map = Some(wire::json::map(value, |value| Ok(KitchenSink::read_json(value)?))?)
+                        m_recursive_map = Some(wire::json::map(value, |value| Ok(KitchenSink::read_json(value)?))?)
                     }
-                    "RecursiveStruct" => recursive_struct = Some(KitchenSink::read_json(value)?),
-                    "SimpleStruct" => simple_struct = Some(SimpleStruct::read_json(value)?),
+                    "RecursiveStruct" => m_recursive_struct = Some(KitchenSink::read_json(value)?),
+                    "SimpleStruct" => m_simple_struct = Some(SimpleStruct::read_json(value)?),
                     "String" => {
-                        string = Some(wire::json::scalar::<String>(value, "String", wire::TimeFormat::EpochSeconds)?)
+                        m_string = Some(wire::json::scalar::<String>(value, "String", wire::TimeFormat::EpochSeconds)?)
                     }
-                    "StructWithJsonName" => struct_with_json_name = Some(StructWithJsonName::read_json(value)?),
+                    "StructWithJsonName" => m_struct_with_json_name = Some(StructWithJsonName::read_json(value)?),
                     "Timestamp" => {
-                        timestamp =
+                        m_timestamp =
                             Some(wire::json::scalar::<Timestamp>(value, "Timestamp", wire::TimeFormat::EpochSeconds)?)
                     }
                     "UnixTimestamp" => {
-                        unix_timestamp = Some(wire::json::scalar::<Timestamp>(
+                        m_unix_timestamp = Some(wire::json::scalar::<Timestamp>(
                             value,
                             "UnixTimestamp",
                             wire::TimeFormat::EpochSeconds,
@@ -699,32 +720,32 @@ impl KitchenSinkOperationInput {
             }
         }
         Ok(Self {
-            blob,
-            boolean,
-            double,
-            empty_struct,
-            float,
-            httpdate_timestamp,
-            integer,
-            iso8601_timestamp,
-            json_value,
-            list_of_lists,
-            list_of_maps_of_strings,
-            list_of_strings,
-            list_of_structs,
-            long,
-            map_of_lists_of_strings,
-            map_of_maps,
-            map_of_strings,
-            map_of_structs,
-            recursive_list,
-            recursive_map,
-            recursive_struct: recursive_struct.map(Box::new),
-            simple_struct,
-            string,
-            struct_with_json_name,
-            timestamp,
-            unix_timestamp,
+            blob: m_blob,
+            boolean: m_boolean,
+            double: m_double,
+            empty_struct: m_empty_struct,
+            float: m_float,
+            httpdate_timestamp: m_httpdate_timestamp,
+            integer: m_integer,
+            iso8601_timestamp: m_iso8601_timestamp,
+            json_value: m_json_value,
+            list_of_lists: m_list_of_lists,
+            list_of_maps_of_strings: m_list_of_maps_of_strings,
+            list_of_strings: m_list_of_strings,
+            list_of_structs: m_list_of_structs,
+            long: m_long,
+            map_of_lists_of_strings: m_map_of_lists_of_strings,
+            map_of_maps: m_map_of_maps,
+            map_of_strings: m_map_of_strings,
+            map_of_structs: m_map_of_structs,
+            recursive_list: m_recursive_list,
+            recursive_map: m_recursive_map,
+            recursive_struct: m_recursive_struct.map(Box::new),
+            simple_struct: m_simple_struct,
+            string: m_string,
+            struct_with_json_name: m_struct_with_json_name,
+            timestamp: m_timestamp,
+            unix_timestamp: m_unix_timestamp,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {

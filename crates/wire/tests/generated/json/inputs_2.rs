@@ -18,7 +18,7 @@ impl NullOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut string: Option<String> = None;
+        let mut m_string: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -26,13 +26,13 @@ impl NullOperationInput {
                 }
                 match name.as_str() {
                     "string" => {
-                        string = Some(wire::json::scalar::<String>(value, "string", wire::TimeFormat::EpochSeconds)?)
+                        m_string = Some(wire::json::scalar::<String>(value, "string", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
                 }
             }
         }
-        Ok(Self { string })
+        Ok(Self { string: m_string })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -60,7 +60,7 @@ impl OperationWithOptionalInputOutputInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut value: Option<String> = None;
+        let mut m_value: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -68,13 +68,13 @@ impl OperationWithOptionalInputOutputInput {
                 }
                 match name.as_str() {
                     "Value" => {
-                        value = Some(wire::json::scalar::<String>(value, "Value", wire::TimeFormat::EpochSeconds)?)
+                        m_value = Some(wire::json::scalar::<String>(value, "Value", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
                 }
             }
         }
-        Ok(Self { value })
+        Ok(Self { value: m_value })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -102,19 +102,19 @@ impl PutAndGetInlineDocumentsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut inline_document: Option<Value> = None;
+        let mut m_inline_document: Option<Value> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "inlineDocument" => inline_document = Some(value),
+                    "inlineDocument" => m_inline_document = Some(value),
                     _ => {}
                 }
             }
         }
-        Ok(Self { inline_document })
+        Ok(Self { inline_document: m_inline_document })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -144,8 +144,8 @@ impl PutWithContentEncodingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut encoding: Option<String> = None;
-        let mut data: Option<String> = None;
+        let mut m_encoding: Option<String> = None;
+        let mut m_data: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -153,15 +153,17 @@ impl PutWithContentEncodingInput {
                 }
                 match name.as_str() {
                     "encoding" => {
-                        encoding =
+                        m_encoding =
                             Some(wire::json::scalar::<String>(value, "encoding", wire::TimeFormat::EpochSeconds)?)
                     }
-                    "data" => data = Some(wire::json::scalar::<String>(value, "data", wire::TimeFormat::EpochSeconds)?),
+                    "data" => {
+                        m_data = Some(wire::json::scalar::<String>(value, "data", wire::TimeFormat::EpochSeconds)?)
+                    }
                     _ => {}
                 }
             }
         }
-        Ok(Self { encoding, data })
+        Ok(Self { encoding: m_encoding, data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -195,8 +197,8 @@ impl SimpleScalarPropertiesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -204,18 +206,18 @@ impl SimpleScalarPropertiesInput {
                 }
                 match name.as_str() {
                     "floatValue" => {
-                        float_value =
+                        m_float_value =
                             Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "doubleValue" => {
-                        double_value =
+                        m_double_value =
                             Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
                 }
             }
         }
-        Ok(Self { float_value, double_value })
+        Ok(Self { float_value: m_float_value, double_value: m_double_value })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -30,19 +30,20 @@ impl DatetimeOffsetsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -173,19 +174,20 @@ impl FractionalSecondsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -326,45 +328,55 @@ impl JsonEnumsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo_enum1: Option<FooEnum> = None;
-        let mut foo_enum2: Option<FooEnum> = None;
-        let mut foo_enum3: Option<FooEnum> = None;
-        let mut foo_enum_list: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_set: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_foo_enum1: Option<FooEnum> = None;
+        let mut m_foo_enum2: Option<FooEnum> = None;
+        let mut m_foo_enum3: Option<FooEnum> = None;
+        let mut m_foo_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_set: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "fooEnum1" => {
-                    foo_enum1 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum1 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnum2" => {
-                    foo_enum2 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum2 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnum3" => {
-                    foo_enum3 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum3 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnumList" => {
-                    foo_enum_list = Some(wire::json::list(value, |value| {
+                    m_foo_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "fooEnumSet" => {
-                    foo_enum_set = Some(wire::json::list(value, |value| {
+                    m_foo_enum_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "fooEnumMap" => {
-                    foo_enum_map = Some(wire::json::map(value, |value| {
+                    m_foo_enum_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { foo_enum1, foo_enum2, foo_enum3, foo_enum_list, foo_enum_set, foo_enum_map })
+        Ok(Self {
+            foo_enum1: m_foo_enum1,
+            foo_enum2: m_foo_enum2,
+            foo_enum3: m_foo_enum3,
+            foo_enum_list: m_foo_enum_list,
+            foo_enum_set: m_foo_enum_set,
+            foo_enum_map: m_foo_enum_map,
+        })
     }
 }
 
@@ -439,45 +451,52 @@ impl JsonIntEnumsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut int_enum1: Option<i32> = None;
-        let mut int_enum2: Option<i32> = None;
-        let mut int_enum3: Option<i32> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut int_enum_set: Option<Vec<i32>> = None;
-        let mut int_enum_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_int_enum1: Option<i32> = None;
+        let mut m_int_enum2: Option<i32> = None;
+        let mut m_int_enum3: Option<i32> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_int_enum_set: Option<Vec<i32>> = None;
+        let mut m_int_enum_map: Option<BTreeMap<String, i32>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "intEnum1" => {
-                    int_enum1 = Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum1 = Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnum2" => {
-                    int_enum2 = Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum2 = Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnum3" => {
-                    int_enum3 = Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum3 = Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumSet" => {
-                    int_enum_set = Some(wire::json::list(value, |value| {
+                    m_int_enum_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumMap" => {
-                    int_enum_map = Some(wire::json::map(value, |value| {
+                    m_int_enum_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { int_enum1, int_enum2, int_enum3, int_enum_list, int_enum_set, int_enum_map })
+        Ok(Self {
+            int_enum1: m_int_enum1,
+            int_enum2: m_int_enum2,
+            int_enum3: m_int_enum3,
+            int_enum_list: m_int_enum_list,
+            int_enum_set: m_int_enum_set,
+            int_enum_map: m_int_enum_map,
+        })
     }
 }
 
@@ -509,16 +528,16 @@ impl JsonUnionsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut contents: Option<MyUnion> = None;
+        let mut m_contents: Option<MyUnion> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "contents" => contents = Some(MyUnion::read_params(value)?),
+                "contents" => m_contents = Some(MyUnion::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { contents })
+        Ok(Self { contents: m_contents })
     }
 }

@@ -243,73 +243,76 @@ impl KitchenSinkOperationOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut blob: Option<Bytes> = None;
-        let mut boolean: Option<bool> = None;
-        let mut double: Option<f64> = None;
-        let mut empty_struct: Option<EmptyStruct> = None;
-        let mut float: Option<f64> = None;
-        let mut httpdate_timestamp: Option<Timestamp> = None;
-        let mut integer: Option<i32> = None;
-        let mut iso8601_timestamp: Option<Timestamp> = None;
-        let mut json_value: Option<String> = None;
-        let mut list_of_lists: Option<Vec<Vec<String>>> = None;
-        let mut list_of_maps_of_strings: Option<Vec<BTreeMap<String, String>>> = None;
-        let mut list_of_strings: Option<Vec<String>> = None;
-        let mut list_of_structs: Option<Vec<SimpleStruct>> = None;
-        let mut long: Option<i64> = None;
-        let mut map_of_lists_of_strings: Option<BTreeMap<String, Vec<String>>> = None;
-        let mut map_of_maps: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
-        let mut map_of_strings: Option<BTreeMap<String, String>> = None;
-        let mut map_of_structs: Option<BTreeMap<String, SimpleStruct>> = None;
-        let mut recursive_list: Option<Vec<KitchenSink>> = None;
-        let mut recursive_map: Option<BTreeMap<String, KitchenSink>> = None;
-        let mut recursive_struct: Option<KitchenSink> = None;
-        let mut simple_struct: Option<SimpleStruct> = None;
-        let mut string: Option<String> = None;
-        let mut struct_with_json_name: Option<StructWithJsonName> = None;
-        let mut timestamp: Option<Timestamp> = None;
-        let mut unix_timestamp: Option<Timestamp> = None;
+        let mut m_blob: Option<Bytes> = None;
+        let mut m_boolean: Option<bool> = None;
+        let mut m_double: Option<f64> = None;
+        let mut m_empty_struct: Option<EmptyStruct> = None;
+        let mut m_float: Option<f64> = None;
+        let mut m_httpdate_timestamp: Option<Timestamp> = None;
+        let mut m_integer: Option<i32> = None;
+        let mut m_iso8601_timestamp: Option<Timestamp> = None;
+        let mut m_json_value: Option<String> = None;
+        let mut m_list_of_lists: Option<Vec<Vec<String>>> = None;
+        let mut m_list_of_maps_of_strings: Option<Vec<BTreeMap<String, String>>> = None;
+        let mut m_list_of_strings: Option<Vec<String>> = None;
+        let mut m_list_of_structs: Option<Vec<SimpleStruct>> = None;
+        let mut m_long: Option<i64> = None;
+        let mut m_map_of_lists_of_strings: Option<BTreeMap<String, Vec<String>>> = None;
+        let mut m_map_of_maps: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
+        let mut m_map_of_strings: Option<BTreeMap<String, String>> = None;
+        let mut m_map_of_structs: Option<BTreeMap<String, SimpleStruct>> = None;
+        let mut m_recursive_list: Option<Vec<KitchenSink>> = None;
+        let mut m_recursive_map: Option<BTreeMap<String, KitchenSink>> = None;
+        let mut m_recursive_struct: Option<KitchenSink> = None;
+        let mut m_simple_struct: Option<SimpleStruct> = None;
+        let mut m_string: Option<String> = None;
+        let mut m_struct_with_json_name: Option<StructWithJsonName> = None;
+        let mut m_timestamp: Option<Timestamp> = None;
+        let mut m_unix_timestamp: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "Blob" => blob = Some(wire::RawBlob::read(value)?),
+                "Blob" => m_blob = Some(wire::RawBlob::read(value)?),
                 "Boolean" => {
-                    boolean = Some(wire::json::scalar::<bool>(value, "Boolean", wire::TimeFormat::EpochSeconds)?)
+                    m_boolean = Some(wire::json::scalar::<bool>(value, "Boolean", wire::TimeFormat::EpochSeconds)?)
                 }
-                "Double" => double = Some(wire::json::scalar::<f64>(value, "Double", wire::TimeFormat::EpochSeconds)?),
-                "EmptyStruct" => empty_struct = Some(EmptyStruct::read_params(value)?),
-                "Float" => float = Some(wire::json::scalar::<f64>(value, "Float", wire::TimeFormat::EpochSeconds)?),
+                "Double" => {
+                    m_double = Some(wire::json::scalar::<f64>(value, "Double", wire::TimeFormat::EpochSeconds)?)
+                }
+                "EmptyStruct" => m_empty_struct = Some(EmptyStruct::read_params(value)?),
+                "Float" => m_float = Some(wire::json::scalar::<f64>(value, "Float", wire::TimeFormat::EpochSeconds)?),
                 "HttpdateTimestamp" => {
-                    httpdate_timestamp = Some(wire::json::scalar::<Timestamp>(
+                    m_httpdate_timestamp = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "HttpdateTimestamp",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "Integer" => {
-                    integer = Some(wire::json::scalar::<i32>(value, "Integer", wire::TimeFormat::EpochSeconds)?)
+                    m_integer = Some(wire::json::scalar::<i32>(value, "Integer", wire::TimeFormat::EpochSeconds)?)
                 }
                 "Iso8601Timestamp" => {
-                    iso8601_timestamp = Some(wire::json::scalar::<Timestamp>(
+                    m_iso8601_timestamp = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "Iso8601Timestamp",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "JsonValue" => {
-                    json_value = Some(wire::json::scalar::<String>(value, "JsonValue", wire::TimeFormat::EpochSeconds)?)
+                    m_json_value =
+                        Some(wire::json::scalar::<String>(value, "JsonValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "ListOfLists" => {
-                    list_of_lists = Some(wire::json::list(value, |value| {
+                    m_list_of_lists = Some(wire::json::list(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "ListOfLists", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "ListOfMapsOfStrings" => {
-                    list_of_maps_of_strings = Some(wire::json::list(value, |value| {
+                    m_list_of_maps_of_strings = Some(wire::json::list(value, |value| {
                         Ok(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<String>(
                                 value,
@@ -320,16 +323,16 @@ impl KitchenSinkOperationOutput {
                     })?)
                 }
                 "ListOfStrings" => {
-                    list_of_strings = Some(wire::json::list(value, |value| {
+                    m_list_of_strings = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "ListOfStrings", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "ListOfStructs" => {
-                    list_of_structs = Some(wire::json::list(value, |value| Ok(SimpleStruct::read_params(value)?))?)
+                    m_list_of_structs = Some(wire::json::list(value, |value| Ok(SimpleStruct::read_params(value)?))?)
                 }
-                "Long" => long = Some(wire::json::scalar::<i64>(value, "Long", wire::TimeFormat::EpochSeconds)?),
+                "Long" => m_long = Some(wire::json::scalar::<i64>(value, "Long", wire::TimeFormat::EpochSeconds)?),
                 "MapOfListsOfStrings" => {
-                    map_of_lists_of_strings = Some(wire::json::map(value, |value| {
+                    m_map_of_lists_of_strings = Some(wire::json::map(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(
                                 value,
@@ -340,70 +343,70 @@ impl KitchenSinkOperationOutput {
                     })?)
                 }
                 "MapOfMaps" => {
-                    map_of_maps = Some(wire::json::map(value, |value| {
+                    m_map_of_maps = Some(wire::json::map(value, |value| {
                         Ok(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "MapOfMaps", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "MapOfStrings" => {
-                    map_of_strings = Some(wire::json::map(value, |value| {
+                    m_map_of_strings = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "MapOfStrings", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "MapOfStructs" => {
-                    map_of_structs = Some(wire::json::map(value, |value| Ok(SimpleStruct::read_params(value)?))?)
+                    m_map_of_structs = Some(wire::json::map(value, |value| Ok(SimpleStruct::read_params(value)?))?)
                 }
                 "RecursiveList" => {
-                    recursive_list = Some(wire::json::list(value, |value| Ok(KitchenSink::read_params(value)?))?)
+                    m_recursive_list = Some(wire::json::list(value, |value| Ok(KitchenSink::read_params(value)?))?)
                 }
                 "RecursiveMap" => {
-                    recursive_map = Some(wire::json::map(value, |value| Ok(KitchenSink::read_params(value)?))?)
+                    m_recursive_map = Some(wire::json::map(value, |value| Ok(KitchenSink::read_params(value)?))?)
                 }
-                "RecursiveStruct" => recursive_struct = Some(KitchenSink::read_params(value)?),
-                "SimpleStruct" => simple_struct = Some(SimpleStruct::read_params(value)?),
+                "RecursiveStruct" => m_recursive_struct = Some(KitchenSink::read_params(value)?),
+                "SimpleStruct" => m_simple_struct = Some(SimpleStruct::read_params(value)?),
                 "String" => {
-                    string = Some(wire::json::scalar::<String>(value, "String", wire::TimeFormat::EpochSeconds)?)
+                    m_string = Some(wire::json::scalar::<String>(value, "String", wire::TimeFormat::EpochSeconds)?)
                 }
-                "StructWithJsonName" => struct_with_json_name = Some(StructWithJsonName::read_params(value)?),
+                "StructWithJsonName" => m_struct_with_json_name = Some(StructWithJsonName::read_params(value)?),
                 "Timestamp" => {
-                    timestamp =
+                    m_timestamp =
                         Some(wire::json::scalar::<Timestamp>(value, "Timestamp", wire::TimeFormat::EpochSeconds)?)
                 }
                 "UnixTimestamp" => {
-                    unix_timestamp =
+                    m_unix_timestamp =
                         Some(wire::json::scalar::<Timestamp>(value, "UnixTimestamp", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            blob,
-            boolean,
-            double,
-            empty_struct,
-            float,
-            httpdate_timestamp,
-            integer,
-            iso8601_timestamp,
-            json_value,
-            list_of_lists,
-            list_of_maps_of_strings,
-            list_of_strings,
-            list_of_structs,
-            long,
-            map_of_lists_of_strings,
-            map_of_maps,
-            map_of_strings,
-            map_of_structs,
-            recursive_list,
-            recursive_map,
-            recursive_struct: recursive_struct.map(Box::new),
-            simple_struct,
-            string,
-            struct_with_json_name,
-            timestamp,
-            unix_timestamp,
+            blob: m_blob,
+            boolean: m_boolean,
+            double: m_double,
+            empty_struct: m_empty_struct,
+            float: m_float,
+            httpdate_timestamp: m_httpdate_timestamp,
+            integer: m_integer,
+            iso8601_timestamp: m_iso8601_timestamp,
+            json_value: m_json_value,
+            list_of_lists: m_list_of_lists,
+            list_of_maps_of_strings: m_list_of_maps_of_strings,
+            list_of_strings: m_list_of_strings,
+            list_of_structs: m_list_of_structs,
+            long: m_long,
+            map_of_lists_of_strings: m_map_of_lists_of_strings,
+            map_of_maps: m_map_of_maps,
+            map_of_strings: m_map_of_strings,
+            map_of_structs: m_map_of_structs,
+            recursive_list: m_recursive_list,
+            recursive_map: m_recursive_map,
+            recursive_struct: m_recursive_struct.map(Box::new),
+            simple_struct: m_simple_struct,
+            string: m_string,
+            struct_with_json_name: m_struct_with_json_name,
+            timestamp: m_timestamp,
+            unix_timestamp: m_unix_timestamp,
         })
     }
 }
@@ -436,19 +439,19 @@ impl NullOperationOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string: Option<String> = None;
+        let mut m_string: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "string" => {
-                    string = Some(wire::json::scalar::<String>(value, "string", wire::TimeFormat::EpochSeconds)?)
+                    m_string = Some(wire::json::scalar::<String>(value, "string", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { string })
+        Ok(Self { string: m_string })
     }
 }
 
@@ -513,17 +516,17 @@ impl PutAndGetInlineDocumentsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut inline_document: Option<Value> = None;
+        let mut m_inline_document: Option<Value> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "inlineDocument" => inline_document = Some(value),
+                "inlineDocument" => m_inline_document = Some(value),
                 _ => {}
             }
         }
-        Ok(Self { inline_document })
+        Ok(Self { inline_document: m_inline_document })
     }
 }
 
@@ -594,23 +597,24 @@ impl SimpleScalarPropertiesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "floatValue" => {
-                    float_value = Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
+                    m_float_value =
+                        Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "doubleValue" => {
-                    double_value =
+                    m_double_value =
                         Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { float_value, double_value })
+        Ok(Self { float_value: m_float_value, double_value: m_double_value })
     }
 }

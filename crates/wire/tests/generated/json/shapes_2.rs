@@ -11,17 +11,19 @@ pub struct StructWithJsonName {
 
 impl StructWithJsonName {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut value: Option<String> = None;
+        let mut m_value: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "Value" => value = Some(wire::json::scalar::<String>(value, "Value", wire::TimeFormat::EpochSeconds)?),
+                "Value" => {
+                    m_value = Some(wire::json::scalar::<String>(value, "Value", wire::TimeFormat::EpochSeconds)?)
+                }
                 _ => {}
             }
         }
-        Ok(Self { value })
+        Ok(Self { value: m_value })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -40,16 +42,18 @@ impl StructWithJsonName {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut value: Option<String> = None;
+        let mut m_value: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "Value" => value = Some(wire::json::scalar::<String>(value, "Value", wire::TimeFormat::EpochSeconds)?),
+                "Value" => {
+                    m_value = Some(wire::json::scalar::<String>(value, "Value", wire::TimeFormat::EpochSeconds)?)
+                }
                 _ => {}
             }
         }
-        Ok(Self { value })
+        Ok(Self { value: m_value })
     }
 }

@@ -80,7 +80,7 @@ impl EndpointWithHostLabelOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut label: Option<String> = None;
+        let mut m_label: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -88,13 +88,13 @@ impl EndpointWithHostLabelOperationInput {
                 }
                 match name.as_str() {
                     "label" => {
-                        label = Some(wire::json::scalar::<String>(value, "label", wire::TimeFormat::EpochSeconds)?)
+                        m_label = Some(wire::json::scalar::<String>(value, "label", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
                 }
             }
         }
-        Ok(Self { label: wire::required(label, "label", wire::Location::Body)? })
+        Ok(Self { label: wire::required(m_label, "label", wire::Location::Body)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -182,19 +182,19 @@ impl JsonUnionsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut contents: Option<MyUnion> = None;
+        let mut m_contents: Option<MyUnion> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "contents" => contents = Some(MyUnion::read_json(value)?),
+                    "contents" => m_contents = Some(MyUnion::read_json(value)?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { contents })
+        Ok(Self { contents: m_contents })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -286,8 +286,8 @@ impl PutWithContentEncodingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut encoding: Option<String> = None;
-        let mut data: Option<String> = None;
+        let mut m_encoding: Option<String> = None;
+        let mut m_data: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -295,15 +295,17 @@ impl PutWithContentEncodingInput {
                 }
                 match name.as_str() {
                     "encoding" => {
-                        encoding =
+                        m_encoding =
                             Some(wire::json::scalar::<String>(value, "encoding", wire::TimeFormat::EpochSeconds)?)
                     }
-                    "data" => data = Some(wire::json::scalar::<String>(value, "data", wire::TimeFormat::EpochSeconds)?),
+                    "data" => {
+                        m_data = Some(wire::json::scalar::<String>(value, "data", wire::TimeFormat::EpochSeconds)?)
+                    }
                     _ => {}
                 }
             }
         }
-        Ok(Self { encoding, data })
+        Ok(Self { encoding: m_encoding, data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -337,8 +339,8 @@ impl SimpleScalarPropertiesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -346,18 +348,18 @@ impl SimpleScalarPropertiesInput {
                 }
                 match name.as_str() {
                     "floatValue" => {
-                        float_value =
+                        m_float_value =
                             Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "doubleValue" => {
-                        double_value =
+                        m_double_value =
                             Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
                 }
             }
         }
-        Ok(Self { float_value, double_value })
+        Ok(Self { float_value: m_float_value, double_value: m_double_value })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -195,17 +195,17 @@ impl JsonUnionsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut contents: Option<MyUnion> = None;
+        let mut m_contents: Option<MyUnion> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "contents" => contents = Some(MyUnion::read_params(value)?),
+                "contents" => m_contents = Some(MyUnion::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { contents })
+        Ok(Self { contents: m_contents })
     }
 }
 
@@ -342,23 +342,24 @@ impl SimpleScalarPropertiesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "floatValue" => {
-                    float_value = Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
+                    m_float_value =
+                        Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "doubleValue" => {
-                    double_value =
+                    m_double_value =
                         Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { float_value, double_value })
+        Ok(Self { float_value: m_float_value, double_value: m_double_value })
     }
 }

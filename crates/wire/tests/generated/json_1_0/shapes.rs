@@ -11,17 +11,17 @@ pub struct GreetingStruct {
 
 impl GreetingStruct {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut hi: Option<String> = None;
+        let mut m_hi: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "hi" => hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
+                "hi" => m_hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -40,17 +40,17 @@ impl GreetingStruct {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut hi: Option<String> = None;
+        let mut m_hi: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "hi" => hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
+                "hi" => m_hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
 }
 

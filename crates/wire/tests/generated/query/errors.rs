@@ -8,3 +8,6 @@ pub const COMPLEX_ERROR: wire::ErrorDef = wire::ErrorDef { code: "ComplexError",
 pub const CUSTOM_CODE_ERROR: wire::ErrorDef = wire::ErrorDef { code: "Customized", status: 402 };
 /// `InvalidGreeting`, status 400.
 pub const INVALID_GREETING: wire::ErrorDef = wire::ErrorDef { code: "InvalidGreeting", status: 400 };
+
+/// All of them.
+pub const ALL: &[wire::ErrorDef] = &[COMPLEX_ERROR, CUSTOM_CODE_ERROR, INVALID_GREETING];

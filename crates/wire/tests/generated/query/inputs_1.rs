@@ -129,11 +129,11 @@ impl EndpointWithHostLabelOperationInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let label = match n.child("label") {
+        let m_label = match n.child("label") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        Ok(Self { label: wire::required(label, "label", wire::Location::Body)? })
+        Ok(Self { label: wire::required(m_label, "label", wire::Location::Body)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -402,11 +402,11 @@ impl NestedStructuresInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let nested = match n.child("Nested") {
+        let m_nested = match n.child("Nested") {
             Some(n) => Some(StructArg::read_form(n)?),
             None => None,
         };
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -514,15 +514,15 @@ impl PutWithContentEncodingInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let encoding = match n.child("encoding") {
+        let m_encoding = match n.child("encoding") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let data = match n.child("data") {
+        let m_data = match n.child("data") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        Ok(Self { encoding, data })
+        Ok(Self { encoding: m_encoding, data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -566,11 +566,11 @@ impl QueryIdempotencyTokenAutoFillInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let token = match n.child("token") {
+        let m_token = match n.child("token") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        Ok(Self { token })
+        Ok(Self { token: m_token })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -620,37 +620,37 @@ impl QueryListsInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let list_arg = match n.child("ListArg") {
+        let m_list_arg = match n.child("ListArg") {
             Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        let complex_list_arg = match n.child("ComplexListArg") {
+        let m_complex_list_arg = match n.child("ComplexListArg") {
             Some(n) => Some(n.list(Some("member"), |n| Ok(GreetingStruct::read_form(n)?))?),
             None => None,
         };
-        let flattened_list_arg = match n.child("FlattenedListArg") {
+        let m_flattened_list_arg = match n.child("FlattenedListArg") {
             Some(n) => Some(n.list(None, |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        let list_arg_with_xml_name_member = match n.child("ListArgWithXmlNameMember") {
+        let m_list_arg_with_xml_name_member = match n.child("ListArgWithXmlNameMember") {
             Some(n) => Some(n.list(Some("item"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        let flattened_list_arg_with_xml_name = match n.child("Hi") {
+        let m_flattened_list_arg_with_xml_name = match n.child("Hi") {
             Some(n) => Some(n.list(None, |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        let nested_with_list = match n.child("NestedWithList") {
+        let m_nested_with_list = match n.child("NestedWithList") {
             Some(n) => Some(NestedStructWithList::read_form(n)?),
             None => None,
         };
         Ok(Self {
-            list_arg,
-            complex_list_arg,
-            flattened_list_arg,
-            list_arg_with_xml_name_member,
-            flattened_list_arg_with_xml_name,
-            nested_with_list,
+            list_arg: m_list_arg,
+            complex_list_arg: m_complex_list_arg,
+            flattened_list_arg: m_flattened_list_arg,
+            list_arg_with_xml_name_member: m_list_arg_with_xml_name_member,
+            flattened_list_arg_with_xml_name: m_flattened_list_arg_with_xml_name,
+            nested_with_list: m_nested_with_list,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {

@@ -44,53 +44,53 @@ impl QueryMapsInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let map_arg = match n.child("MapArg") {
+        let m_map_arg = match n.child("MapArg") {
             Some(n) => {
                 Some(n.map(Some("entry"), ["key", "value"], |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?)
             }
             None => None,
         };
-        let renamed_map_arg = match n.child("Foo") {
+        let m_renamed_map_arg = match n.child("Foo") {
             Some(n) => {
                 Some(n.map(Some("entry"), ["key", "value"], |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?)
             }
             None => None,
         };
-        let complex_map_arg = match n.child("ComplexMapArg") {
+        let m_complex_map_arg = match n.child("ComplexMapArg") {
             Some(n) => Some(n.map(Some("entry"), ["key", "value"], |n| Ok(GreetingStruct::read_form(n)?))?),
             None => None,
         };
-        let map_with_xml_member_name = match n.child("MapWithXmlMemberName") {
+        let m_map_with_xml_member_name = match n.child("MapWithXmlMemberName") {
             Some(n) => Some(n.map(Some("entry"), ["K", "V"], |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        let flattened_map = match n.child("FlattenedMap") {
+        let m_flattened_map = match n.child("FlattenedMap") {
             Some(n) => Some(n.map(None, ["key", "value"], |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        let flattened_map_with_xml_name = match n.child("Hi") {
+        let m_flattened_map_with_xml_name = match n.child("Hi") {
             Some(n) => Some(n.map(None, ["K", "V"], |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        let map_of_lists = match n.child("MapOfLists") {
+        let m_map_of_lists = match n.child("MapOfLists") {
             Some(n) => Some(n.map(Some("entry"), ["key", "value"], |n| {
                 Ok(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?)
             })?),
             None => None,
         };
-        let nested_struct_with_map = match n.child("NestedStructWithMap") {
+        let m_nested_struct_with_map = match n.child("NestedStructWithMap") {
             Some(n) => Some(NestedStructWithMap::read_form(n)?),
             None => None,
         };
         Ok(Self {
-            map_arg,
-            renamed_map_arg,
-            complex_map_arg,
-            map_with_xml_member_name,
-            flattened_map,
-            flattened_map_with_xml_name,
-            map_of_lists,
-            nested_struct_with_map,
+            map_arg: m_map_arg,
+            renamed_map_arg: m_renamed_map_arg,
+            complex_map_arg: m_complex_map_arg,
+            map_with_xml_member_name: m_map_with_xml_member_name,
+            flattened_map: m_flattened_map,
+            flattened_map_with_xml_name: m_flattened_map_with_xml_name,
+            map_of_lists: m_map_of_lists,
+            nested_struct_with_map: m_nested_struct_with_map,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -202,19 +202,19 @@ impl QueryTimestampsInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let normal_format = match n.child("normalFormat") {
+        let m_normal_format = match n.child("normalFormat") {
             Some(n) => Some(n.scalar::<Timestamp>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let epoch_member = match n.child("epochMember") {
+        let m_epoch_member = match n.child("epochMember") {
             Some(n) => Some(n.scalar::<Timestamp>(wire::TimeFormat::EpochSeconds)?),
             None => None,
         };
-        let epoch_target = match n.child("epochTarget") {
+        let m_epoch_target = match n.child("epochTarget") {
             Some(n) => Some(n.scalar::<Timestamp>(wire::TimeFormat::EpochSeconds)?),
             None => None,
         };
-        Ok(Self { normal_format, epoch_member, epoch_target })
+        Ok(Self { normal_format: m_normal_format, epoch_member: m_epoch_member, epoch_target: m_epoch_target })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -311,43 +311,53 @@ impl SimpleInputParamsInput {
         Ok(input)
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let foo = match n.child("Foo") {
+        let m_foo = match n.child("Foo") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let bar = match n.child("Bar") {
+        let m_bar = match n.child("Bar") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let baz = match n.child("Baz") {
+        let m_baz = match n.child("Baz") {
             Some(n) => Some(n.scalar::<bool>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let bam = match n.child("Bam") {
+        let m_bam = match n.child("Bam") {
             Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let float_value = match n.child("FloatValue") {
+        let m_float_value = match n.child("FloatValue") {
             Some(n) => Some(n.scalar::<f64>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let boo = match n.child("Boo") {
+        let m_boo = match n.child("Boo") {
             Some(n) => Some(n.scalar::<f64>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let qux = match n.child("Qux") {
+        let m_qux = match n.child("Qux") {
             Some(n) => Some(n.scalar::<Bytes>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let foo_enum = match n.child("FooEnum") {
+        let m_foo_enum = match n.child("FooEnum") {
             Some(n) => Some(n.scalar::<FooEnum>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let integer_enum = match n.child("IntegerEnum") {
+        let m_integer_enum = match n.child("IntegerEnum") {
             Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        Ok(Self { foo, bar, baz, bam, float_value, boo, qux, foo_enum, integer_enum })
+        Ok(Self {
+            foo: m_foo,
+            bar: m_bar,
+            baz: m_baz,
+            bam: m_bam,
+            float_value: m_float_value,
+            boo: m_boo,
+            qux: m_qux,
+            foo_enum: m_foo_enum,
+            integer_enum: m_integer_enum,
+        })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -33,19 +33,20 @@ impl DatetimeOffsetsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -192,21 +193,21 @@ impl FlattenedXmlMapOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_my_map: Option<BTreeMap<String, FooEnum>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "myMap" => {
-                    my_map = Some(wire::json::map(value, |value| {
+                    m_my_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "myMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -246,21 +247,21 @@ impl FlattenedXmlMapWithXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, String>> = None;
+        let mut m_my_map: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "myMap" => {
-                    my_map = Some(wire::json::map(value, |value| {
+                    m_my_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "myMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -300,21 +301,21 @@ impl FlattenedXmlMapWithXmlNamespaceOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, String>> = None;
+        let mut m_my_map: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "myMap" => {
-                    my_map = Some(wire::json::map(value, |value| {
+                    m_my_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "myMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -349,19 +350,20 @@ impl FractionalSecondsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -396,19 +398,19 @@ impl GreetingWithErrorsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut greeting: Option<String> = None;
+        let mut m_greeting: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "greeting" => {
-                    greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
+                    m_greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { greeting })
+        Ok(Self { greeting: m_greeting })
     }
 }
 
@@ -478,17 +480,17 @@ impl IgnoresWrappingXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
+        let mut m_foo: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { foo })
+        Ok(Self { foo: m_foo })
     }
 }
 

@@ -70,17 +70,17 @@ impl RecursiveXmlShapesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<RecursiveXmlShapesOutputNested1> = None;
+        let mut m_nested: Option<RecursiveXmlShapesOutputNested1> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(RecursiveXmlShapesOutputNested1::read_params(value)?),
+                "nested" => m_nested = Some(RecursiveXmlShapesOutputNested1::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -195,71 +195,73 @@ impl SimpleScalarXmlPropertiesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_value: Option<String> = None;
-        let mut empty_string_value: Option<String> = None;
-        let mut true_boolean_value: Option<bool> = None;
-        let mut false_boolean_value: Option<bool> = None;
-        let mut byte_value: Option<i32> = None;
-        let mut short_value: Option<i32> = None;
-        let mut integer_value: Option<i32> = None;
-        let mut long_value: Option<i64> = None;
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_string_value: Option<String> = None;
+        let mut m_empty_string_value: Option<String> = None;
+        let mut m_true_boolean_value: Option<bool> = None;
+        let mut m_false_boolean_value: Option<bool> = None;
+        let mut m_byte_value: Option<i32> = None;
+        let mut m_short_value: Option<i32> = None;
+        let mut m_integer_value: Option<i32> = None;
+        let mut m_long_value: Option<i64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringValue" => {
-                    string_value =
+                    m_string_value =
                         Some(wire::json::scalar::<String>(value, "stringValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "emptyStringValue" => {
-                    empty_string_value =
+                    m_empty_string_value =
                         Some(wire::json::scalar::<String>(value, "emptyStringValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "trueBooleanValue" => {
-                    true_boolean_value =
+                    m_true_boolean_value =
                         Some(wire::json::scalar::<bool>(value, "trueBooleanValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "falseBooleanValue" => {
-                    false_boolean_value =
+                    m_false_boolean_value =
                         Some(wire::json::scalar::<bool>(value, "falseBooleanValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "byteValue" => {
-                    byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
+                    m_byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "shortValue" => {
-                    short_value = Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
+                    m_short_value =
+                        Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "integerValue" => {
-                    integer_value =
+                    m_integer_value =
                         Some(wire::json::scalar::<i32>(value, "integerValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "longValue" => {
-                    long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
+                    m_long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "floatValue" => {
-                    float_value = Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
+                    m_float_value =
+                        Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "doubleValue" => {
-                    double_value =
+                    m_double_value =
                         Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            string_value,
-            empty_string_value,
-            true_boolean_value,
-            false_boolean_value,
-            byte_value,
-            short_value,
-            integer_value,
-            long_value,
-            float_value,
-            double_value,
+            string_value: m_string_value,
+            empty_string_value: m_empty_string_value,
+            true_boolean_value: m_true_boolean_value,
+            false_boolean_value: m_false_boolean_value,
+            byte_value: m_byte_value,
+            short_value: m_short_value,
+            integer_value: m_integer_value,
+            long_value: m_long_value,
+            float_value: m_float_value,
+            double_value: m_double_value,
         })
     }
 }
@@ -295,17 +297,17 @@ impl XmlBlobsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut data: Option<Bytes> = None;
+        let mut m_data: Option<Bytes> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "data" => data = Some(wire::RawBlob::read(value)?),
+                "data" => m_data = Some(wire::RawBlob::read(value)?),
                 _ => {}
             }
         }
-        Ok(Self { data })
+        Ok(Self { data: m_data })
     }
 }
 
@@ -340,17 +342,17 @@ impl XmlEmptyBlobsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut data: Option<Bytes> = None;
+        let mut m_data: Option<Bytes> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "data" => data = Some(wire::RawBlob::read(value)?),
+                "data" => m_data = Some(wire::RawBlob::read(value)?),
                 _ => {}
             }
         }
-        Ok(Self { data })
+        Ok(Self { data: m_data })
     }
 }
 
@@ -375,7 +377,7 @@ pub struct XmlEmptyListsOutput {
     pub nested_string_list: Option<Vec<Vec<String>>>,
     /// Element `renamed` of the body.
     pub renamed_list_members: Option<Vec<String>>,
-    /// Element `item` of the body.
+    /// Element `flattenedList` of the body.
     pub flattened_list: Option<Vec<String>>,
     /// Element `customName` of the body.
     pub flattened_list2: Option<Vec<String>>,
@@ -468,7 +470,7 @@ impl XmlEmptyListsOutput {
             }
             if let Some(v) = &self.flattened_list {
                 for item in v {
-                    w.scalar("<item>", item, wire::TimeFormat::Iso8601, "</item>");
+                    w.scalar("<flattenedList>", item, wire::TimeFormat::Iso8601, "</flattenedList>");
                 }
             }
             if let Some(v) = &self.flattened_list2 {
@@ -514,84 +516,84 @@ impl XmlEmptyListsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut renamed_list_members: Option<Vec<String>> = None;
-        let mut flattened_list: Option<Vec<String>> = None;
-        let mut flattened_list2: Option<Vec<String>> = None;
-        let mut flattened_list_with_member_namespace: Option<Vec<String>> = None;
-        let mut flattened_list_with_namespace: Option<Vec<String>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_renamed_list_members: Option<Vec<String>> = None;
+        let mut m_flattened_list: Option<Vec<String>> = None;
+        let mut m_flattened_list2: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_member_namespace: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_namespace: Option<Vec<String>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringList" => {
-                    string_list = Some(wire::json::list(value, |value| {
+                    m_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "stringSet" => {
-                    string_set = Some(wire::json::list(value, |value| {
+                    m_string_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "integerList" => {
-                    integer_list = Some(wire::json::list(value, |value| {
+                    m_integer_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "booleanList" => {
-                    boolean_list = Some(wire::json::list(value, |value| {
+                    m_boolean_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "booleanList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "timestampList" => {
-                    timestamp_list = Some(wire::json::list(value, |value| {
+                    m_timestamp_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<Timestamp>(value, "timestampList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "enumList" => {
-                    enum_list = Some(wire::json::list(value, |value| {
+                    m_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "enumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "nestedStringList" => {
-                    nested_string_list = Some(wire::json::list(value, |value| {
+                    m_nested_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "nestedStringList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "renamedListMembers" => {
-                    renamed_list_members = Some(wire::json::list(value, |value| {
+                    m_renamed_list_members = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "renamedListMembers", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList" => {
-                    flattened_list = Some(wire::json::list(value, |value| {
+                    m_flattened_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList2" => {
-                    flattened_list2 = Some(wire::json::list(value, |value| {
+                    m_flattened_list2 = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList2", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedListWithMemberNamespace" => {
-                    flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithMemberNamespace",
@@ -600,7 +602,7 @@ impl XmlEmptyListsOutput {
                     })?)
                 }
                 "flattenedListWithNamespace" => {
-                    flattened_list_with_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithNamespace",
@@ -609,27 +611,27 @@ impl XmlEmptyListsOutput {
                     })?)
                 }
                 "structureList" => {
-                    structure_list =
+                    m_structure_list =
                         Some(wire::json::list(value, |value| Ok(StructureListMember::read_params(value)?))?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            renamed_list_members,
-            flattened_list,
-            flattened_list2,
-            flattened_list_with_member_namespace,
-            flattened_list_with_namespace,
-            structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            renamed_list_members: m_renamed_list_members,
+            flattened_list: m_flattened_list,
+            flattened_list2: m_flattened_list2,
+            flattened_list_with_member_namespace: m_flattened_list_with_member_namespace,
+            flattened_list_with_namespace: m_flattened_list_with_namespace,
+            structure_list: m_structure_list,
         })
     }
 }
@@ -674,17 +676,17 @@ impl XmlEmptyMapsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "myMap" => my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
+                "myMap" => m_my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -759,45 +761,55 @@ impl XmlEnumsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo_enum1: Option<FooEnum> = None;
-        let mut foo_enum2: Option<FooEnum> = None;
-        let mut foo_enum3: Option<FooEnum> = None;
-        let mut foo_enum_list: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_set: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_foo_enum1: Option<FooEnum> = None;
+        let mut m_foo_enum2: Option<FooEnum> = None;
+        let mut m_foo_enum3: Option<FooEnum> = None;
+        let mut m_foo_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_set: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "fooEnum1" => {
-                    foo_enum1 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum1 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnum2" => {
-                    foo_enum2 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum2 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnum3" => {
-                    foo_enum3 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum3 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnumList" => {
-                    foo_enum_list = Some(wire::json::list(value, |value| {
+                    m_foo_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "fooEnumSet" => {
-                    foo_enum_set = Some(wire::json::list(value, |value| {
+                    m_foo_enum_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "fooEnumMap" => {
-                    foo_enum_map = Some(wire::json::map(value, |value| {
+                    m_foo_enum_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { foo_enum1, foo_enum2, foo_enum3, foo_enum_list, foo_enum_set, foo_enum_map })
+        Ok(Self {
+            foo_enum1: m_foo_enum1,
+            foo_enum2: m_foo_enum2,
+            foo_enum3: m_foo_enum3,
+            foo_enum_list: m_foo_enum_list,
+            foo_enum_set: m_foo_enum_set,
+            foo_enum_map: m_foo_enum_map,
+        })
     }
 }
 
@@ -872,44 +884,51 @@ impl XmlIntEnumsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut int_enum1: Option<i32> = None;
-        let mut int_enum2: Option<i32> = None;
-        let mut int_enum3: Option<i32> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut int_enum_set: Option<Vec<i32>> = None;
-        let mut int_enum_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_int_enum1: Option<i32> = None;
+        let mut m_int_enum2: Option<i32> = None;
+        let mut m_int_enum3: Option<i32> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_int_enum_set: Option<Vec<i32>> = None;
+        let mut m_int_enum_map: Option<BTreeMap<String, i32>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "intEnum1" => {
-                    int_enum1 = Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum1 = Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnum2" => {
-                    int_enum2 = Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum2 = Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnum3" => {
-                    int_enum3 = Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum3 = Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumSet" => {
-                    int_enum_set = Some(wire::json::list(value, |value| {
+                    m_int_enum_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumMap" => {
-                    int_enum_map = Some(wire::json::map(value, |value| {
+                    m_int_enum_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { int_enum1, int_enum2, int_enum3, int_enum_list, int_enum_set, int_enum_map })
+        Ok(Self {
+            int_enum1: m_int_enum1,
+            int_enum2: m_int_enum2,
+            int_enum3: m_int_enum3,
+            int_enum_list: m_int_enum_list,
+            int_enum_set: m_int_enum_set,
+            int_enum_map: m_int_enum_map,
+        })
     }
 }

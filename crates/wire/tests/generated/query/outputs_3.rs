@@ -23,7 +23,7 @@ pub struct XmlListsOutput {
     pub nested_string_list: Option<Vec<Vec<String>>>,
     /// Element `renamed` of the body.
     pub renamed_list_members: Option<Vec<String>>,
-    /// Element `item` of the body.
+    /// Element `flattenedList` of the body.
     pub flattened_list: Option<Vec<String>>,
     /// Element `customName` of the body.
     pub flattened_list2: Option<Vec<String>>,
@@ -116,7 +116,7 @@ impl XmlListsOutput {
             }
             if let Some(v) = &self.flattened_list {
                 for item in v {
-                    w.scalar("<item>", item, wire::TimeFormat::Iso8601, "</item>");
+                    w.scalar("<flattenedList>", item, wire::TimeFormat::Iso8601, "</flattenedList>");
                 }
             }
             if let Some(v) = &self.flattened_list2 {
@@ -162,84 +162,84 @@ impl XmlListsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut renamed_list_members: Option<Vec<String>> = None;
-        let mut flattened_list: Option<Vec<String>> = None;
-        let mut flattened_list2: Option<Vec<String>> = None;
-        let mut flattened_list_with_member_namespace: Option<Vec<String>> = None;
-        let mut flattened_list_with_namespace: Option<Vec<String>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_renamed_list_members: Option<Vec<String>> = None;
+        let mut m_flattened_list: Option<Vec<String>> = None;
+        let mut m_flattened_list2: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_member_namespace: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_namespace: Option<Vec<String>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringList" => {
-                    string_list = Some(wire::json::list(value, |value| {
+                    m_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "stringSet" => {
-                    string_set = Some(wire::json::list(value, |value| {
+                    m_string_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "integerList" => {
-                    integer_list = Some(wire::json::list(value, |value| {
+                    m_integer_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "booleanList" => {
-                    boolean_list = Some(wire::json::list(value, |value| {
+                    m_boolean_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "booleanList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "timestampList" => {
-                    timestamp_list = Some(wire::json::list(value, |value| {
+                    m_timestamp_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<Timestamp>(value, "timestampList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "enumList" => {
-                    enum_list = Some(wire::json::list(value, |value| {
+                    m_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "enumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "nestedStringList" => {
-                    nested_string_list = Some(wire::json::list(value, |value| {
+                    m_nested_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "nestedStringList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "renamedListMembers" => {
-                    renamed_list_members = Some(wire::json::list(value, |value| {
+                    m_renamed_list_members = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "renamedListMembers", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList" => {
-                    flattened_list = Some(wire::json::list(value, |value| {
+                    m_flattened_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList2" => {
-                    flattened_list2 = Some(wire::json::list(value, |value| {
+                    m_flattened_list2 = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList2", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedListWithMemberNamespace" => {
-                    flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithMemberNamespace",
@@ -248,7 +248,7 @@ impl XmlListsOutput {
                     })?)
                 }
                 "flattenedListWithNamespace" => {
-                    flattened_list_with_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithNamespace",
@@ -257,27 +257,27 @@ impl XmlListsOutput {
                     })?)
                 }
                 "structureList" => {
-                    structure_list =
+                    m_structure_list =
                         Some(wire::json::list(value, |value| Ok(StructureListMember::read_params(value)?))?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            renamed_list_members,
-            flattened_list,
-            flattened_list2,
-            flattened_list_with_member_namespace,
-            flattened_list_with_namespace,
-            structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            renamed_list_members: m_renamed_list_members,
+            flattened_list: m_flattened_list,
+            flattened_list2: m_flattened_list2,
+            flattened_list_with_member_namespace: m_flattened_list_with_member_namespace,
+            flattened_list_with_namespace: m_flattened_list_with_namespace,
+            structure_list: m_structure_list,
         })
     }
 }
@@ -322,17 +322,17 @@ impl XmlMapsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "myMap" => my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
+                "myMap" => m_my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -376,17 +376,17 @@ impl XmlMapsXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "myMap" => my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
+                "myMap" => m_my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -423,17 +423,17 @@ impl XmlNamespacesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<XmlNamespaceNested> = None;
+        let mut m_nested: Option<XmlNamespaceNested> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(XmlNamespaceNested::read_params(value)?),
+                "nested" => m_nested = Some(XmlNamespaceNested::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -498,49 +498,49 @@ impl XmlTimestampsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut normal: Option<Timestamp> = None;
-        let mut date_time: Option<Timestamp> = None;
-        let mut date_time_on_target: Option<Timestamp> = None;
-        let mut epoch_seconds: Option<Timestamp> = None;
-        let mut epoch_seconds_on_target: Option<Timestamp> = None;
-        let mut http_date: Option<Timestamp> = None;
-        let mut http_date_on_target: Option<Timestamp> = None;
+        let mut m_normal: Option<Timestamp> = None;
+        let mut m_date_time: Option<Timestamp> = None;
+        let mut m_date_time_on_target: Option<Timestamp> = None;
+        let mut m_epoch_seconds: Option<Timestamp> = None;
+        let mut m_epoch_seconds_on_target: Option<Timestamp> = None;
+        let mut m_http_date: Option<Timestamp> = None;
+        let mut m_http_date_on_target: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "normal" => {
-                    normal = Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
+                    m_normal = Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
                 }
                 "dateTime" => {
-                    date_time =
+                    m_date_time =
                         Some(wire::json::scalar::<Timestamp>(value, "dateTime", wire::TimeFormat::EpochSeconds)?)
                 }
                 "dateTimeOnTarget" => {
-                    date_time_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_date_time_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "dateTimeOnTarget",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "epochSeconds" => {
-                    epoch_seconds =
+                    m_epoch_seconds =
                         Some(wire::json::scalar::<Timestamp>(value, "epochSeconds", wire::TimeFormat::EpochSeconds)?)
                 }
                 "epochSecondsOnTarget" => {
-                    epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "epochSecondsOnTarget",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "httpDate" => {
-                    http_date =
+                    m_http_date =
                         Some(wire::json::scalar::<Timestamp>(value, "httpDate", wire::TimeFormat::EpochSeconds)?)
                 }
                 "httpDateOnTarget" => {
-                    http_date_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_http_date_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "httpDateOnTarget",
                         wire::TimeFormat::EpochSeconds,
@@ -550,13 +550,13 @@ impl XmlTimestampsOutput {
             }
         }
         Ok(Self {
-            normal,
-            date_time,
-            date_time_on_target,
-            epoch_seconds,
-            epoch_seconds_on_target,
-            http_date,
-            http_date_on_target,
+            normal: m_normal,
+            date_time: m_date_time,
+            date_time_on_target: m_date_time_on_target,
+            epoch_seconds: m_epoch_seconds,
+            epoch_seconds_on_target: m_epoch_seconds_on_target,
+            http_date: m_http_date,
+            http_date_on_target: m_http_date_on_target,
         })
     }
 }

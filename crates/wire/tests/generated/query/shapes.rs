@@ -11,11 +11,11 @@ pub struct GreetingStruct {
 
 impl GreetingStruct {
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let hi = match n.child("hi") {
+        let m_hi = match n.child("hi") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.hi {
@@ -31,17 +31,17 @@ impl GreetingStruct {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut hi: Option<String> = None;
+        let mut m_hi: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "hi" => hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
+                "hi" => m_hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
 }
 
@@ -54,11 +54,11 @@ pub struct NestedStructWithList {
 
 impl NestedStructWithList {
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let list_arg = match n.child("ListArg") {
+        let m_list_arg = match n.child("ListArg") {
             Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
             None => None,
         };
-        Ok(Self { list_arg })
+        Ok(Self { list_arg: m_list_arg })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -83,13 +83,13 @@ pub struct NestedStructWithMap {
 
 impl NestedStructWithMap {
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let map_arg = match n.child("MapArg") {
+        let m_map_arg = match n.child("MapArg") {
             Some(n) => {
                 Some(n.map(Some("entry"), ["key", "value"], |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?)
             }
             None => None,
         };
-        Ok(Self { map_arg })
+        Ok(Self { map_arg: m_map_arg })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -127,19 +127,19 @@ impl RecursiveXmlShapesOutputNested1 {
         }
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut nested: Option<RecursiveXmlShapesOutputNested2> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_nested: Option<RecursiveXmlShapesOutputNested2> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "nested" => nested = Some(RecursiveXmlShapesOutputNested2::read_params(value)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "nested" => m_nested = Some(RecursiveXmlShapesOutputNested2::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, nested: nested.map(Box::new) })
+        Ok(Self { foo: m_foo, nested: m_nested.map(Box::new) })
     }
 }
 
@@ -164,19 +164,19 @@ impl RecursiveXmlShapesOutputNested2 {
         }
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut bar: Option<String> = None;
-        let mut recursive_member: Option<RecursiveXmlShapesOutputNested1> = None;
+        let mut m_bar: Option<String> = None;
+        let mut m_recursive_member: Option<RecursiveXmlShapesOutputNested1> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "bar" => bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
-                "recursiveMember" => recursive_member = Some(RecursiveXmlShapesOutputNested1::read_params(value)?),
+                "bar" => m_bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
+                "recursiveMember" => m_recursive_member = Some(RecursiveXmlShapesOutputNested1::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { bar, recursive_member: recursive_member.map(Box::new) })
+        Ok(Self { bar: m_bar, recursive_member: m_recursive_member.map(Box::new) })
     }
 }
 
@@ -193,19 +193,19 @@ pub struct StructArg {
 
 impl StructArg {
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let string_arg = match n.child("StringArg") {
+        let m_string_arg = match n.child("StringArg") {
             Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let other_arg = match n.child("OtherArg") {
+        let m_other_arg = match n.child("OtherArg") {
             Some(n) => Some(n.scalar::<bool>(wire::TimeFormat::Iso8601)?),
             None => None,
         };
-        let recursive_arg = match n.child("RecursiveArg") {
+        let m_recursive_arg = match n.child("RecursiveArg") {
             Some(n) => Some(StructArg::read_form(n)?),
             None => None,
         };
-        Ok(Self { string_arg, other_arg, recursive_arg: recursive_arg.map(Box::new) })
+        Ok(Self { string_arg: m_string_arg, other_arg: m_other_arg, recursive_arg: m_recursive_arg.map(Box::new) })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -244,19 +244,19 @@ impl StructureListMember {
         }
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut a: Option<String> = None;
-        let mut b: Option<String> = None;
+        let mut m_a: Option<String> = None;
+        let mut m_b: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "a" => a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
-                "b" => b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
+                "a" => m_a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
+                "b" => m_b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { a, b })
+        Ok(Self { a: m_a, b: m_b })
     }
 }
 
@@ -283,22 +283,22 @@ impl XmlNamespaceNested {
         }
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut values: Option<Vec<String>> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_values: Option<Vec<String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                 "values" => {
-                    values = Some(wire::json::list(value, |value| {
+                    m_values = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "values", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { foo, values })
+        Ok(Self { foo: m_foo, values: m_values })
     }
 }

@@ -8,3 +8,6 @@ pub const COMPLEX_ERROR: wire::ErrorDef = wire::ErrorDef { code: "ComplexError",
 pub const FOO_ERROR: wire::ErrorDef = wire::ErrorDef { code: "FooError", status: 500 };
 /// `InvalidGreeting`, status 400.
 pub const INVALID_GREETING: wire::ErrorDef = wire::ErrorDef { code: "InvalidGreeting", status: 400 };
+
+/// All of them.
+pub const ALL: &[wire::ErrorDef] = &[COMPLEX_ERROR, FOO_ERROR, INVALID_GREETING];

@@ -58,27 +58,27 @@ impl AllQueryStringTypesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let query_string = req.query.scalar::<String>("String", wire::TimeFormat::Iso8601)?;
-        let query_string_list = req.query.list::<String>("StringList", wire::TimeFormat::Iso8601)?;
-        let query_string_set = req.query.list::<String>("StringSet", wire::TimeFormat::Iso8601)?;
-        let query_byte = req.query.scalar::<i32>("Byte", wire::TimeFormat::Iso8601)?;
-        let query_short = req.query.scalar::<i32>("Short", wire::TimeFormat::Iso8601)?;
-        let query_integer = req.query.scalar::<i32>("Integer", wire::TimeFormat::Iso8601)?;
-        let query_integer_list = req.query.list::<i32>("IntegerList", wire::TimeFormat::Iso8601)?;
-        let query_integer_set = req.query.list::<i32>("IntegerSet", wire::TimeFormat::Iso8601)?;
-        let query_long = req.query.scalar::<i64>("Long", wire::TimeFormat::Iso8601)?;
-        let query_float = req.query.scalar::<f64>("Float", wire::TimeFormat::Iso8601)?;
-        let query_double = req.query.scalar::<f64>("Double", wire::TimeFormat::Iso8601)?;
-        let query_double_list = req.query.list::<f64>("DoubleList", wire::TimeFormat::Iso8601)?;
-        let query_boolean = req.query.scalar::<bool>("Boolean", wire::TimeFormat::Iso8601)?;
-        let query_boolean_list = req.query.list::<bool>("BooleanList", wire::TimeFormat::Iso8601)?;
-        let query_timestamp = req.query.scalar::<Timestamp>("Timestamp", wire::TimeFormat::Iso8601)?;
-        let query_timestamp_list = req.query.list::<Timestamp>("TimestampList", wire::TimeFormat::Iso8601)?;
-        let query_enum = req.query.scalar::<FooEnum>("Enum", wire::TimeFormat::Iso8601)?;
-        let query_enum_list = req.query.list::<FooEnum>("EnumList", wire::TimeFormat::Iso8601)?;
-        let query_integer_enum = req.query.scalar::<i32>("IntegerEnum", wire::TimeFormat::Iso8601)?;
-        let query_integer_enum_list = req.query.list::<i32>("IntegerEnumList", wire::TimeFormat::Iso8601)?;
-        let query_params_map_of_string_list = req.query.rest_lists(&[
+        let m_query_string = req.query.scalar::<String>("String", wire::TimeFormat::Iso8601)?;
+        let m_query_string_list = req.query.list::<String>("StringList", wire::TimeFormat::Iso8601)?;
+        let m_query_string_set = req.query.list::<String>("StringSet", wire::TimeFormat::Iso8601)?;
+        let m_query_byte = req.query.scalar::<i32>("Byte", wire::TimeFormat::Iso8601)?;
+        let m_query_short = req.query.scalar::<i32>("Short", wire::TimeFormat::Iso8601)?;
+        let m_query_integer = req.query.scalar::<i32>("Integer", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_list = req.query.list::<i32>("IntegerList", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_set = req.query.list::<i32>("IntegerSet", wire::TimeFormat::Iso8601)?;
+        let m_query_long = req.query.scalar::<i64>("Long", wire::TimeFormat::Iso8601)?;
+        let m_query_float = req.query.scalar::<f64>("Float", wire::TimeFormat::Iso8601)?;
+        let m_query_double = req.query.scalar::<f64>("Double", wire::TimeFormat::Iso8601)?;
+        let m_query_double_list = req.query.list::<f64>("DoubleList", wire::TimeFormat::Iso8601)?;
+        let m_query_boolean = req.query.scalar::<bool>("Boolean", wire::TimeFormat::Iso8601)?;
+        let m_query_boolean_list = req.query.list::<bool>("BooleanList", wire::TimeFormat::Iso8601)?;
+        let m_query_timestamp = req.query.scalar::<Timestamp>("Timestamp", wire::TimeFormat::Iso8601)?;
+        let m_query_timestamp_list = req.query.list::<Timestamp>("TimestampList", wire::TimeFormat::Iso8601)?;
+        let m_query_enum = req.query.scalar::<FooEnum>("Enum", wire::TimeFormat::Iso8601)?;
+        let m_query_enum_list = req.query.list::<FooEnum>("EnumList", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_enum = req.query.scalar::<i32>("IntegerEnum", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_enum_list = req.query.list::<i32>("IntegerEnumList", wire::TimeFormat::Iso8601)?;
+        let m_query_params_map_of_string_list = req.query.rest_lists(&[
             "String",
             "StringList",
             "StringSet",
@@ -101,27 +101,27 @@ impl AllQueryStringTypesInput {
             "IntegerEnumList",
         ]);
         Ok(Self {
-            query_string,
-            query_string_list,
-            query_string_set,
-            query_byte,
-            query_short,
-            query_integer,
-            query_integer_list,
-            query_integer_set,
-            query_long,
-            query_float,
-            query_double,
-            query_double_list,
-            query_boolean,
-            query_boolean_list,
-            query_timestamp,
-            query_timestamp_list,
-            query_enum,
-            query_enum_list,
-            query_integer_enum,
-            query_integer_enum_list,
-            query_params_map_of_string_list,
+            query_string: m_query_string,
+            query_string_list: m_query_string_list,
+            query_string_set: m_query_string_set,
+            query_byte: m_query_byte,
+            query_short: m_query_short,
+            query_integer: m_query_integer,
+            query_integer_list: m_query_integer_list,
+            query_integer_set: m_query_integer_set,
+            query_long: m_query_long,
+            query_float: m_query_float,
+            query_double: m_query_double,
+            query_double_list: m_query_double_list,
+            query_boolean: m_query_boolean,
+            query_boolean_list: m_query_boolean_list,
+            query_timestamp: m_query_timestamp,
+            query_timestamp_list: m_query_timestamp_list,
+            query_enum: m_query_enum,
+            query_enum_list: m_query_enum_list,
+            query_integer_enum: m_query_integer_enum,
+            query_integer_enum_list: m_query_integer_enum_list,
+            query_params_map_of_string_list: m_query_params_map_of_string_list,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -277,9 +277,9 @@ impl ConstantAndVariableQueryStringInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let baz = req.query.scalar::<String>("baz", wire::TimeFormat::Iso8601)?;
-        let maybe_set = req.query.scalar::<String>("maybeSet", wire::TimeFormat::Iso8601)?;
-        Ok(Self { baz, maybe_set })
+        let m_baz = req.query.scalar::<String>("baz", wire::TimeFormat::Iso8601)?;
+        let m_maybe_set = req.query.scalar::<String>("maybeSet", wire::TimeFormat::Iso8601)?;
+        Ok(Self { baz: m_baz, maybe_set: m_maybe_set })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -311,8 +311,8 @@ impl ConstantQueryStringInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let hello = Some(wire::rest::label::<String>(req.label("hello"), "hello", wire::TimeFormat::Iso8601)?);
-        Ok(Self { hello: wire::required(hello, "hello", wire::Location::Uri)? })
+        let m_hello = Some(wire::rest::label::<String>(req.label("hello"), "hello", wire::TimeFormat::Iso8601)?);
+        Ok(Self { hello: wire::required(m_hello, "hello", wire::Location::Uri)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -361,8 +361,8 @@ impl DocumentTypeInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut string_value: Option<String> = None;
-        let mut document_value: Option<Value> = None;
+        let mut m_string_value: Option<String> = None;
+        let mut m_document_value: Option<Value> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -370,15 +370,15 @@ impl DocumentTypeInput {
                 }
                 match name.as_str() {
                     "stringValue" => {
-                        string_value =
+                        m_string_value =
                             Some(wire::json::scalar::<String>(value, "stringValue", wire::TimeFormat::EpochSeconds)?)
                     }
-                    "documentValue" => document_value = Some(value),
+                    "documentValue" => m_document_value = Some(value),
                     _ => {}
                 }
             }
         }
-        Ok(Self { string_value, document_value })
+        Ok(Self { string_value: m_string_value, document_value: m_document_value })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -410,19 +410,19 @@ impl DocumentTypeAsMapValueInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut doc_valued_map: Option<BTreeMap<String, Value>> = None;
+        let mut m_doc_valued_map: Option<BTreeMap<String, Value>> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "docValuedMap" => doc_valued_map = Some(wire::json::map(value, |value| Ok(value))?),
+                    "docValuedMap" => m_doc_valued_map = Some(wire::json::map(value, |value| Ok(value))?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { doc_valued_map })
+        Ok(Self { doc_valued_map: m_doc_valued_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -455,11 +455,11 @@ impl DocumentTypeAsPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let document_value = match wire::json::document(req.body)? {
+        let m_document_value = match wire::json::document(req.body)? {
             Some(value) => Some(value),
             None => None,
         };
-        Ok(Self { document_value })
+        Ok(Self { document_value: m_document_value })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -529,7 +529,7 @@ impl EndpointWithHostLabelOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut label: Option<String> = None;
+        let mut m_label: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -537,13 +537,13 @@ impl EndpointWithHostLabelOperationInput {
                 }
                 match name.as_str() {
                     "label" => {
-                        label = Some(wire::json::scalar::<String>(value, "label", wire::TimeFormat::EpochSeconds)?)
+                        m_label = Some(wire::json::scalar::<String>(value, "label", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
                 }
             }
         }
-        Ok(Self { label: wire::required(label, "label", wire::Location::Body)? })
+        Ok(Self { label: wire::required(m_label, "label", wire::Location::Body)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -632,19 +632,19 @@ impl HttpChecksumRequiredInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
+        let mut m_foo: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                    "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { foo })
+        Ok(Self { foo: m_foo })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -672,8 +672,8 @@ impl HttpEnumPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let payload = wire::rest::text_payload::<StringEnum>(req.body, "payload")?;
-        Ok(Self { payload })
+        let m_payload = wire::rest::text_payload::<StringEnum>(req.body, "payload")?;
+        Ok(Self { payload: m_payload })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -703,9 +703,9 @@ impl HttpPayloadTraitsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
-        let blob = wire::rest::blob_payload(req.body);
-        Ok(Self { foo, blob })
+        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let m_blob = wire::rest::blob_payload(req.body);
+        Ok(Self { foo: m_foo, blob: m_blob })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -737,11 +737,11 @@ impl HttpPayloadWithStructureInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let nested = match wire::json::document(req.body)? {
+        let m_nested = match wire::json::document(req.body)? {
             Some(value) => Some(NestedPayload::read_json(value)?),
             None => None,
         };
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

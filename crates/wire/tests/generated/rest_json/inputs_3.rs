@@ -28,12 +28,12 @@ impl JsonIntEnumsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut integer_enum1: Option<i32> = None;
-        let mut integer_enum2: Option<i32> = None;
-        let mut integer_enum3: Option<i32> = None;
-        let mut integer_enum_list: Option<Vec<i32>> = None;
-        let mut integer_enum_set: Option<Vec<i32>> = None;
-        let mut integer_enum_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_integer_enum1: Option<i32> = None;
+        let mut m_integer_enum2: Option<i32> = None;
+        let mut m_integer_enum3: Option<i32> = None;
+        let mut m_integer_enum_list: Option<Vec<i32>> = None;
+        let mut m_integer_enum_set: Option<Vec<i32>> = None;
+        let mut m_integer_enum_map: Option<BTreeMap<String, i32>> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -41,29 +41,29 @@ impl JsonIntEnumsInput {
                 }
                 match name.as_str() {
                     "integerEnum1" => {
-                        integer_enum1 =
+                        m_integer_enum1 =
                             Some(wire::json::scalar::<i32>(value, "integerEnum1", wire::TimeFormat::EpochSeconds)?)
                     }
                     "integerEnum2" => {
-                        integer_enum2 =
+                        m_integer_enum2 =
                             Some(wire::json::scalar::<i32>(value, "integerEnum2", wire::TimeFormat::EpochSeconds)?)
                     }
                     "integerEnum3" => {
-                        integer_enum3 =
+                        m_integer_enum3 =
                             Some(wire::json::scalar::<i32>(value, "integerEnum3", wire::TimeFormat::EpochSeconds)?)
                     }
                     "integerEnumList" => {
-                        integer_enum_list = Some(wire::json::list(value, |value| {
+                        m_integer_enum_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "integerEnumList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "integerEnumSet" => {
-                        integer_enum_set = Some(wire::json::list(value, |value| {
+                        m_integer_enum_set = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "integerEnumSet", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "integerEnumMap" => {
-                        integer_enum_map = Some(wire::json::map(value, |value| {
+                        m_integer_enum_map = Some(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "integerEnumMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
@@ -71,7 +71,14 @@ impl JsonIntEnumsInput {
                 }
             }
         }
-        Ok(Self { integer_enum1, integer_enum2, integer_enum3, integer_enum_list, integer_enum_set, integer_enum_map })
+        Ok(Self {
+            integer_enum1: m_integer_enum1,
+            integer_enum2: m_integer_enum2,
+            integer_enum3: m_integer_enum3,
+            integer_enum_list: m_integer_enum_list,
+            integer_enum_set: m_integer_enum_set,
+            integer_enum_map: m_integer_enum_map,
+        })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -148,15 +155,15 @@ impl JsonListsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -164,42 +171,42 @@ impl JsonListsInput {
                 }
                 match name.as_str() {
                     "stringList" => {
-                        string_list = Some(wire::json::list(value, |value| {
+                        m_string_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "stringList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "stringSet" => {
-                        string_set = Some(wire::json::list(value, |value| {
+                        m_string_set = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "stringSet", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "integerList" => {
-                        integer_list = Some(wire::json::list(value, |value| {
+                        m_integer_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "integerList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "booleanList" => {
-                        boolean_list = Some(wire::json::list(value, |value| {
+                        m_boolean_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<bool>(value, "booleanList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "timestampList" => {
-                        timestamp_list = Some(wire::json::list(value, |value| {
+                        m_timestamp_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<Timestamp>(value, "timestampList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "enumList" => {
-                        enum_list = Some(wire::json::list(value, |value| {
+                        m_enum_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<FooEnum>(value, "enumList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "intEnumList" => {
-                        int_enum_list = Some(wire::json::list(value, |value| {
+                        m_int_enum_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "nestedStringList" => {
-                        nested_string_list = Some(wire::json::list(value, |value| {
+                        m_nested_string_list = Some(wire::json::list(value, |value| {
                             Ok(wire::json::list(value, |value| {
                                 Ok(wire::json::scalar::<String>(
                                     value,
@@ -210,7 +217,7 @@ impl JsonListsInput {
                         })?)
                     }
                     "myStructureList" => {
-                        structure_list =
+                        m_structure_list =
                             Some(wire::json::list(value, |value| Ok(StructureListMember::read_json(value)?))?)
                     }
                     _ => {}
@@ -218,15 +225,15 @@ impl JsonListsInput {
             }
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            structure_list: m_structure_list,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -335,11 +342,11 @@ impl JsonMapsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut dense_struct_map: Option<BTreeMap<String, GreetingStruct>> = None;
-        let mut dense_number_map: Option<BTreeMap<String, i32>> = None;
-        let mut dense_boolean_map: Option<BTreeMap<String, bool>> = None;
-        let mut dense_string_map: Option<BTreeMap<String, String>> = None;
-        let mut dense_set_map: Option<BTreeMap<String, Vec<String>>> = None;
+        let mut m_dense_struct_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_dense_number_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_dense_boolean_map: Option<BTreeMap<String, bool>> = None;
+        let mut m_dense_string_map: Option<BTreeMap<String, String>> = None;
+        let mut m_dense_set_map: Option<BTreeMap<String, Vec<String>>> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -347,25 +354,26 @@ impl JsonMapsInput {
                 }
                 match name.as_str() {
                     "denseStructMap" => {
-                        dense_struct_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_json(value)?))?)
+                        m_dense_struct_map =
+                            Some(wire::json::map(value, |value| Ok(GreetingStruct::read_json(value)?))?)
                     }
                     "denseNumberMap" => {
-                        dense_number_map = Some(wire::json::map(value, |value| {
+                        m_dense_number_map = Some(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<i32>(value, "denseNumberMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "denseBooleanMap" => {
-                        dense_boolean_map = Some(wire::json::map(value, |value| {
+                        m_dense_boolean_map = Some(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<bool>(value, "denseBooleanMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "denseStringMap" => {
-                        dense_string_map = Some(wire::json::map(value, |value| {
+                        m_dense_string_map = Some(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "denseStringMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     }
                     "denseSetMap" => {
-                        dense_set_map = Some(wire::json::map(value, |value| {
+                        m_dense_set_map = Some(wire::json::map(value, |value| {
                             Ok(wire::json::list(value, |value| {
                                 Ok(wire::json::scalar::<String>(value, "denseSetMap", wire::TimeFormat::EpochSeconds)?)
                             })?)
@@ -375,7 +383,13 @@ impl JsonMapsInput {
                 }
             }
         }
-        Ok(Self { dense_struct_map, dense_number_map, dense_boolean_map, dense_string_map, dense_set_map })
+        Ok(Self {
+            dense_struct_map: m_dense_struct_map,
+            dense_number_map: m_dense_number_map,
+            dense_boolean_map: m_dense_boolean_map,
+            dense_string_map: m_dense_string_map,
+            dense_set_map: m_dense_set_map,
+        })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -460,13 +474,13 @@ impl JsonTimestampsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut normal: Option<Timestamp> = None;
-        let mut date_time: Option<Timestamp> = None;
-        let mut date_time_on_target: Option<Timestamp> = None;
-        let mut epoch_seconds: Option<Timestamp> = None;
-        let mut epoch_seconds_on_target: Option<Timestamp> = None;
-        let mut http_date: Option<Timestamp> = None;
-        let mut http_date_on_target: Option<Timestamp> = None;
+        let mut m_normal: Option<Timestamp> = None;
+        let mut m_date_time: Option<Timestamp> = None;
+        let mut m_date_time_on_target: Option<Timestamp> = None;
+        let mut m_epoch_seconds: Option<Timestamp> = None;
+        let mut m_epoch_seconds_on_target: Option<Timestamp> = None;
+        let mut m_http_date: Option<Timestamp> = None;
+        let mut m_http_date_on_target: Option<Timestamp> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -474,35 +488,37 @@ impl JsonTimestampsInput {
                 }
                 match name.as_str() {
                     "normal" => {
-                        normal = Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
+                        m_normal =
+                            Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
                     }
                     "dateTime" => {
-                        date_time = Some(wire::json::scalar::<Timestamp>(value, "dateTime", wire::TimeFormat::Iso8601)?)
+                        m_date_time =
+                            Some(wire::json::scalar::<Timestamp>(value, "dateTime", wire::TimeFormat::Iso8601)?)
                     }
                     "dateTimeOnTarget" => {
-                        date_time_on_target =
+                        m_date_time_on_target =
                             Some(wire::json::scalar::<Timestamp>(value, "dateTimeOnTarget", wire::TimeFormat::Iso8601)?)
                     }
                     "epochSeconds" => {
-                        epoch_seconds = Some(wire::json::scalar::<Timestamp>(
+                        m_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
                             value,
                             "epochSeconds",
                             wire::TimeFormat::EpochSeconds,
                         )?)
                     }
                     "epochSecondsOnTarget" => {
-                        epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
+                        m_epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
                             value,
                             "epochSecondsOnTarget",
                             wire::TimeFormat::EpochSeconds,
                         )?)
                     }
                     "httpDate" => {
-                        http_date =
+                        m_http_date =
                             Some(wire::json::scalar::<Timestamp>(value, "httpDate", wire::TimeFormat::HttpDate)?)
                     }
                     "httpDateOnTarget" => {
-                        http_date_on_target = Some(wire::json::scalar::<Timestamp>(
+                        m_http_date_on_target = Some(wire::json::scalar::<Timestamp>(
                             value,
                             "httpDateOnTarget",
                             wire::TimeFormat::HttpDate,
@@ -513,13 +529,13 @@ impl JsonTimestampsInput {
             }
         }
         Ok(Self {
-            normal,
-            date_time,
-            date_time_on_target,
-            epoch_seconds,
-            epoch_seconds_on_target,
-            http_date,
-            http_date_on_target,
+            normal: m_normal,
+            date_time: m_date_time,
+            date_time_on_target: m_date_time_on_target,
+            epoch_seconds: m_epoch_seconds,
+            epoch_seconds_on_target: m_epoch_seconds_on_target,
+            http_date: m_http_date,
+            http_date_on_target: m_http_date_on_target,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -572,19 +588,19 @@ impl JsonUnionsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut contents: Option<MyUnion> = None;
+        let mut m_contents: Option<MyUnion> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "contents" => contents = Some(MyUnion::read_json(value)?),
+                    "contents" => m_contents = Some(MyUnion::read_json(value)?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { contents })
+        Ok(Self { contents: m_contents })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -612,8 +628,8 @@ impl MediaTypeHeaderInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let json = wire::headers::encoded(req.headers, &header_names::X_JSON)?;
-        Ok(Self { json })
+        let m_json = wire::headers::encoded(req.headers, &header_names::X_JSON)?;
+        Ok(Self { json: m_json })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -687,10 +703,10 @@ impl NullAndEmptyHeadersClientInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let a = wire::headers::scalar::<String>(req.headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
-        let b = wire::headers::scalar::<String>(req.headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
-        let c = wire::headers::list::<String>(req.headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
-        Ok(Self { a, b, c })
+        let m_a = wire::headers::scalar::<String>(req.headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
+        let m_b = wire::headers::scalar::<String>(req.headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
+        let m_c = wire::headers::list::<String>(req.headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
+        Ok(Self { a: m_a, b: m_b, c: m_c })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -732,9 +748,9 @@ impl OmitsNullSerializesEmptyStringInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let null_value = req.query.scalar::<String>("Null", wire::TimeFormat::Iso8601)?;
-        let empty_string = req.query.scalar::<String>("Empty", wire::TimeFormat::Iso8601)?;
-        Ok(Self { null_value, empty_string })
+        let m_null_value = req.query.scalar::<String>("Null", wire::TimeFormat::Iso8601)?;
+        let m_empty_string = req.query.scalar::<String>("Empty", wire::TimeFormat::Iso8601)?;
+        Ok(Self { null_value: m_null_value, empty_string: m_empty_string })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -778,21 +794,21 @@ impl OmitsSerializingEmptyListsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let query_string_list = req.query.list::<String>("StringList", wire::TimeFormat::Iso8601)?;
-        let query_integer_list = req.query.list::<i32>("IntegerList", wire::TimeFormat::Iso8601)?;
-        let query_double_list = req.query.list::<f64>("DoubleList", wire::TimeFormat::Iso8601)?;
-        let query_boolean_list = req.query.list::<bool>("BooleanList", wire::TimeFormat::Iso8601)?;
-        let query_timestamp_list = req.query.list::<Timestamp>("TimestampList", wire::TimeFormat::Iso8601)?;
-        let query_enum_list = req.query.list::<FooEnum>("EnumList", wire::TimeFormat::Iso8601)?;
-        let query_integer_enum_list = req.query.list::<i32>("IntegerEnumList", wire::TimeFormat::Iso8601)?;
+        let m_query_string_list = req.query.list::<String>("StringList", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_list = req.query.list::<i32>("IntegerList", wire::TimeFormat::Iso8601)?;
+        let m_query_double_list = req.query.list::<f64>("DoubleList", wire::TimeFormat::Iso8601)?;
+        let m_query_boolean_list = req.query.list::<bool>("BooleanList", wire::TimeFormat::Iso8601)?;
+        let m_query_timestamp_list = req.query.list::<Timestamp>("TimestampList", wire::TimeFormat::Iso8601)?;
+        let m_query_enum_list = req.query.list::<FooEnum>("EnumList", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_enum_list = req.query.list::<i32>("IntegerEnumList", wire::TimeFormat::Iso8601)?;
         Ok(Self {
-            query_string_list,
-            query_integer_list,
-            query_double_list,
-            query_boolean_list,
-            query_timestamp_list,
-            query_enum_list,
-            query_integer_enum_list,
+            query_string_list: m_query_string_list,
+            query_integer_list: m_query_integer_list,
+            query_double_list: m_query_double_list,
+            query_boolean_list: m_query_boolean_list,
+            query_timestamp_list: m_query_timestamp_list,
+            query_enum_list: m_query_enum_list,
+            query_integer_enum_list: m_query_integer_enum_list,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -873,19 +889,19 @@ impl PostUnionWithJsonNameInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut value: Option<UnionWithJsonName> = None;
+        let mut m_value: Option<UnionWithJsonName> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "value" => value = Some(UnionWithJsonName::read_json(value)?),
+                    "value" => m_value = Some(UnionWithJsonName::read_json(value)?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { value })
+        Ok(Self { value: m_value })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

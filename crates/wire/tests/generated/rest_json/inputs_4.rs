@@ -20,21 +20,23 @@ impl PutWithContentEncodingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let encoding =
+        let m_encoding =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
-        let mut data: Option<String> = None;
+        let mut m_data: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "data" => data = Some(wire::json::scalar::<String>(value, "data", wire::TimeFormat::EpochSeconds)?),
+                    "data" => {
+                        m_data = Some(wire::json::scalar::<String>(value, "data", wire::TimeFormat::EpochSeconds)?)
+                    }
                     _ => {}
                 }
             }
         }
-        Ok(Self { encoding, data })
+        Ok(Self { encoding: m_encoding, data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -66,8 +68,8 @@ impl QueryIdempotencyTokenAutoFillInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let token = req.query.scalar::<String>("token", wire::TimeFormat::Iso8601)?;
-        Ok(Self { token })
+        let m_token = req.query.scalar::<String>("token", wire::TimeFormat::Iso8601)?;
+        Ok(Self { token: m_token })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -97,9 +99,9 @@ impl QueryParamsAsStringListMapInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let qux = req.query.scalar::<String>("corge", wire::TimeFormat::Iso8601)?;
-        let foo = req.query.rest_lists(&["corge"]);
-        Ok(Self { qux, foo })
+        let m_qux = req.query.scalar::<String>("corge", wire::TimeFormat::Iso8601)?;
+        let m_foo = req.query.rest_lists(&["corge"]);
+        Ok(Self { qux: m_qux, foo: m_foo })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -142,9 +144,9 @@ impl QueryPrecedenceInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = req.query.scalar::<String>("bar", wire::TimeFormat::Iso8601)?;
-        let baz = req.query.rest(&["bar"]);
-        Ok(Self { foo, baz })
+        let m_foo = req.query.scalar::<String>("bar", wire::TimeFormat::Iso8601)?;
+        let m_baz = req.query.rest(&["bar"]);
+        Ok(Self { foo: m_foo, baz: m_baz })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -181,19 +183,19 @@ impl RecursiveShapesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested1> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "nested" => nested = Some(RecursiveShapesInputOutputNested1::read_json(value)?),
+                    "nested" => m_nested = Some(RecursiveShapesInputOutputNested1::read_json(value)?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -239,16 +241,16 @@ impl SimpleScalarPropertiesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
-        let mut string_value: Option<String> = None;
-        let mut true_boolean_value: Option<bool> = None;
-        let mut false_boolean_value: Option<bool> = None;
-        let mut byte_value: Option<i32> = None;
-        let mut short_value: Option<i32> = None;
-        let mut integer_value: Option<i32> = None;
-        let mut long_value: Option<i64> = None;
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let mut m_string_value: Option<String> = None;
+        let mut m_true_boolean_value: Option<bool> = None;
+        let mut m_false_boolean_value: Option<bool> = None;
+        let mut m_byte_value: Option<i32> = None;
+        let mut m_short_value: Option<i32> = None;
+        let mut m_integer_value: Option<i32> = None;
+        let mut m_long_value: Option<i64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
@@ -256,42 +258,42 @@ impl SimpleScalarPropertiesInput {
                 }
                 match name.as_str() {
                     "stringValue" => {
-                        string_value =
+                        m_string_value =
                             Some(wire::json::scalar::<String>(value, "stringValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "trueBooleanValue" => {
-                        true_boolean_value =
+                        m_true_boolean_value =
                             Some(wire::json::scalar::<bool>(value, "trueBooleanValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "falseBooleanValue" => {
-                        false_boolean_value = Some(wire::json::scalar::<bool>(
+                        m_false_boolean_value = Some(wire::json::scalar::<bool>(
                             value,
                             "falseBooleanValue",
                             wire::TimeFormat::EpochSeconds,
                         )?)
                     }
                     "byteValue" => {
-                        byte_value =
+                        m_byte_value =
                             Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "shortValue" => {
-                        short_value =
+                        m_short_value =
                             Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "integerValue" => {
-                        integer_value =
+                        m_integer_value =
                             Some(wire::json::scalar::<i32>(value, "integerValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "longValue" => {
-                        long_value =
+                        m_long_value =
                             Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "floatValue" => {
-                        float_value =
+                        m_float_value =
                             Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     "DoubleDribble" => {
-                        double_value =
+                        m_double_value =
                             Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                     }
                     _ => {}
@@ -299,16 +301,16 @@ impl SimpleScalarPropertiesInput {
             }
         }
         Ok(Self {
-            foo,
-            string_value,
-            true_boolean_value,
-            false_boolean_value,
-            byte_value,
-            short_value,
-            integer_value,
-            long_value,
-            float_value,
-            double_value,
+            foo: m_foo,
+            string_value: m_string_value,
+            true_boolean_value: m_true_boolean_value,
+            false_boolean_value: m_false_boolean_value,
+            byte_value: m_byte_value,
+            short_value: m_short_value,
+            integer_value: m_integer_value,
+            long_value: m_long_value,
+            float_value: m_float_value,
+            double_value: m_double_value,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -375,21 +377,21 @@ impl TestBodyStructureInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let test_id =
+        let m_test_id =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
-        let mut test_config: Option<TestConfig> = None;
+        let mut m_test_config: Option<TestConfig> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
                 if value.is_null() {
                     continue;
                 }
                 match name.as_str() {
-                    "testConfig" => test_config = Some(TestConfig::read_json(value)?),
+                    "testConfig" => m_test_config = Some(TestConfig::read_json(value)?),
                     _ => {}
                 }
             }
         }
-        Ok(Self { test_id, test_config })
+        Ok(Self { test_id: m_test_id, test_config: m_test_config })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -442,9 +444,9 @@ impl TestGetNoPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let test_id =
+        let m_test_id =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
-        Ok(Self { test_id })
+        Ok(Self { test_id: m_test_id })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -474,10 +476,10 @@ impl TestPayloadBlobInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let content_type =
+        let m_content_type =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
-        let data = wire::rest::blob_payload(req.body);
-        Ok(Self { content_type, data })
+        let m_data = wire::rest::blob_payload(req.body);
+        Ok(Self { content_type: m_content_type, data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -511,13 +513,13 @@ impl TestPayloadStructureInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let test_id =
+        let m_test_id =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
-        let payload_config = match wire::json::document(req.body)? {
+        let m_payload_config = match wire::json::document(req.body)? {
             Some(value) => Some(PayloadConfig::read_json(value)?),
             None => None,
         };
-        Ok(Self { test_id, payload_config })
+        Ok(Self { test_id: m_test_id, payload_config: m_payload_config })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -570,9 +572,9 @@ impl TestPostNoPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let test_id =
+        let m_test_id =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
-        Ok(Self { test_id })
+        Ok(Self { test_id: m_test_id })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -612,49 +614,49 @@ impl TimestampFormatHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let member_epoch_seconds = wire::headers::scalar::<Timestamp>(
+        let m_member_epoch_seconds = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_MEMBEREPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let member_http_date = wire::headers::scalar::<Timestamp>(
+        let m_member_http_date = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_MEMBERHTTPDATE,
             wire::TimeFormat::HttpDate,
         )?;
-        let member_date_time = wire::headers::scalar::<Timestamp>(
+        let m_member_date_time = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_MEMBERDATETIME,
             wire::TimeFormat::Iso8601,
         )?;
-        let default_format = wire::headers::scalar::<Timestamp>(
+        let m_default_format = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_DEFAULTFORMAT,
             wire::TimeFormat::HttpDate,
         )?;
-        let target_epoch_seconds = wire::headers::scalar::<Timestamp>(
+        let m_target_epoch_seconds = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_TARGETEPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let target_http_date = wire::headers::scalar::<Timestamp>(
+        let m_target_http_date = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_TARGETHTTPDATE,
             wire::TimeFormat::HttpDate,
         )?;
-        let target_date_time = wire::headers::scalar::<Timestamp>(
+        let m_target_date_time = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_TARGETDATETIME,
             wire::TimeFormat::Iso8601,
         )?;
         Ok(Self {
-            member_epoch_seconds,
-            member_http_date,
-            member_date_time,
-            default_format,
-            target_epoch_seconds,
-            target_http_date,
-            target_date_time,
+            member_epoch_seconds: m_member_epoch_seconds,
+            member_http_date: m_member_http_date,
+            member_date_time: m_member_date_time,
+            default_format: m_default_format,
+            target_epoch_seconds: m_target_epoch_seconds,
+            target_http_date: m_target_http_date,
+            target_date_time: m_target_date_time,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {

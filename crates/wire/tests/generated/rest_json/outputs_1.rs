@@ -108,19 +108,20 @@ impl DatetimeOffsetsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -158,22 +159,22 @@ impl DocumentTypeOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_value: Option<String> = None;
-        let mut document_value: Option<Value> = None;
+        let mut m_string_value: Option<String> = None;
+        let mut m_document_value: Option<Value> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringValue" => {
-                    string_value =
+                    m_string_value =
                         Some(wire::json::scalar::<String>(value, "stringValue", wire::TimeFormat::EpochSeconds)?)
                 }
-                "documentValue" => document_value = Some(value),
+                "documentValue" => m_document_value = Some(value),
                 _ => {}
             }
         }
-        Ok(Self { string_value, document_value })
+        Ok(Self { string_value: m_string_value, document_value: m_document_value })
     }
 }
 
@@ -210,17 +211,17 @@ impl DocumentTypeAsMapValueOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut doc_valued_map: Option<BTreeMap<String, Value>> = None;
+        let mut m_doc_valued_map: Option<BTreeMap<String, Value>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "docValuedMap" => doc_valued_map = Some(wire::json::map(value, |value| Ok(value))?),
+                "docValuedMap" => m_doc_valued_map = Some(wire::json::map(value, |value| Ok(value))?),
                 _ => {}
             }
         }
-        Ok(Self { doc_valued_map })
+        Ok(Self { doc_valued_map: m_doc_valued_map })
     }
 }
 
@@ -249,17 +250,17 @@ impl DocumentTypeAsPayloadOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut document_value: Option<Value> = None;
+        let mut m_document_value: Option<Value> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "documentValue" => document_value = Some(value),
+                "documentValue" => m_document_value = Some(value),
                 _ => {}
             }
         }
-        Ok(Self { document_value })
+        Ok(Self { document_value: m_document_value })
     }
 }
 
@@ -369,19 +370,20 @@ impl FractionalSecondsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -405,19 +407,19 @@ impl GreetingWithErrorsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut greeting: Option<String> = None;
+        let mut m_greeting: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "greeting" => {
-                    greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
+                    m_greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { greeting })
+        Ok(Self { greeting: m_greeting })
     }
 }
 
@@ -493,19 +495,20 @@ impl HttpEnumPayloadOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut payload: Option<StringEnum> = None;
+        let mut m_payload: Option<StringEnum> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "payload" => {
-                    payload = Some(wire::json::scalar::<StringEnum>(value, "payload", wire::TimeFormat::EpochSeconds)?)
+                    m_payload =
+                        Some(wire::json::scalar::<StringEnum>(value, "payload", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { payload })
+        Ok(Self { payload: m_payload })
     }
 }
 
@@ -534,19 +537,19 @@ impl HttpPayloadTraitsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut blob: Option<Bytes> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_blob: Option<Bytes> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "blob" => blob = Some(wire::RawBlob::read(value)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "blob" => m_blob = Some(wire::RawBlob::read(value)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, blob })
+        Ok(Self { foo: m_foo, blob: m_blob })
     }
 }
 
@@ -575,17 +578,17 @@ impl HttpPayloadWithStructureOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<NestedPayload> = None;
+        let mut m_nested: Option<NestedPayload> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(NestedPayload::read_params(value)?),
+                "nested" => m_nested = Some(NestedPayload::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -614,17 +617,17 @@ impl HttpPayloadWithUnionOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<UnionPayload> = None;
+        let mut m_nested: Option<UnionPayload> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(UnionPayload::read_params(value)?),
+                "nested" => m_nested = Some(UnionPayload::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -653,23 +656,23 @@ impl HttpPrefixHeadersOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut foo_map: Option<BTreeMap<String, String>> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_foo_map: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                 "fooMap" => {
-                    foo_map = Some(wire::json::map(value, |value| {
+                    m_foo_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "fooMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { foo, foo_map })
+        Ok(Self { foo: m_foo, foo_map: m_foo_map })
     }
 }
 
@@ -693,21 +696,21 @@ impl HttpPrefixHeadersInResponseOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut prefix_headers: Option<BTreeMap<String, String>> = None;
+        let mut m_prefix_headers: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "prefixHeaders" => {
-                    prefix_headers = Some(wire::json::map(value, |value| {
+                    m_prefix_headers = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "prefixHeaders", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { prefix_headers })
+        Ok(Self { prefix_headers: m_prefix_headers })
     }
 }
 

@@ -126,17 +126,19 @@ impl HttpResponseCodeOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut status: Option<i32> = None;
+        let mut m_status: Option<i32> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "Status" => status = Some(wire::json::scalar::<i32>(value, "Status", wire::TimeFormat::EpochSeconds)?),
+                "Status" => {
+                    m_status = Some(wire::json::scalar::<i32>(value, "Status", wire::TimeFormat::EpochSeconds)?)
+                }
                 _ => {}
             }
         }
-        Ok(Self { status })
+        Ok(Self { status: m_status })
     }
 }
 
@@ -160,19 +162,19 @@ impl HttpStringPayloadOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut payload: Option<String> = None;
+        let mut m_payload: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "payload" => {
-                    payload = Some(wire::json::scalar::<String>(value, "payload", wire::TimeFormat::EpochSeconds)?)
+                    m_payload = Some(wire::json::scalar::<String>(value, "payload", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { payload })
+        Ok(Self { payload: m_payload })
     }
 }
 
@@ -190,23 +192,31 @@ impl IgnoreQueryParamsInResponseOutput {
     /// The response.
     pub fn write(&self) -> wire::ResponseParts {
         let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.baz {
-            let _ = v;
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.baz {
+                w.key("baz");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
         }
+        r.set_body("application/json", w.finish());
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut baz: Option<String> = None;
+        let mut m_baz: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "baz" => baz = Some(wire::json::scalar::<String>(value, "baz", wire::TimeFormat::EpochSeconds)?),
+                "baz" => m_baz = Some(wire::json::scalar::<String>(value, "baz", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { baz })
+        Ok(Self { baz: m_baz })
     }
 }
 
@@ -315,85 +325,87 @@ impl InputAndOutputWithHeadersOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut header_string: Option<String> = None;
-        let mut header_byte: Option<i32> = None;
-        let mut header_short: Option<i32> = None;
-        let mut header_integer: Option<i32> = None;
-        let mut header_long: Option<i64> = None;
-        let mut header_float: Option<f64> = None;
-        let mut header_double: Option<f64> = None;
-        let mut header_true_bool: Option<bool> = None;
-        let mut header_false_bool: Option<bool> = None;
-        let mut header_string_list: Option<Vec<String>> = None;
-        let mut header_string_set: Option<Vec<String>> = None;
-        let mut header_integer_list: Option<Vec<i32>> = None;
-        let mut header_boolean_list: Option<Vec<bool>> = None;
-        let mut header_timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut header_enum: Option<FooEnum> = None;
-        let mut header_enum_list: Option<Vec<FooEnum>> = None;
-        let mut header_integer_enum: Option<i32> = None;
-        let mut header_integer_enum_list: Option<Vec<i32>> = None;
+        let mut m_header_string: Option<String> = None;
+        let mut m_header_byte: Option<i32> = None;
+        let mut m_header_short: Option<i32> = None;
+        let mut m_header_integer: Option<i32> = None;
+        let mut m_header_long: Option<i64> = None;
+        let mut m_header_float: Option<f64> = None;
+        let mut m_header_double: Option<f64> = None;
+        let mut m_header_true_bool: Option<bool> = None;
+        let mut m_header_false_bool: Option<bool> = None;
+        let mut m_header_string_list: Option<Vec<String>> = None;
+        let mut m_header_string_set: Option<Vec<String>> = None;
+        let mut m_header_integer_list: Option<Vec<i32>> = None;
+        let mut m_header_boolean_list: Option<Vec<bool>> = None;
+        let mut m_header_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_header_enum: Option<FooEnum> = None;
+        let mut m_header_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_header_integer_enum: Option<i32> = None;
+        let mut m_header_integer_enum_list: Option<Vec<i32>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "headerString" => {
-                    header_string =
+                    m_header_string =
                         Some(wire::json::scalar::<String>(value, "headerString", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerByte" => {
-                    header_byte = Some(wire::json::scalar::<i32>(value, "headerByte", wire::TimeFormat::EpochSeconds)?)
+                    m_header_byte =
+                        Some(wire::json::scalar::<i32>(value, "headerByte", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerShort" => {
-                    header_short =
+                    m_header_short =
                         Some(wire::json::scalar::<i32>(value, "headerShort", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerInteger" => {
-                    header_integer =
+                    m_header_integer =
                         Some(wire::json::scalar::<i32>(value, "headerInteger", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerLong" => {
-                    header_long = Some(wire::json::scalar::<i64>(value, "headerLong", wire::TimeFormat::EpochSeconds)?)
+                    m_header_long =
+                        Some(wire::json::scalar::<i64>(value, "headerLong", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerFloat" => {
-                    header_float =
+                    m_header_float =
                         Some(wire::json::scalar::<f64>(value, "headerFloat", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerDouble" => {
-                    header_double =
+                    m_header_double =
                         Some(wire::json::scalar::<f64>(value, "headerDouble", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerTrueBool" => {
-                    header_true_bool =
+                    m_header_true_bool =
                         Some(wire::json::scalar::<bool>(value, "headerTrueBool", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerFalseBool" => {
-                    header_false_bool =
+                    m_header_false_bool =
                         Some(wire::json::scalar::<bool>(value, "headerFalseBool", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerStringList" => {
-                    header_string_list = Some(wire::json::list(value, |value| {
+                    m_header_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "headerStringList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerStringSet" => {
-                    header_string_set = Some(wire::json::list(value, |value| {
+                    m_header_string_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "headerStringSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerIntegerList" => {
-                    header_integer_list = Some(wire::json::list(value, |value| {
+                    m_header_integer_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "headerIntegerList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerBooleanList" => {
-                    header_boolean_list = Some(wire::json::list(value, |value| {
+                    m_header_boolean_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "headerBooleanList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerTimestampList" => {
-                    header_timestamp_list = Some(wire::json::list(value, |value| {
+                    m_header_timestamp_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<Timestamp>(
                             value,
                             "headerTimestampList",
@@ -402,20 +414,20 @@ impl InputAndOutputWithHeadersOutput {
                     })?)
                 }
                 "headerEnum" => {
-                    header_enum =
+                    m_header_enum =
                         Some(wire::json::scalar::<FooEnum>(value, "headerEnum", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerEnumList" => {
-                    header_enum_list = Some(wire::json::list(value, |value| {
+                    m_header_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "headerEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerIntegerEnum" => {
-                    header_integer_enum =
+                    m_header_integer_enum =
                         Some(wire::json::scalar::<i32>(value, "headerIntegerEnum", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerIntegerEnumList" => {
-                    header_integer_enum_list = Some(wire::json::list(value, |value| {
+                    m_header_integer_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "headerIntegerEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
@@ -423,24 +435,24 @@ impl InputAndOutputWithHeadersOutput {
             }
         }
         Ok(Self {
-            header_string,
-            header_byte,
-            header_short,
-            header_integer,
-            header_long,
-            header_float,
-            header_double,
-            header_true_bool,
-            header_false_bool,
-            header_string_list,
-            header_string_set,
-            header_integer_list,
-            header_boolean_list,
-            header_timestamp_list,
-            header_enum,
-            header_enum_list,
-            header_integer_enum,
-            header_integer_enum_list,
+            header_string: m_header_string,
+            header_byte: m_header_byte,
+            header_short: m_header_short,
+            header_integer: m_header_integer,
+            header_long: m_header_long,
+            header_float: m_header_float,
+            header_double: m_header_double,
+            header_true_bool: m_header_true_bool,
+            header_false_bool: m_header_false_bool,
+            header_string_list: m_header_string_list,
+            header_string_set: m_header_string_set,
+            header_integer_list: m_header_integer_list,
+            header_boolean_list: m_header_boolean_list,
+            header_timestamp_list: m_header_timestamp_list,
+            header_enum: m_header_enum,
+            header_enum_list: m_header_enum_list,
+            header_integer_enum: m_header_integer_enum,
+            header_integer_enum_list: m_header_integer_enum_list,
         })
     }
 }
@@ -473,17 +485,17 @@ impl JsonBlobsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut data: Option<Bytes> = None;
+        let mut m_data: Option<Bytes> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "data" => data = Some(wire::RawBlob::read(value)?),
+                "data" => m_data = Some(wire::RawBlob::read(value)?),
                 _ => {}
             }
         }
-        Ok(Self { data })
+        Ok(Self { data: m_data })
     }
 }
 
@@ -558,45 +570,55 @@ impl JsonEnumsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo_enum1: Option<FooEnum> = None;
-        let mut foo_enum2: Option<FooEnum> = None;
-        let mut foo_enum3: Option<FooEnum> = None;
-        let mut foo_enum_list: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_set: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_foo_enum1: Option<FooEnum> = None;
+        let mut m_foo_enum2: Option<FooEnum> = None;
+        let mut m_foo_enum3: Option<FooEnum> = None;
+        let mut m_foo_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_set: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "fooEnum1" => {
-                    foo_enum1 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum1 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnum2" => {
-                    foo_enum2 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum2 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnum3" => {
-                    foo_enum3 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
+                    m_foo_enum3 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
                 }
                 "fooEnumList" => {
-                    foo_enum_list = Some(wire::json::list(value, |value| {
+                    m_foo_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "fooEnumSet" => {
-                    foo_enum_set = Some(wire::json::list(value, |value| {
+                    m_foo_enum_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "fooEnumMap" => {
-                    foo_enum_map = Some(wire::json::map(value, |value| {
+                    m_foo_enum_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "fooEnumMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { foo_enum1, foo_enum2, foo_enum3, foo_enum_list, foo_enum_set, foo_enum_map })
+        Ok(Self {
+            foo_enum1: m_foo_enum1,
+            foo_enum2: m_foo_enum2,
+            foo_enum3: m_foo_enum3,
+            foo_enum_list: m_foo_enum_list,
+            foo_enum_set: m_foo_enum_set,
+            foo_enum_map: m_foo_enum_map,
+        })
     }
 }
 
@@ -671,48 +693,55 @@ impl JsonIntEnumsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut integer_enum1: Option<i32> = None;
-        let mut integer_enum2: Option<i32> = None;
-        let mut integer_enum3: Option<i32> = None;
-        let mut integer_enum_list: Option<Vec<i32>> = None;
-        let mut integer_enum_set: Option<Vec<i32>> = None;
-        let mut integer_enum_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_integer_enum1: Option<i32> = None;
+        let mut m_integer_enum2: Option<i32> = None;
+        let mut m_integer_enum3: Option<i32> = None;
+        let mut m_integer_enum_list: Option<Vec<i32>> = None;
+        let mut m_integer_enum_set: Option<Vec<i32>> = None;
+        let mut m_integer_enum_map: Option<BTreeMap<String, i32>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "integerEnum1" => {
-                    integer_enum1 =
+                    m_integer_enum1 =
                         Some(wire::json::scalar::<i32>(value, "integerEnum1", wire::TimeFormat::EpochSeconds)?)
                 }
                 "integerEnum2" => {
-                    integer_enum2 =
+                    m_integer_enum2 =
                         Some(wire::json::scalar::<i32>(value, "integerEnum2", wire::TimeFormat::EpochSeconds)?)
                 }
                 "integerEnum3" => {
-                    integer_enum3 =
+                    m_integer_enum3 =
                         Some(wire::json::scalar::<i32>(value, "integerEnum3", wire::TimeFormat::EpochSeconds)?)
                 }
                 "integerEnumList" => {
-                    integer_enum_list = Some(wire::json::list(value, |value| {
+                    m_integer_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "integerEnumSet" => {
-                    integer_enum_set = Some(wire::json::list(value, |value| {
+                    m_integer_enum_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerEnumSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "integerEnumMap" => {
-                    integer_enum_map = Some(wire::json::map(value, |value| {
+                    m_integer_enum_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerEnumMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { integer_enum1, integer_enum2, integer_enum3, integer_enum_list, integer_enum_set, integer_enum_map })
+        Ok(Self {
+            integer_enum1: m_integer_enum1,
+            integer_enum2: m_integer_enum2,
+            integer_enum3: m_integer_enum3,
+            integer_enum_list: m_integer_enum_list,
+            integer_enum_set: m_integer_enum_set,
+            integer_enum_map: m_integer_enum_map,
+        })
     }
 }
 
@@ -832,79 +861,79 @@ impl JsonListsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringList" => {
-                    string_list = Some(wire::json::list(value, |value| {
+                    m_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "stringSet" => {
-                    string_set = Some(wire::json::list(value, |value| {
+                    m_string_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "integerList" => {
-                    integer_list = Some(wire::json::list(value, |value| {
+                    m_integer_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "booleanList" => {
-                    boolean_list = Some(wire::json::list(value, |value| {
+                    m_boolean_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "booleanList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "timestampList" => {
-                    timestamp_list = Some(wire::json::list(value, |value| {
+                    m_timestamp_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<Timestamp>(value, "timestampList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "enumList" => {
-                    enum_list = Some(wire::json::list(value, |value| {
+                    m_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "enumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "nestedStringList" => {
-                    nested_string_list = Some(wire::json::list(value, |value| {
+                    m_nested_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "nestedStringList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "structureList" => {
-                    structure_list =
+                    m_structure_list =
                         Some(wire::json::list(value, |value| Ok(StructureListMember::read_params(value)?))?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            structure_list: m_structure_list,
         })
     }
 }

@@ -83,36 +83,36 @@ impl JsonMapsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut dense_struct_map: Option<BTreeMap<String, GreetingStruct>> = None;
-        let mut dense_number_map: Option<BTreeMap<String, i32>> = None;
-        let mut dense_boolean_map: Option<BTreeMap<String, bool>> = None;
-        let mut dense_string_map: Option<BTreeMap<String, String>> = None;
-        let mut dense_set_map: Option<BTreeMap<String, Vec<String>>> = None;
+        let mut m_dense_struct_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_dense_number_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_dense_boolean_map: Option<BTreeMap<String, bool>> = None;
+        let mut m_dense_string_map: Option<BTreeMap<String, String>> = None;
+        let mut m_dense_set_map: Option<BTreeMap<String, Vec<String>>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "denseStructMap" => {
-                    dense_struct_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?)
+                    m_dense_struct_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?)
                 }
                 "denseNumberMap" => {
-                    dense_number_map = Some(wire::json::map(value, |value| {
+                    m_dense_number_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "denseNumberMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "denseBooleanMap" => {
-                    dense_boolean_map = Some(wire::json::map(value, |value| {
+                    m_dense_boolean_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "denseBooleanMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "denseStringMap" => {
-                    dense_string_map = Some(wire::json::map(value, |value| {
+                    m_dense_string_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "denseStringMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "denseSetMap" => {
-                    dense_set_map = Some(wire::json::map(value, |value| {
+                    m_dense_set_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "denseSetMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
@@ -121,7 +121,13 @@ impl JsonMapsOutput {
                 _ => {}
             }
         }
-        Ok(Self { dense_struct_map, dense_number_map, dense_boolean_map, dense_string_map, dense_set_map })
+        Ok(Self {
+            dense_struct_map: m_dense_struct_map,
+            dense_number_map: m_dense_number_map,
+            dense_boolean_map: m_dense_boolean_map,
+            dense_string_map: m_dense_string_map,
+            dense_set_map: m_dense_set_map,
+        })
     }
 }
 
@@ -189,49 +195,49 @@ impl JsonTimestampsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut normal: Option<Timestamp> = None;
-        let mut date_time: Option<Timestamp> = None;
-        let mut date_time_on_target: Option<Timestamp> = None;
-        let mut epoch_seconds: Option<Timestamp> = None;
-        let mut epoch_seconds_on_target: Option<Timestamp> = None;
-        let mut http_date: Option<Timestamp> = None;
-        let mut http_date_on_target: Option<Timestamp> = None;
+        let mut m_normal: Option<Timestamp> = None;
+        let mut m_date_time: Option<Timestamp> = None;
+        let mut m_date_time_on_target: Option<Timestamp> = None;
+        let mut m_epoch_seconds: Option<Timestamp> = None;
+        let mut m_epoch_seconds_on_target: Option<Timestamp> = None;
+        let mut m_http_date: Option<Timestamp> = None;
+        let mut m_http_date_on_target: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "normal" => {
-                    normal = Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
+                    m_normal = Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
                 }
                 "dateTime" => {
-                    date_time =
+                    m_date_time =
                         Some(wire::json::scalar::<Timestamp>(value, "dateTime", wire::TimeFormat::EpochSeconds)?)
                 }
                 "dateTimeOnTarget" => {
-                    date_time_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_date_time_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "dateTimeOnTarget",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "epochSeconds" => {
-                    epoch_seconds =
+                    m_epoch_seconds =
                         Some(wire::json::scalar::<Timestamp>(value, "epochSeconds", wire::TimeFormat::EpochSeconds)?)
                 }
                 "epochSecondsOnTarget" => {
-                    epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "epochSecondsOnTarget",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "httpDate" => {
-                    http_date =
+                    m_http_date =
                         Some(wire::json::scalar::<Timestamp>(value, "httpDate", wire::TimeFormat::EpochSeconds)?)
                 }
                 "httpDateOnTarget" => {
-                    http_date_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_http_date_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "httpDateOnTarget",
                         wire::TimeFormat::EpochSeconds,
@@ -241,13 +247,13 @@ impl JsonTimestampsOutput {
             }
         }
         Ok(Self {
-            normal,
-            date_time,
-            date_time_on_target,
-            epoch_seconds,
-            epoch_seconds_on_target,
-            http_date,
-            http_date_on_target,
+            normal: m_normal,
+            date_time: m_date_time,
+            date_time_on_target: m_date_time_on_target,
+            epoch_seconds: m_epoch_seconds,
+            epoch_seconds_on_target: m_epoch_seconds_on_target,
+            http_date: m_http_date,
+            http_date_on_target: m_http_date_on_target,
         })
     }
 }
@@ -280,17 +286,17 @@ impl JsonUnionsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut contents: Option<MyUnion> = None;
+        let mut m_contents: Option<MyUnion> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "contents" => contents = Some(MyUnion::read_params(value)?),
+                "contents" => m_contents = Some(MyUnion::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { contents })
+        Ok(Self { contents: m_contents })
     }
 }
 
@@ -314,17 +320,17 @@ impl MediaTypeHeaderOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut json: Option<String> = None;
+        let mut m_json: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "json" => json = Some(wire::json::scalar::<String>(value, "json", wire::TimeFormat::EpochSeconds)?),
+                "json" => m_json = Some(wire::json::scalar::<String>(value, "json", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { json })
+        Ok(Self { json: m_json })
     }
 }
 
@@ -484,17 +490,17 @@ impl PostUnionWithJsonNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut value: Option<UnionWithJsonName> = None;
+        let mut m_value: Option<UnionWithJsonName> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "value" => value = Some(UnionWithJsonName::read_params(value)?),
+                "value" => m_value = Some(UnionWithJsonName::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { value: wire::required(value, "value", wire::Location::Body)? })
+        Ok(Self { value: wire::required(m_value, "value", wire::Location::Body)? })
     }
 }
 
@@ -630,17 +636,17 @@ impl RecursiveShapesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested1> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
+                "nested" => m_nested = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -725,68 +731,70 @@ impl SimpleScalarPropertiesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut string_value: Option<String> = None;
-        let mut true_boolean_value: Option<bool> = None;
-        let mut false_boolean_value: Option<bool> = None;
-        let mut byte_value: Option<i32> = None;
-        let mut short_value: Option<i32> = None;
-        let mut integer_value: Option<i32> = None;
-        let mut long_value: Option<i64> = None;
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_string_value: Option<String> = None;
+        let mut m_true_boolean_value: Option<bool> = None;
+        let mut m_false_boolean_value: Option<bool> = None;
+        let mut m_byte_value: Option<i32> = None;
+        let mut m_short_value: Option<i32> = None;
+        let mut m_integer_value: Option<i32> = None;
+        let mut m_long_value: Option<i64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                 "stringValue" => {
-                    string_value =
+                    m_string_value =
                         Some(wire::json::scalar::<String>(value, "stringValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "trueBooleanValue" => {
-                    true_boolean_value =
+                    m_true_boolean_value =
                         Some(wire::json::scalar::<bool>(value, "trueBooleanValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "falseBooleanValue" => {
-                    false_boolean_value =
+                    m_false_boolean_value =
                         Some(wire::json::scalar::<bool>(value, "falseBooleanValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "byteValue" => {
-                    byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
+                    m_byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "shortValue" => {
-                    short_value = Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
+                    m_short_value =
+                        Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "integerValue" => {
-                    integer_value =
+                    m_integer_value =
                         Some(wire::json::scalar::<i32>(value, "integerValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "longValue" => {
-                    long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
+                    m_long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "floatValue" => {
-                    float_value = Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
+                    m_float_value =
+                        Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "doubleValue" => {
-                    double_value =
+                    m_double_value =
                         Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            foo,
-            string_value,
-            true_boolean_value,
-            false_boolean_value,
-            byte_value,
-            short_value,
-            integer_value,
-            long_value,
-            float_value,
-            double_value,
+            foo: m_foo,
+            string_value: m_string_value,
+            true_boolean_value: m_true_boolean_value,
+            false_boolean_value: m_false_boolean_value,
+            byte_value: m_byte_value,
+            short_value: m_short_value,
+            integer_value: m_integer_value,
+            long_value: m_long_value,
+            float_value: m_float_value,
+            double_value: m_double_value,
         })
     }
 }

@@ -208,63 +208,63 @@ impl TimestampFormatHeadersOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut member_epoch_seconds: Option<Timestamp> = None;
-        let mut member_http_date: Option<Timestamp> = None;
-        let mut member_date_time: Option<Timestamp> = None;
-        let mut default_format: Option<Timestamp> = None;
-        let mut target_epoch_seconds: Option<Timestamp> = None;
-        let mut target_http_date: Option<Timestamp> = None;
-        let mut target_date_time: Option<Timestamp> = None;
+        let mut m_member_epoch_seconds: Option<Timestamp> = None;
+        let mut m_member_http_date: Option<Timestamp> = None;
+        let mut m_member_date_time: Option<Timestamp> = None;
+        let mut m_default_format: Option<Timestamp> = None;
+        let mut m_target_epoch_seconds: Option<Timestamp> = None;
+        let mut m_target_http_date: Option<Timestamp> = None;
+        let mut m_target_date_time: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "memberEpochSeconds" => {
-                    member_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
+                    m_member_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "memberEpochSeconds",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "memberHttpDate" => {
-                    member_http_date =
+                    m_member_http_date =
                         Some(wire::json::scalar::<Timestamp>(value, "memberHttpDate", wire::TimeFormat::EpochSeconds)?)
                 }
                 "memberDateTime" => {
-                    member_date_time =
+                    m_member_date_time =
                         Some(wire::json::scalar::<Timestamp>(value, "memberDateTime", wire::TimeFormat::EpochSeconds)?)
                 }
                 "defaultFormat" => {
-                    default_format =
+                    m_default_format =
                         Some(wire::json::scalar::<Timestamp>(value, "defaultFormat", wire::TimeFormat::EpochSeconds)?)
                 }
                 "targetEpochSeconds" => {
-                    target_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
+                    m_target_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "targetEpochSeconds",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "targetHttpDate" => {
-                    target_http_date =
+                    m_target_http_date =
                         Some(wire::json::scalar::<Timestamp>(value, "targetHttpDate", wire::TimeFormat::EpochSeconds)?)
                 }
                 "targetDateTime" => {
-                    target_date_time =
+                    m_target_date_time =
                         Some(wire::json::scalar::<Timestamp>(value, "targetDateTime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            member_epoch_seconds,
-            member_http_date,
-            member_date_time,
-            default_format,
-            target_epoch_seconds,
-            target_http_date,
-            target_date_time,
+            member_epoch_seconds: m_member_epoch_seconds,
+            member_http_date: m_member_http_date,
+            member_date_time: m_member_date_time,
+            default_format: m_default_format,
+            target_epoch_seconds: m_target_epoch_seconds,
+            target_http_date: m_target_http_date,
+            target_date_time: m_target_date_time,
         })
     }
 }

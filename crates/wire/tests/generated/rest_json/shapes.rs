@@ -11,17 +11,17 @@ pub struct GreetingStruct {
 
 impl GreetingStruct {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut hi: Option<String> = None;
+        let mut m_hi: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "hi" => hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
+                "hi" => m_hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -40,17 +40,17 @@ impl GreetingStruct {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut hi: Option<String> = None;
+        let mut m_hi: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "hi" => hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
+                "hi" => m_hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
 }
 
@@ -353,21 +353,21 @@ pub struct NestedPayload {
 
 impl NestedPayload {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut greeting: Option<String> = None;
-        let mut name: Option<String> = None;
+        let mut m_greeting: Option<String> = None;
+        let mut m_name: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "greeting" => {
-                    greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
+                    m_greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
                 }
-                "name" => name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
+                "name" => m_name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { greeting, name })
+        Ok(Self { greeting: m_greeting, name: m_name })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -394,21 +394,21 @@ impl NestedPayload {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut greeting: Option<String> = None;
-        let mut name: Option<String> = None;
+        let mut m_greeting: Option<String> = None;
+        let mut m_name: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "greeting" => {
-                    greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
+                    m_greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
                 }
-                "name" => name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
+                "name" => m_name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { greeting, name })
+        Ok(Self { greeting: m_greeting, name: m_name })
     }
 }
 
@@ -421,17 +421,17 @@ pub struct PayloadConfig {
 
 impl PayloadConfig {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut data: Option<i32> = None;
+        let mut m_data: Option<i32> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "data" => data = Some(wire::json::scalar::<i32>(value, "data", wire::TimeFormat::EpochSeconds)?),
+                "data" => m_data = Some(wire::json::scalar::<i32>(value, "data", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { data })
+        Ok(Self { data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -454,19 +454,19 @@ pub struct RecursiveShapesInputOutputNested1 {
 
 impl RecursiveShapesInputOutputNested1 {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut nested: Option<RecursiveShapesInputOutputNested2> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested2> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "nested" => nested = Some(RecursiveShapesInputOutputNested2::read_json(value)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "nested" => m_nested = Some(RecursiveShapesInputOutputNested2::read_json(value)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, nested: nested.map(Box::new) })
+        Ok(Self { foo: m_foo, nested: m_nested.map(Box::new) })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -493,19 +493,19 @@ impl RecursiveShapesInputOutputNested1 {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut nested: Option<RecursiveShapesInputOutputNested2> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested2> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "nested" => nested = Some(RecursiveShapesInputOutputNested2::read_params(value)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "nested" => m_nested = Some(RecursiveShapesInputOutputNested2::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, nested: nested.map(Box::new) })
+        Ok(Self { foo: m_foo, nested: m_nested.map(Box::new) })
     }
 }
 
@@ -520,19 +520,19 @@ pub struct RecursiveShapesInputOutputNested2 {
 
 impl RecursiveShapesInputOutputNested2 {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut bar: Option<String> = None;
-        let mut recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_bar: Option<String> = None;
+        let mut m_recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "bar" => bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
-                "recursiveMember" => recursive_member = Some(RecursiveShapesInputOutputNested1::read_json(value)?),
+                "bar" => m_bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
+                "recursiveMember" => m_recursive_member = Some(RecursiveShapesInputOutputNested1::read_json(value)?),
                 _ => {}
             }
         }
-        Ok(Self { bar, recursive_member: recursive_member.map(Box::new) })
+        Ok(Self { bar: m_bar, recursive_member: m_recursive_member.map(Box::new) })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -559,19 +559,19 @@ impl RecursiveShapesInputOutputNested2 {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut bar: Option<String> = None;
-        let mut recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_bar: Option<String> = None;
+        let mut m_recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "bar" => bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
-                "recursiveMember" => recursive_member = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
+                "bar" => m_bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
+                "recursiveMember" => m_recursive_member = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { bar, recursive_member: recursive_member.map(Box::new) })
+        Ok(Self { bar: m_bar, recursive_member: m_recursive_member.map(Box::new) })
     }
 }
 
@@ -584,20 +584,20 @@ pub struct RenamedGreeting {
 
 impl RenamedGreeting {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut salutation: Option<String> = None;
+        let mut m_salutation: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "salutation" => {
-                    salutation =
+                    m_salutation =
                         Some(wire::json::scalar::<String>(value, "salutation", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { salutation })
+        Ok(Self { salutation: m_salutation })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -616,20 +616,20 @@ impl RenamedGreeting {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut salutation: Option<String> = None;
+        let mut m_salutation: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "salutation" => {
-                    salutation =
+                    m_salutation =
                         Some(wire::json::scalar::<String>(value, "salutation", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { salutation })
+        Ok(Self { salutation: m_salutation })
     }
 }
 
@@ -644,19 +644,19 @@ pub struct StructureListMember {
 
 impl StructureListMember {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut a: Option<String> = None;
-        let mut b: Option<String> = None;
+        let mut m_a: Option<String> = None;
+        let mut m_b: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "value" => a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
-                "other" => b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
+                "value" => m_a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
+                "other" => m_b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { a, b })
+        Ok(Self { a: m_a, b: m_b })
     }
     pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -683,19 +683,19 @@ impl StructureListMember {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut a: Option<String> = None;
-        let mut b: Option<String> = None;
+        let mut m_a: Option<String> = None;
+        let mut m_b: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "a" => a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
-                "b" => b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
+                "a" => m_a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
+                "b" => m_b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { a, b })
+        Ok(Self { a: m_a, b: m_b })
     }
 }
 
@@ -708,19 +708,19 @@ pub struct TestConfig {
 
 impl TestConfig {
     pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
-        let mut timeout: Option<i32> = None;
+        let mut m_timeout: Option<i32> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "timeout" => {
-                    timeout = Some(wire::json::scalar::<i32>(value, "timeout", wire::TimeFormat::EpochSeconds)?)
+                    m_timeout = Some(wire::json::scalar::<i32>(value, "timeout", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { timeout })
+        Ok(Self { timeout: m_timeout })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -6,3 +6,6 @@ use super::prelude::*;
 pub const COMPLEX_ERROR: wire::ErrorDef = wire::ErrorDef { code: "ComplexError", status: 403 };
 /// `InvalidGreeting`, status 400.
 pub const INVALID_GREETING: wire::ErrorDef = wire::ErrorDef { code: "InvalidGreeting", status: 400 };
+
+/// All of them.
+pub const ALL: &[wire::ErrorDef] = &[COMPLEX_ERROR, INVALID_GREETING];

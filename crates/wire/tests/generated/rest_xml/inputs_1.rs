@@ -58,27 +58,27 @@ impl AllQueryStringTypesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let query_string = req.query.scalar::<String>("String", wire::TimeFormat::Iso8601)?;
-        let query_string_list = req.query.list::<String>("StringList", wire::TimeFormat::Iso8601)?;
-        let query_string_set = req.query.list::<String>("StringSet", wire::TimeFormat::Iso8601)?;
-        let query_byte = req.query.scalar::<i32>("Byte", wire::TimeFormat::Iso8601)?;
-        let query_short = req.query.scalar::<i32>("Short", wire::TimeFormat::Iso8601)?;
-        let query_integer = req.query.scalar::<i32>("Integer", wire::TimeFormat::Iso8601)?;
-        let query_integer_list = req.query.list::<i32>("IntegerList", wire::TimeFormat::Iso8601)?;
-        let query_integer_set = req.query.list::<i32>("IntegerSet", wire::TimeFormat::Iso8601)?;
-        let query_long = req.query.scalar::<i64>("Long", wire::TimeFormat::Iso8601)?;
-        let query_float = req.query.scalar::<f64>("Float", wire::TimeFormat::Iso8601)?;
-        let query_double = req.query.scalar::<f64>("Double", wire::TimeFormat::Iso8601)?;
-        let query_double_list = req.query.list::<f64>("DoubleList", wire::TimeFormat::Iso8601)?;
-        let query_boolean = req.query.scalar::<bool>("Boolean", wire::TimeFormat::Iso8601)?;
-        let query_boolean_list = req.query.list::<bool>("BooleanList", wire::TimeFormat::Iso8601)?;
-        let query_timestamp = req.query.scalar::<Timestamp>("Timestamp", wire::TimeFormat::Iso8601)?;
-        let query_timestamp_list = req.query.list::<Timestamp>("TimestampList", wire::TimeFormat::Iso8601)?;
-        let query_enum = req.query.scalar::<FooEnum>("Enum", wire::TimeFormat::Iso8601)?;
-        let query_enum_list = req.query.list::<FooEnum>("EnumList", wire::TimeFormat::Iso8601)?;
-        let query_integer_enum = req.query.scalar::<i32>("IntegerEnum", wire::TimeFormat::Iso8601)?;
-        let query_integer_enum_list = req.query.list::<i32>("IntegerEnumList", wire::TimeFormat::Iso8601)?;
-        let query_params_map_of_strings = req.query.rest(&[
+        let m_query_string = req.query.scalar::<String>("String", wire::TimeFormat::Iso8601)?;
+        let m_query_string_list = req.query.list::<String>("StringList", wire::TimeFormat::Iso8601)?;
+        let m_query_string_set = req.query.list::<String>("StringSet", wire::TimeFormat::Iso8601)?;
+        let m_query_byte = req.query.scalar::<i32>("Byte", wire::TimeFormat::Iso8601)?;
+        let m_query_short = req.query.scalar::<i32>("Short", wire::TimeFormat::Iso8601)?;
+        let m_query_integer = req.query.scalar::<i32>("Integer", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_list = req.query.list::<i32>("IntegerList", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_set = req.query.list::<i32>("IntegerSet", wire::TimeFormat::Iso8601)?;
+        let m_query_long = req.query.scalar::<i64>("Long", wire::TimeFormat::Iso8601)?;
+        let m_query_float = req.query.scalar::<f64>("Float", wire::TimeFormat::Iso8601)?;
+        let m_query_double = req.query.scalar::<f64>("Double", wire::TimeFormat::Iso8601)?;
+        let m_query_double_list = req.query.list::<f64>("DoubleList", wire::TimeFormat::Iso8601)?;
+        let m_query_boolean = req.query.scalar::<bool>("Boolean", wire::TimeFormat::Iso8601)?;
+        let m_query_boolean_list = req.query.list::<bool>("BooleanList", wire::TimeFormat::Iso8601)?;
+        let m_query_timestamp = req.query.scalar::<Timestamp>("Timestamp", wire::TimeFormat::Iso8601)?;
+        let m_query_timestamp_list = req.query.list::<Timestamp>("TimestampList", wire::TimeFormat::Iso8601)?;
+        let m_query_enum = req.query.scalar::<FooEnum>("Enum", wire::TimeFormat::Iso8601)?;
+        let m_query_enum_list = req.query.list::<FooEnum>("EnumList", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_enum = req.query.scalar::<i32>("IntegerEnum", wire::TimeFormat::Iso8601)?;
+        let m_query_integer_enum_list = req.query.list::<i32>("IntegerEnumList", wire::TimeFormat::Iso8601)?;
+        let m_query_params_map_of_strings = req.query.rest(&[
             "String",
             "StringList",
             "StringSet",
@@ -101,27 +101,27 @@ impl AllQueryStringTypesInput {
             "IntegerEnumList",
         ]);
         Ok(Self {
-            query_string,
-            query_string_list,
-            query_string_set,
-            query_byte,
-            query_short,
-            query_integer,
-            query_integer_list,
-            query_integer_set,
-            query_long,
-            query_float,
-            query_double,
-            query_double_list,
-            query_boolean,
-            query_boolean_list,
-            query_timestamp,
-            query_timestamp_list,
-            query_enum,
-            query_enum_list,
-            query_integer_enum,
-            query_integer_enum_list,
-            query_params_map_of_strings,
+            query_string: m_query_string,
+            query_string_list: m_query_string_list,
+            query_string_set: m_query_string_set,
+            query_byte: m_query_byte,
+            query_short: m_query_short,
+            query_integer: m_query_integer,
+            query_integer_list: m_query_integer_list,
+            query_integer_set: m_query_integer_set,
+            query_long: m_query_long,
+            query_float: m_query_float,
+            query_double: m_query_double,
+            query_double_list: m_query_double_list,
+            query_boolean: m_query_boolean,
+            query_boolean_list: m_query_boolean_list,
+            query_timestamp: m_query_timestamp,
+            query_timestamp_list: m_query_timestamp_list,
+            query_enum: m_query_enum,
+            query_enum_list: m_query_enum_list,
+            query_integer_enum: m_query_integer_enum,
+            query_integer_enum_list: m_query_integer_enum_list,
+            query_params_map_of_strings: m_query_params_map_of_strings,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -271,19 +271,19 @@ impl BodyWithXmlNameInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<PayloadWithXmlName> = None;
+        let mut m_nested: Option<PayloadWithXmlName> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "BodyWithXmlNameRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "nested" => wire::once(&mut nested, PayloadWithXmlName::read_xml(x, e)?, "nested")?,
+                    "nested" => wire::once(&mut m_nested, PayloadWithXmlName::read_xml(x, e)?, "nested")?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -313,9 +313,9 @@ impl ConstantAndVariableQueryStringInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let baz = req.query.scalar::<String>("baz", wire::TimeFormat::Iso8601)?;
-        let maybe_set = req.query.scalar::<String>("maybeSet", wire::TimeFormat::Iso8601)?;
-        Ok(Self { baz, maybe_set })
+        let m_baz = req.query.scalar::<String>("baz", wire::TimeFormat::Iso8601)?;
+        let m_maybe_set = req.query.scalar::<String>("maybeSet", wire::TimeFormat::Iso8601)?;
+        Ok(Self { baz: m_baz, maybe_set: m_maybe_set })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -347,8 +347,8 @@ impl ConstantQueryStringInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let hello = Some(wire::rest::label::<String>(req.label("hello"), "hello", wire::TimeFormat::Iso8601)?);
-        Ok(Self { hello: wire::required(hello, "hello", wire::Location::Uri)? })
+        let m_hello = Some(wire::rest::label::<String>(req.label("hello"), "hello", wire::TimeFormat::Iso8601)?);
+        Ok(Self { hello: wire::required(m_hello, "hello", wire::Location::Uri)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -437,9 +437,9 @@ impl EndpointWithHostLabelHeaderOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let account_id =
+        let m_account_id =
             wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_ACCOUNT_ID, wire::TimeFormat::HttpDate)?;
-        Ok(Self { account_id: wire::required(account_id, "x-amz-account-id", wire::Location::Header)? })
+        Ok(Self { account_id: wire::required(m_account_id, "x-amz-account-id", wire::Location::Header)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -465,19 +465,19 @@ impl EndpointWithHostLabelOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut label: Option<String> = None;
+        let mut m_label: Option<String> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "EndpointWithHostLabelOperationRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "label" => wire::once(&mut label, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "label")?,
+                    "label" => wire::once(&mut m_label, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "label")?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { label: wire::required(label, "label", wire::Location::Body)? })
+        Ok(Self { label: wire::required(m_label, "label", wire::Location::Body)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -503,13 +503,13 @@ impl FlattenedXmlMapInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_my_map: Option<BTreeMap<String, FooEnum>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "FlattenedXmlMapRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "myMap" => x.entry(my_map.get_or_insert_default(), ["key", "value"], |x, e| {
+                    "myMap" => x.entry(m_my_map.get_or_insert_default(), ["key", "value"], |x, e| {
                         Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?)
                     })?,
                     _ => x.skip()?,
@@ -517,7 +517,7 @@ impl FlattenedXmlMapInput {
             }
             x.finish()?;
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -550,13 +550,13 @@ impl FlattenedXmlMapWithXmlNameInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, String>> = None;
+        let mut m_my_map: Option<BTreeMap<String, String>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "FlattenedXmlMapWithXmlNameRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "KVP" => x.entry(my_map.get_or_insert_default(), ["K", "V"], |x, e| {
+                    "KVP" => x.entry(m_my_map.get_or_insert_default(), ["K", "V"], |x, e| {
                         Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
                     })?,
                     _ => x.skip()?,
@@ -564,7 +564,7 @@ impl FlattenedXmlMapWithXmlNameInput {
             }
             x.finish()?;
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -660,8 +660,8 @@ impl HttpEnumPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let payload = wire::rest::text_payload::<StringEnum>(req.body, "payload")?;
-        Ok(Self { payload })
+        let m_payload = wire::rest::text_payload::<StringEnum>(req.body, "payload")?;
+        Ok(Self { payload: m_payload })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -691,9 +691,9 @@ impl HttpPayloadTraitsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
-        let blob = wire::rest::blob_payload(req.body);
-        Ok(Self { foo, blob })
+        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let m_blob = wire::rest::blob_payload(req.body);
+        Ok(Self { foo: m_foo, blob: m_blob })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -725,8 +725,8 @@ impl HttpPayloadWithMemberXmlNameInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let nested = wire::xml::payload(req.body, "Hola", PayloadWithXmlName::read_xml)?;
-        Ok(Self { nested })
+        let m_nested = wire::xml::payload(req.body, "Hola", PayloadWithXmlName::read_xml)?;
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

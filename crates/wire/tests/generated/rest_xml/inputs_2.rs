@@ -18,8 +18,8 @@ impl HttpPayloadWithStructureInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let nested = wire::xml::payload(req.body, "NestedPayload", NestedPayload::read_xml)?;
-        Ok(Self { nested })
+        let m_nested = wire::xml::payload(req.body, "NestedPayload", NestedPayload::read_xml)?;
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -47,8 +47,8 @@ impl HttpPayloadWithUnionInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let nested = wire::xml::payload(req.body, "nested", UnionPayload::read_xml)?;
-        Ok(Self { nested })
+        let m_nested = wire::xml::payload(req.body, "nested", UnionPayload::read_xml)?;
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -76,8 +76,8 @@ impl HttpPayloadWithXmlNameInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let nested = wire::xml::payload(req.body, "nested", PayloadWithXmlName::read_xml)?;
-        Ok(Self { nested })
+        let m_nested = wire::xml::payload(req.body, "nested", PayloadWithXmlName::read_xml)?;
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -105,8 +105,8 @@ impl HttpPayloadWithXmlNamespaceInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let nested = wire::xml::payload(req.body, "nested", PayloadWithXmlNamespace::read_xml)?;
-        Ok(Self { nested })
+        let m_nested = wire::xml::payload(req.body, "nested", PayloadWithXmlNamespace::read_xml)?;
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -134,8 +134,8 @@ impl HttpPayloadWithXmlNamespaceAndPrefixInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let nested = wire::xml::payload(req.body, "nested", PayloadWithXmlNamespaceAndPrefix::read_xml)?;
-        Ok(Self { nested })
+        let m_nested = wire::xml::payload(req.body, "nested", PayloadWithXmlNamespaceAndPrefix::read_xml)?;
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -165,9 +165,9 @@ impl HttpPrefixHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
-        let foo_map = wire::headers::prefixed(req.headers, "x-foo-");
-        Ok(Self { foo, foo_map })
+        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let m_foo_map = wire::headers::prefixed(req.headers, "x-foo-");
+        Ok(Self { foo: m_foo, foo_map: m_foo_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -206,11 +206,11 @@ impl HttpRequestWithFloatLabelsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let float = Some(wire::rest::label::<f64>(req.label("float"), "float", wire::TimeFormat::Iso8601)?);
-        let double = Some(wire::rest::label::<f64>(req.label("double"), "double", wire::TimeFormat::Iso8601)?);
+        let m_float = Some(wire::rest::label::<f64>(req.label("float"), "float", wire::TimeFormat::Iso8601)?);
+        let m_double = Some(wire::rest::label::<f64>(req.label("double"), "double", wire::TimeFormat::Iso8601)?);
         Ok(Self {
-            float: wire::required(float, "float", wire::Location::Uri)?,
-            double: wire::required(double, "double", wire::Location::Uri)?,
+            float: wire::required(m_float, "float", wire::Location::Uri)?,
+            double: wire::required(m_double, "double", wire::Location::Uri)?,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -241,11 +241,11 @@ impl HttpRequestWithGreedyLabelInPathInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = Some(wire::rest::label::<String>(req.label("foo"), "foo", wire::TimeFormat::Iso8601)?);
-        let baz = Some(wire::rest::label::<String>(req.label("baz"), "baz", wire::TimeFormat::Iso8601)?);
+        let m_foo = Some(wire::rest::label::<String>(req.label("foo"), "foo", wire::TimeFormat::Iso8601)?);
+        let m_baz = Some(wire::rest::label::<String>(req.label("baz"), "baz", wire::TimeFormat::Iso8601)?);
         Ok(Self {
-            foo: wire::required(foo, "foo", wire::Location::Uri)?,
-            baz: wire::required(baz, "baz", wire::Location::Uri)?,
+            foo: wire::required(m_foo, "foo", wire::Location::Uri)?,
+            baz: wire::required(m_baz, "baz", wire::Location::Uri)?,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -288,24 +288,24 @@ impl HttpRequestWithLabelsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let string = Some(wire::rest::label::<String>(req.label("string"), "string", wire::TimeFormat::Iso8601)?);
-        let short = Some(wire::rest::label::<i32>(req.label("short"), "short", wire::TimeFormat::Iso8601)?);
-        let integer = Some(wire::rest::label::<i32>(req.label("integer"), "integer", wire::TimeFormat::Iso8601)?);
-        let long = Some(wire::rest::label::<i64>(req.label("long"), "long", wire::TimeFormat::Iso8601)?);
-        let float = Some(wire::rest::label::<f64>(req.label("float"), "float", wire::TimeFormat::Iso8601)?);
-        let double = Some(wire::rest::label::<f64>(req.label("double"), "double", wire::TimeFormat::Iso8601)?);
-        let boolean = Some(wire::rest::label::<bool>(req.label("boolean"), "boolean", wire::TimeFormat::Iso8601)?);
-        let timestamp =
+        let m_string = Some(wire::rest::label::<String>(req.label("string"), "string", wire::TimeFormat::Iso8601)?);
+        let m_short = Some(wire::rest::label::<i32>(req.label("short"), "short", wire::TimeFormat::Iso8601)?);
+        let m_integer = Some(wire::rest::label::<i32>(req.label("integer"), "integer", wire::TimeFormat::Iso8601)?);
+        let m_long = Some(wire::rest::label::<i64>(req.label("long"), "long", wire::TimeFormat::Iso8601)?);
+        let m_float = Some(wire::rest::label::<f64>(req.label("float"), "float", wire::TimeFormat::Iso8601)?);
+        let m_double = Some(wire::rest::label::<f64>(req.label("double"), "double", wire::TimeFormat::Iso8601)?);
+        let m_boolean = Some(wire::rest::label::<bool>(req.label("boolean"), "boolean", wire::TimeFormat::Iso8601)?);
+        let m_timestamp =
             Some(wire::rest::label::<Timestamp>(req.label("timestamp"), "timestamp", wire::TimeFormat::Iso8601)?);
         Ok(Self {
-            string: wire::required(string, "string", wire::Location::Uri)?,
-            short: wire::required(short, "short", wire::Location::Uri)?,
-            integer: wire::required(integer, "integer", wire::Location::Uri)?,
-            long: wire::required(long, "long", wire::Location::Uri)?,
-            float: wire::required(float, "float", wire::Location::Uri)?,
-            double: wire::required(double, "double", wire::Location::Uri)?,
-            boolean: wire::required(boolean, "boolean", wire::Location::Uri)?,
-            timestamp: wire::required(timestamp, "timestamp", wire::Location::Uri)?,
+            string: wire::required(m_string, "string", wire::Location::Uri)?,
+            short: wire::required(m_short, "short", wire::Location::Uri)?,
+            integer: wire::required(m_integer, "integer", wire::Location::Uri)?,
+            long: wire::required(m_long, "long", wire::Location::Uri)?,
+            float: wire::required(m_float, "float", wire::Location::Uri)?,
+            double: wire::required(m_double, "double", wire::Location::Uri)?,
+            boolean: wire::required(m_boolean, "boolean", wire::Location::Uri)?,
+            timestamp: wire::required(m_timestamp, "timestamp", wire::Location::Uri)?,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -358,49 +358,49 @@ impl HttpRequestWithLabelsAndTimestampFormatInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let member_epoch_seconds = Some(wire::rest::label::<Timestamp>(
+        let m_member_epoch_seconds = Some(wire::rest::label::<Timestamp>(
             req.label("memberEpochSeconds"),
             "memberEpochSeconds",
             wire::TimeFormat::EpochSeconds,
         )?);
-        let member_http_date = Some(wire::rest::label::<Timestamp>(
+        let m_member_http_date = Some(wire::rest::label::<Timestamp>(
             req.label("memberHttpDate"),
             "memberHttpDate",
             wire::TimeFormat::HttpDate,
         )?);
-        let member_date_time = Some(wire::rest::label::<Timestamp>(
+        let m_member_date_time = Some(wire::rest::label::<Timestamp>(
             req.label("memberDateTime"),
             "memberDateTime",
             wire::TimeFormat::Iso8601,
         )?);
-        let default_format = Some(wire::rest::label::<Timestamp>(
+        let m_default_format = Some(wire::rest::label::<Timestamp>(
             req.label("defaultFormat"),
             "defaultFormat",
             wire::TimeFormat::Iso8601,
         )?);
-        let target_epoch_seconds = Some(wire::rest::label::<Timestamp>(
+        let m_target_epoch_seconds = Some(wire::rest::label::<Timestamp>(
             req.label("targetEpochSeconds"),
             "targetEpochSeconds",
             wire::TimeFormat::EpochSeconds,
         )?);
-        let target_http_date = Some(wire::rest::label::<Timestamp>(
+        let m_target_http_date = Some(wire::rest::label::<Timestamp>(
             req.label("targetHttpDate"),
             "targetHttpDate",
             wire::TimeFormat::HttpDate,
         )?);
-        let target_date_time = Some(wire::rest::label::<Timestamp>(
+        let m_target_date_time = Some(wire::rest::label::<Timestamp>(
             req.label("targetDateTime"),
             "targetDateTime",
             wire::TimeFormat::Iso8601,
         )?);
         Ok(Self {
-            member_epoch_seconds: wire::required(member_epoch_seconds, "memberEpochSeconds", wire::Location::Uri)?,
-            member_http_date: wire::required(member_http_date, "memberHttpDate", wire::Location::Uri)?,
-            member_date_time: wire::required(member_date_time, "memberDateTime", wire::Location::Uri)?,
-            default_format: wire::required(default_format, "defaultFormat", wire::Location::Uri)?,
-            target_epoch_seconds: wire::required(target_epoch_seconds, "targetEpochSeconds", wire::Location::Uri)?,
-            target_http_date: wire::required(target_http_date, "targetHttpDate", wire::Location::Uri)?,
-            target_date_time: wire::required(target_date_time, "targetDateTime", wire::Location::Uri)?,
+            member_epoch_seconds: wire::required(m_member_epoch_seconds, "memberEpochSeconds", wire::Location::Uri)?,
+            member_http_date: wire::required(m_member_http_date, "memberHttpDate", wire::Location::Uri)?,
+            member_date_time: wire::required(m_member_date_time, "memberDateTime", wire::Location::Uri)?,
+            default_format: wire::required(m_default_format, "defaultFormat", wire::Location::Uri)?,
+            target_epoch_seconds: wire::required(m_target_epoch_seconds, "targetEpochSeconds", wire::Location::Uri)?,
+            target_http_date: wire::required(m_target_http_date, "targetHttpDate", wire::Location::Uri)?,
+            target_date_time: wire::required(m_target_date_time, "targetDateTime", wire::Location::Uri)?,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -460,8 +460,8 @@ impl HttpStringPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let payload = wire::rest::text_payload::<String>(req.body, "payload")?;
-        Ok(Self { payload })
+        let m_payload = wire::rest::text_payload::<String>(req.body, "payload")?;
+        Ok(Self { payload: m_payload })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -540,53 +540,55 @@ impl InputAndOutputWithHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let header_string =
+        let m_header_string =
             wire::headers::scalar::<String>(req.headers, &header_names::X_STRING, wire::TimeFormat::HttpDate)?;
-        let header_byte = wire::headers::scalar::<i32>(req.headers, &header_names::X_BYTE, wire::TimeFormat::HttpDate)?;
-        let header_short =
+        let m_header_byte =
+            wire::headers::scalar::<i32>(req.headers, &header_names::X_BYTE, wire::TimeFormat::HttpDate)?;
+        let m_header_short =
             wire::headers::scalar::<i32>(req.headers, &header_names::X_SHORT, wire::TimeFormat::HttpDate)?;
-        let header_integer =
+        let m_header_integer =
             wire::headers::scalar::<i32>(req.headers, &header_names::X_INTEGER, wire::TimeFormat::HttpDate)?;
-        let header_long = wire::headers::scalar::<i64>(req.headers, &header_names::X_LONG, wire::TimeFormat::HttpDate)?;
-        let header_float =
+        let m_header_long =
+            wire::headers::scalar::<i64>(req.headers, &header_names::X_LONG, wire::TimeFormat::HttpDate)?;
+        let m_header_float =
             wire::headers::scalar::<f64>(req.headers, &header_names::X_FLOAT, wire::TimeFormat::HttpDate)?;
-        let header_double =
+        let m_header_double =
             wire::headers::scalar::<f64>(req.headers, &header_names::X_DOUBLE, wire::TimeFormat::HttpDate)?;
-        let header_true_bool =
+        let m_header_true_bool =
             wire::headers::scalar::<bool>(req.headers, &header_names::X_BOOLEAN1, wire::TimeFormat::HttpDate)?;
-        let header_false_bool =
+        let m_header_false_bool =
             wire::headers::scalar::<bool>(req.headers, &header_names::X_BOOLEAN2, wire::TimeFormat::HttpDate)?;
-        let header_string_list =
+        let m_header_string_list =
             wire::headers::list::<String>(req.headers, &header_names::X_STRINGLIST, wire::TimeFormat::HttpDate)?;
-        let header_string_set =
+        let m_header_string_set =
             wire::headers::list::<String>(req.headers, &header_names::X_STRINGSET, wire::TimeFormat::HttpDate)?;
-        let header_integer_list =
+        let m_header_integer_list =
             wire::headers::list::<i32>(req.headers, &header_names::X_INTEGERLIST, wire::TimeFormat::HttpDate)?;
-        let header_boolean_list =
+        let m_header_boolean_list =
             wire::headers::list::<bool>(req.headers, &header_names::X_BOOLEANLIST, wire::TimeFormat::HttpDate)?;
-        let header_timestamp_list =
+        let m_header_timestamp_list =
             wire::headers::list::<Timestamp>(req.headers, &header_names::X_TIMESTAMPLIST, wire::TimeFormat::HttpDate)?;
-        let header_enum =
+        let m_header_enum =
             wire::headers::scalar::<FooEnum>(req.headers, &header_names::X_ENUM, wire::TimeFormat::HttpDate)?;
-        let header_enum_list =
+        let m_header_enum_list =
             wire::headers::list::<FooEnum>(req.headers, &header_names::X_ENUMLIST, wire::TimeFormat::HttpDate)?;
         Ok(Self {
-            header_string,
-            header_byte,
-            header_short,
-            header_integer,
-            header_long,
-            header_float,
-            header_double,
-            header_true_bool,
-            header_false_bool,
-            header_string_list,
-            header_string_set,
-            header_integer_list,
-            header_boolean_list,
-            header_timestamp_list,
-            header_enum,
-            header_enum_list,
+            header_string: m_header_string,
+            header_byte: m_header_byte,
+            header_short: m_header_short,
+            header_integer: m_header_integer,
+            header_long: m_header_long,
+            header_float: m_header_float,
+            header_double: m_header_double,
+            header_true_bool: m_header_true_bool,
+            header_false_bool: m_header_false_bool,
+            header_string_list: m_header_string_list,
+            header_string_set: m_header_string_set,
+            header_integer_list: m_header_integer_list,
+            header_boolean_list: m_header_boolean_list,
+            header_timestamp_list: m_header_timestamp_list,
+            header_enum: m_header_enum,
+            header_enum_list: m_header_enum_list,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -699,14 +701,14 @@ impl NestedXmlMapWithXmlNameInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut nested_xml_map_with_xml_name_map: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
+        let mut m_nested_xml_map_with_xml_name_map: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "NestedXmlMapWithXmlNameRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "nestedXmlMapWithXmlNameMap" => wire::once(
-                        &mut nested_xml_map_with_xml_name_map,
+                        &mut m_nested_xml_map_with_xml_name_map,
                         x.map(["entry", "OuterKey", "value"], |x, e| {
                             Ok(x.map(["entry", "InnerKey", "InnerValue"], |x, e| {
                                 Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
@@ -719,7 +721,7 @@ impl NestedXmlMapWithXmlNameInput {
             }
             x.finish()?;
         }
-        Ok(Self { nested_xml_map_with_xml_name_map })
+        Ok(Self { nested_xml_map_with_xml_name_map: m_nested_xml_map_with_xml_name_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -20,15 +20,15 @@ impl NestedXmlMapsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
-        let mut flat_nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
+        let mut m_nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
+        let mut m_flat_nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "NestedXmlMapsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "nestedMap" => wire::once(
-                        &mut nested_map,
+                        &mut m_nested_map,
                         x.map(["entry", "key", "value"], |x, e| {
                             Ok(x.map(["entry", "key", "value"], |x, e| {
                                 Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?)
@@ -36,17 +36,19 @@ impl NestedXmlMapsInput {
                         })?,
                         "nestedMap",
                     )?,
-                    "flatNestedMap" => x.entry(flat_nested_map.get_or_insert_default(), ["key", "value"], |x, e| {
-                        Ok(x.map(["entry", "key", "value"], |x, e| {
-                            Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?)
-                        })?)
-                    })?,
+                    "flatNestedMap" => {
+                        x.entry(m_flat_nested_map.get_or_insert_default(), ["key", "value"], |x, e| {
+                            Ok(x.map(["entry", "key", "value"], |x, e| {
+                                Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?)
+                            })?)
+                        })?
+                    }
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { nested_map, flat_nested_map })
+        Ok(Self { nested_map: m_nested_map, flat_nested_map: m_flat_nested_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -144,10 +146,10 @@ impl NullAndEmptyHeadersClientInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let a = wire::headers::scalar::<String>(req.headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
-        let b = wire::headers::scalar::<String>(req.headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
-        let c = wire::headers::list::<String>(req.headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
-        Ok(Self { a, b, c })
+        let m_a = wire::headers::scalar::<String>(req.headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
+        let m_b = wire::headers::scalar::<String>(req.headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
+        let m_c = wire::headers::list::<String>(req.headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
+        Ok(Self { a: m_a, b: m_b, c: m_c })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -189,9 +191,9 @@ impl OmitsNullSerializesEmptyStringInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let null_value = req.query.scalar::<String>("Null", wire::TimeFormat::Iso8601)?;
-        let empty_string = req.query.scalar::<String>("Empty", wire::TimeFormat::Iso8601)?;
-        Ok(Self { null_value, empty_string })
+        let m_null_value = req.query.scalar::<String>("Null", wire::TimeFormat::Iso8601)?;
+        let m_empty_string = req.query.scalar::<String>("Empty", wire::TimeFormat::Iso8601)?;
+        Ok(Self { null_value: m_null_value, empty_string: m_empty_string })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -225,21 +227,21 @@ impl PutWithContentEncodingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let encoding =
+        let m_encoding =
             wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
-        let mut data: Option<String> = None;
+        let mut m_data: Option<String> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "PutWithContentEncodingRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "data" => wire::once(&mut data, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "data")?,
+                    "data" => wire::once(&mut m_data, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "data")?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { encoding, data })
+        Ok(Self { encoding: m_encoding, data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -271,8 +273,8 @@ impl QueryIdempotencyTokenAutoFillInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let token = req.query.scalar::<String>("token", wire::TimeFormat::Iso8601)?;
-        Ok(Self { token })
+        let m_token = req.query.scalar::<String>("token", wire::TimeFormat::Iso8601)?;
+        Ok(Self { token: m_token })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -302,9 +304,9 @@ impl QueryParamsAsStringListMapInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let qux = req.query.scalar::<String>("corge", wire::TimeFormat::Iso8601)?;
-        let foo = req.query.rest_lists(&["corge"]);
-        Ok(Self { qux, foo })
+        let m_qux = req.query.scalar::<String>("corge", wire::TimeFormat::Iso8601)?;
+        let m_foo = req.query.rest_lists(&["corge"]);
+        Ok(Self { qux: m_qux, foo: m_foo })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -347,9 +349,9 @@ impl QueryPrecedenceInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = req.query.scalar::<String>("bar", wire::TimeFormat::Iso8601)?;
-        let baz = req.query.rest(&["bar"]);
-        Ok(Self { foo, baz })
+        let m_foo = req.query.scalar::<String>("bar", wire::TimeFormat::Iso8601)?;
+        let m_baz = req.query.rest(&["bar"]);
+        Ok(Self { foo: m_foo, baz: m_baz })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -386,19 +388,21 @@ impl RecursiveShapesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested1> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "RecursiveShapesRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "nested" => wire::once(&mut nested, RecursiveShapesInputOutputNested1::read_xml(x, e)?, "nested")?,
+                    "nested" => {
+                        wire::once(&mut m_nested, RecursiveShapesInputOutputNested1::read_xml(x, e)?, "nested")?
+                    }
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -444,68 +448,74 @@ impl SimpleScalarPropertiesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
-        let mut string_value: Option<String> = None;
-        let mut true_boolean_value: Option<bool> = None;
-        let mut false_boolean_value: Option<bool> = None;
-        let mut byte_value: Option<i32> = None;
-        let mut short_value: Option<i32> = None;
-        let mut integer_value: Option<i32> = None;
-        let mut long_value: Option<i64> = None;
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let mut m_string_value: Option<String> = None;
+        let mut m_true_boolean_value: Option<bool> = None;
+        let mut m_false_boolean_value: Option<bool> = None;
+        let mut m_byte_value: Option<i32> = None;
+        let mut m_short_value: Option<i32> = None;
+        let mut m_integer_value: Option<i32> = None;
+        let mut m_long_value: Option<i64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "SimpleScalarPropertiesRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "stringValue" => {
-                        wire::once(&mut string_value, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "stringValue")?
-                    }
+                    "stringValue" => wire::once(
+                        &mut m_string_value,
+                        x.scalar::<String>(e, wire::TimeFormat::Iso8601)?,
+                        "stringValue",
+                    )?,
                     "trueBooleanValue" => wire::once(
-                        &mut true_boolean_value,
+                        &mut m_true_boolean_value,
                         x.scalar::<bool>(e, wire::TimeFormat::Iso8601)?,
                         "trueBooleanValue",
                     )?,
                     "falseBooleanValue" => wire::once(
-                        &mut false_boolean_value,
+                        &mut m_false_boolean_value,
                         x.scalar::<bool>(e, wire::TimeFormat::Iso8601)?,
                         "falseBooleanValue",
                     )?,
                     "byteValue" => {
-                        wire::once(&mut byte_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "byteValue")?
+                        wire::once(&mut m_byte_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "byteValue")?
                     }
                     "shortValue" => {
-                        wire::once(&mut short_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "shortValue")?
+                        wire::once(&mut m_short_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "shortValue")?
                     }
-                    "integerValue" => {
-                        wire::once(&mut integer_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "integerValue")?
-                    }
+                    "integerValue" => wire::once(
+                        &mut m_integer_value,
+                        x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?,
+                        "integerValue",
+                    )?,
                     "longValue" => {
-                        wire::once(&mut long_value, x.scalar::<i64>(e, wire::TimeFormat::Iso8601)?, "longValue")?
+                        wire::once(&mut m_long_value, x.scalar::<i64>(e, wire::TimeFormat::Iso8601)?, "longValue")?
                     }
                     "floatValue" => {
-                        wire::once(&mut float_value, x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?, "floatValue")?
+                        wire::once(&mut m_float_value, x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?, "floatValue")?
                     }
-                    "DoubleDribble" => {
-                        wire::once(&mut double_value, x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?, "DoubleDribble")?
-                    }
+                    "DoubleDribble" => wire::once(
+                        &mut m_double_value,
+                        x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?,
+                        "DoubleDribble",
+                    )?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
         Ok(Self {
-            foo,
-            string_value,
-            true_boolean_value,
-            false_boolean_value,
-            byte_value,
-            short_value,
-            integer_value,
-            long_value,
-            float_value,
-            double_value,
+            foo: m_foo,
+            string_value: m_string_value,
+            true_boolean_value: m_true_boolean_value,
+            false_boolean_value: m_false_boolean_value,
+            byte_value: m_byte_value,
+            short_value: m_short_value,
+            integer_value: m_integer_value,
+            long_value: m_long_value,
+            float_value: m_float_value,
+            double_value: m_double_value,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -582,49 +592,49 @@ impl TimestampFormatHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let member_epoch_seconds = wire::headers::scalar::<Timestamp>(
+        let m_member_epoch_seconds = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_MEMBEREPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let member_http_date = wire::headers::scalar::<Timestamp>(
+        let m_member_http_date = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_MEMBERHTTPDATE,
             wire::TimeFormat::HttpDate,
         )?;
-        let member_date_time = wire::headers::scalar::<Timestamp>(
+        let m_member_date_time = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_MEMBERDATETIME,
             wire::TimeFormat::Iso8601,
         )?;
-        let default_format = wire::headers::scalar::<Timestamp>(
+        let m_default_format = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_DEFAULTFORMAT,
             wire::TimeFormat::HttpDate,
         )?;
-        let target_epoch_seconds = wire::headers::scalar::<Timestamp>(
+        let m_target_epoch_seconds = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_TARGETEPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let target_http_date = wire::headers::scalar::<Timestamp>(
+        let m_target_http_date = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_TARGETHTTPDATE,
             wire::TimeFormat::HttpDate,
         )?;
-        let target_date_time = wire::headers::scalar::<Timestamp>(
+        let m_target_date_time = wire::headers::scalar::<Timestamp>(
             req.headers,
             &header_names::X_TARGETDATETIME,
             wire::TimeFormat::Iso8601,
         )?;
         Ok(Self {
-            member_epoch_seconds,
-            member_http_date,
-            member_date_time,
-            default_format,
-            target_epoch_seconds,
-            target_http_date,
-            target_date_time,
+            member_epoch_seconds: m_member_epoch_seconds,
+            member_http_date: m_member_http_date,
+            member_date_time: m_member_date_time,
+            default_format: m_default_format,
+            target_epoch_seconds: m_target_epoch_seconds,
+            target_http_date: m_target_http_date,
+            target_date_time: m_target_date_time,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -679,21 +689,21 @@ impl XmlAttributesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut attr: Option<String> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_attr: Option<String> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlAttributesRequest")? {
             let x = &mut x;
-            attr = e.attribute::<String>("test", wire::TimeFormat::Iso8601)?;
+            m_attr = e.attribute::<String>("test", wire::TimeFormat::Iso8601)?;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "foo" => wire::once(&mut foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
+                    "foo" => wire::once(&mut m_foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { foo, attr })
+        Ok(Self { foo: m_foo, attr: m_attr })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -725,8 +735,8 @@ impl XmlAttributesOnPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let payload = wire::xml::payload(req.body, "payload", XmlAttributesPayloadRequest::read_xml)?;
-        Ok(Self { payload })
+        let m_payload = wire::xml::payload(req.body, "payload", XmlAttributesPayloadRequest::read_xml)?;
+        Ok(Self { payload: m_payload })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -754,19 +764,19 @@ impl XmlBlobsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut data: Option<Bytes> = None;
+        let mut m_data: Option<Bytes> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlBlobsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "data" => wire::once(&mut data, x.scalar::<Bytes>(e, wire::TimeFormat::Iso8601)?, "data")?,
+                    "data" => wire::once(&mut m_data, x.scalar::<Bytes>(e, wire::TimeFormat::Iso8601)?, "data")?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { data })
+        Ok(Self { data: m_data })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -44,7 +44,7 @@ pub struct XmlEmptyListsInput {
     pub nested_string_list: Option<Vec<Vec<String>>>,
     /// Element `renamed` of the body.
     pub renamed_list_members: Option<Vec<String>>,
-    /// Element `item` of the body.
+    /// Element `flattenedList` of the body.
     pub flattened_list: Option<Vec<String>>,
     /// Element `customName` of the body.
     pub flattened_list2: Option<Vec<String>>,
@@ -54,7 +54,7 @@ pub struct XmlEmptyListsInput {
     pub flattened_list_with_namespace: Option<Vec<String>>,
     /// Element `myStructureList` of the body.
     pub structure_list: Option<Vec<StructureListMember>>,
-    /// Element `item` of the body.
+    /// Element `flattenedStructureList` of the body.
     pub flattened_structure_list: Option<Vec<StructureListMember>>,
 }
 
@@ -67,92 +67,92 @@ impl XmlEmptyListsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut renamed_list_members: Option<Vec<String>> = None;
-        let mut flattened_list: Option<Vec<String>> = None;
-        let mut flattened_list2: Option<Vec<String>> = None;
-        let mut flattened_list_with_member_namespace: Option<Vec<String>> = None;
-        let mut flattened_list_with_namespace: Option<Vec<String>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
-        let mut flattened_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_renamed_list_members: Option<Vec<String>> = None;
+        let mut m_flattened_list: Option<Vec<String>> = None;
+        let mut m_flattened_list2: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_member_namespace: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_namespace: Option<Vec<String>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_flattened_structure_list: Option<Vec<StructureListMember>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlEmptyListsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "stringList" => wire::once(
-                        &mut string_list,
+                        &mut m_string_list,
                         x.list("member", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                         "stringList",
                     )?,
                     "stringSet" => wire::once(
-                        &mut string_set,
+                        &mut m_string_set,
                         x.list("member", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                         "stringSet",
                     )?,
                     "integerList" => wire::once(
-                        &mut integer_list,
+                        &mut m_integer_list,
                         x.list("member", |x, e| Ok(x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?))?,
                         "integerList",
                     )?,
                     "booleanList" => wire::once(
-                        &mut boolean_list,
+                        &mut m_boolean_list,
                         x.list("member", |x, e| Ok(x.scalar::<bool>(e, wire::TimeFormat::Iso8601)?))?,
                         "booleanList",
                     )?,
                     "timestampList" => wire::once(
-                        &mut timestamp_list,
+                        &mut m_timestamp_list,
                         x.list("member", |x, e| Ok(x.scalar::<Timestamp>(e, wire::TimeFormat::Iso8601)?))?,
                         "timestampList",
                     )?,
                     "enumList" => wire::once(
-                        &mut enum_list,
+                        &mut m_enum_list,
                         x.list("member", |x, e| Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?))?,
                         "enumList",
                     )?,
                     "intEnumList" => wire::once(
-                        &mut int_enum_list,
+                        &mut m_int_enum_list,
                         x.list("member", |x, e| Ok(x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?))?,
                         "intEnumList",
                     )?,
                     "nestedStringList" => wire::once(
-                        &mut nested_string_list,
+                        &mut m_nested_string_list,
                         x.list("member", |x, e| {
                             Ok(x.list("member", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?)
                         })?,
                         "nestedStringList",
                     )?,
                     "renamed" => wire::once(
-                        &mut renamed_list_members,
+                        &mut m_renamed_list_members,
                         x.list("item", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                         "renamed",
                     )?,
-                    "item" => {
-                        flattened_list.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
+                    "flattenedList" => {
+                        m_flattened_list.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
                     }
-                    "customName" => {
-                        flattened_list2.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
-                    }
-                    "flattenedListWithMemberNamespace" => flattened_list_with_member_namespace
+                    "customName" => m_flattened_list2
                         .get_or_insert_default()
                         .push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?),
-                    "flattenedListWithNamespace" => flattened_list_with_namespace
+                    "flattenedListWithMemberNamespace" => m_flattened_list_with_member_namespace
+                        .get_or_insert_default()
+                        .push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?),
+                    "flattenedListWithNamespace" => m_flattened_list_with_namespace
                         .get_or_insert_default()
                         .push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?),
                     "myStructureList" => wire::once(
-                        &mut structure_list,
+                        &mut m_structure_list,
                         x.list("item", |x, e| Ok(StructureListMember::read_xml(x, e)?))?,
                         "myStructureList",
                     )?,
-                    "item" => {
-                        flattened_structure_list.get_or_insert_default().push(StructureListMember::read_xml(x, e)?)
+                    "flattenedStructureList" => {
+                        m_flattened_structure_list.get_or_insert_default().push(StructureListMember::read_xml(x, e)?)
                     }
                     _ => x.skip()?,
                 }
@@ -160,21 +160,21 @@ impl XmlEmptyListsInput {
             x.finish()?;
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            renamed_list_members,
-            flattened_list,
-            flattened_list2,
-            flattened_list_with_member_namespace,
-            flattened_list_with_namespace,
-            structure_list,
-            flattened_structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            renamed_list_members: m_renamed_list_members,
+            flattened_list: m_flattened_list,
+            flattened_list2: m_flattened_list2,
+            flattened_list_with_member_namespace: m_flattened_list_with_member_namespace,
+            flattened_list_with_namespace: m_flattened_list_with_namespace,
+            structure_list: m_structure_list,
+            flattened_structure_list: m_flattened_structure_list,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -323,14 +323,14 @@ impl XmlEmptyMapsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlEmptyMapsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "myMap" => wire::once(
-                        &mut my_map,
+                        &mut m_my_map,
                         x.map(["entry", "key", "value"], |x, e| Ok(GreetingStruct::read_xml(x, e)?))?,
                         "myMap",
                     )?,
@@ -339,7 +339,7 @@ impl XmlEmptyMapsInput {
             }
             x.finish()?;
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -372,21 +372,23 @@ impl XmlEmptyStringsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut empty_string: Option<String> = None;
+        let mut m_empty_string: Option<String> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlEmptyStringsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "emptyString" => {
-                        wire::once(&mut empty_string, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "emptyString")?
-                    }
+                    "emptyString" => wire::once(
+                        &mut m_empty_string,
+                        x.scalar::<String>(e, wire::TimeFormat::Iso8601)?,
+                        "emptyString",
+                    )?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { empty_string })
+        Ok(Self { empty_string: m_empty_string })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -424,38 +426,38 @@ impl XmlEnumsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut foo_enum1: Option<FooEnum> = None;
-        let mut foo_enum2: Option<FooEnum> = None;
-        let mut foo_enum3: Option<FooEnum> = None;
-        let mut foo_enum_list: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_set: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_foo_enum1: Option<FooEnum> = None;
+        let mut m_foo_enum2: Option<FooEnum> = None;
+        let mut m_foo_enum3: Option<FooEnum> = None;
+        let mut m_foo_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_set: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlEnumsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "fooEnum1" => {
-                        wire::once(&mut foo_enum1, x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?, "fooEnum1")?
+                        wire::once(&mut m_foo_enum1, x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?, "fooEnum1")?
                     }
                     "fooEnum2" => {
-                        wire::once(&mut foo_enum2, x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?, "fooEnum2")?
+                        wire::once(&mut m_foo_enum2, x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?, "fooEnum2")?
                     }
                     "fooEnum3" => {
-                        wire::once(&mut foo_enum3, x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?, "fooEnum3")?
+                        wire::once(&mut m_foo_enum3, x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?, "fooEnum3")?
                     }
                     "fooEnumList" => wire::once(
-                        &mut foo_enum_list,
+                        &mut m_foo_enum_list,
                         x.list("member", |x, e| Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?))?,
                         "fooEnumList",
                     )?,
                     "fooEnumSet" => wire::once(
-                        &mut foo_enum_set,
+                        &mut m_foo_enum_set,
                         x.list("member", |x, e| Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?))?,
                         "fooEnumSet",
                     )?,
                     "fooEnumMap" => wire::once(
-                        &mut foo_enum_map,
+                        &mut m_foo_enum_map,
                         x.map(
                             ["entry", "key", "value"],
                             |x, e| Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?),
@@ -467,7 +469,14 @@ impl XmlEnumsInput {
             }
             x.finish()?;
         }
-        Ok(Self { foo_enum1, foo_enum2, foo_enum3, foo_enum_list, foo_enum_set, foo_enum_map })
+        Ok(Self {
+            foo_enum1: m_foo_enum1,
+            foo_enum2: m_foo_enum2,
+            foo_enum3: m_foo_enum3,
+            foo_enum_list: m_foo_enum_list,
+            foo_enum_set: m_foo_enum_set,
+            foo_enum_map: m_foo_enum_map,
+        })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -538,38 +547,38 @@ impl XmlIntEnumsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut int_enum1: Option<i32> = None;
-        let mut int_enum2: Option<i32> = None;
-        let mut int_enum3: Option<i32> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut int_enum_set: Option<Vec<i32>> = None;
-        let mut int_enum_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_int_enum1: Option<i32> = None;
+        let mut m_int_enum2: Option<i32> = None;
+        let mut m_int_enum3: Option<i32> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_int_enum_set: Option<Vec<i32>> = None;
+        let mut m_int_enum_map: Option<BTreeMap<String, i32>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlIntEnumsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "intEnum1" => {
-                        wire::once(&mut int_enum1, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "intEnum1")?
+                        wire::once(&mut m_int_enum1, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "intEnum1")?
                     }
                     "intEnum2" => {
-                        wire::once(&mut int_enum2, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "intEnum2")?
+                        wire::once(&mut m_int_enum2, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "intEnum2")?
                     }
                     "intEnum3" => {
-                        wire::once(&mut int_enum3, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "intEnum3")?
+                        wire::once(&mut m_int_enum3, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "intEnum3")?
                     }
                     "intEnumList" => wire::once(
-                        &mut int_enum_list,
+                        &mut m_int_enum_list,
                         x.list("member", |x, e| Ok(x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?))?,
                         "intEnumList",
                     )?,
                     "intEnumSet" => wire::once(
-                        &mut int_enum_set,
+                        &mut m_int_enum_set,
                         x.list("member", |x, e| Ok(x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?))?,
                         "intEnumSet",
                     )?,
                     "intEnumMap" => wire::once(
-                        &mut int_enum_map,
+                        &mut m_int_enum_map,
                         x.map(["entry", "key", "value"], |x, e| Ok(x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?))?,
                         "intEnumMap",
                     )?,
@@ -578,7 +587,14 @@ impl XmlIntEnumsInput {
             }
             x.finish()?;
         }
-        Ok(Self { int_enum1, int_enum2, int_enum3, int_enum_list, int_enum_set, int_enum_map })
+        Ok(Self {
+            int_enum1: m_int_enum1,
+            int_enum2: m_int_enum2,
+            int_enum3: m_int_enum3,
+            int_enum_list: m_int_enum_list,
+            int_enum_set: m_int_enum_set,
+            int_enum_map: m_int_enum_map,
+        })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -644,7 +660,7 @@ pub struct XmlListsInput {
     pub nested_string_list: Option<Vec<Vec<String>>>,
     /// Element `renamed` of the body.
     pub renamed_list_members: Option<Vec<String>>,
-    /// Element `item` of the body.
+    /// Element `flattenedList` of the body.
     pub flattened_list: Option<Vec<String>>,
     /// Element `customName` of the body.
     pub flattened_list2: Option<Vec<String>>,
@@ -654,7 +670,7 @@ pub struct XmlListsInput {
     pub flattened_list_with_namespace: Option<Vec<String>>,
     /// Element `myStructureList` of the body.
     pub structure_list: Option<Vec<StructureListMember>>,
-    /// Element `item` of the body.
+    /// Element `flattenedStructureList` of the body.
     pub flattened_structure_list: Option<Vec<StructureListMember>>,
 }
 
@@ -667,92 +683,92 @@ impl XmlListsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut renamed_list_members: Option<Vec<String>> = None;
-        let mut flattened_list: Option<Vec<String>> = None;
-        let mut flattened_list2: Option<Vec<String>> = None;
-        let mut flattened_list_with_member_namespace: Option<Vec<String>> = None;
-        let mut flattened_list_with_namespace: Option<Vec<String>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
-        let mut flattened_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_renamed_list_members: Option<Vec<String>> = None;
+        let mut m_flattened_list: Option<Vec<String>> = None;
+        let mut m_flattened_list2: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_member_namespace: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_namespace: Option<Vec<String>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_flattened_structure_list: Option<Vec<StructureListMember>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlListsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "stringList" => wire::once(
-                        &mut string_list,
+                        &mut m_string_list,
                         x.list("member", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                         "stringList",
                     )?,
                     "stringSet" => wire::once(
-                        &mut string_set,
+                        &mut m_string_set,
                         x.list("member", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                         "stringSet",
                     )?,
                     "integerList" => wire::once(
-                        &mut integer_list,
+                        &mut m_integer_list,
                         x.list("member", |x, e| Ok(x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?))?,
                         "integerList",
                     )?,
                     "booleanList" => wire::once(
-                        &mut boolean_list,
+                        &mut m_boolean_list,
                         x.list("member", |x, e| Ok(x.scalar::<bool>(e, wire::TimeFormat::Iso8601)?))?,
                         "booleanList",
                     )?,
                     "timestampList" => wire::once(
-                        &mut timestamp_list,
+                        &mut m_timestamp_list,
                         x.list("member", |x, e| Ok(x.scalar::<Timestamp>(e, wire::TimeFormat::Iso8601)?))?,
                         "timestampList",
                     )?,
                     "enumList" => wire::once(
-                        &mut enum_list,
+                        &mut m_enum_list,
                         x.list("member", |x, e| Ok(x.scalar::<FooEnum>(e, wire::TimeFormat::Iso8601)?))?,
                         "enumList",
                     )?,
                     "intEnumList" => wire::once(
-                        &mut int_enum_list,
+                        &mut m_int_enum_list,
                         x.list("member", |x, e| Ok(x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?))?,
                         "intEnumList",
                     )?,
                     "nestedStringList" => wire::once(
-                        &mut nested_string_list,
+                        &mut m_nested_string_list,
                         x.list("member", |x, e| {
                             Ok(x.list("member", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?)
                         })?,
                         "nestedStringList",
                     )?,
                     "renamed" => wire::once(
-                        &mut renamed_list_members,
+                        &mut m_renamed_list_members,
                         x.list("item", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                         "renamed",
                     )?,
-                    "item" => {
-                        flattened_list.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
+                    "flattenedList" => {
+                        m_flattened_list.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
                     }
-                    "customName" => {
-                        flattened_list2.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?)
-                    }
-                    "flattenedListWithMemberNamespace" => flattened_list_with_member_namespace
+                    "customName" => m_flattened_list2
                         .get_or_insert_default()
                         .push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?),
-                    "flattenedListWithNamespace" => flattened_list_with_namespace
+                    "flattenedListWithMemberNamespace" => m_flattened_list_with_member_namespace
+                        .get_or_insert_default()
+                        .push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?),
+                    "flattenedListWithNamespace" => m_flattened_list_with_namespace
                         .get_or_insert_default()
                         .push(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?),
                     "myStructureList" => wire::once(
-                        &mut structure_list,
+                        &mut m_structure_list,
                         x.list("item", |x, e| Ok(StructureListMember::read_xml(x, e)?))?,
                         "myStructureList",
                     )?,
-                    "item" => {
-                        flattened_structure_list.get_or_insert_default().push(StructureListMember::read_xml(x, e)?)
+                    "flattenedStructureList" => {
+                        m_flattened_structure_list.get_or_insert_default().push(StructureListMember::read_xml(x, e)?)
                     }
                     _ => x.skip()?,
                 }
@@ -760,21 +776,21 @@ impl XmlListsInput {
             x.finish()?;
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            renamed_list_members,
-            flattened_list,
-            flattened_list2,
-            flattened_list_with_member_namespace,
-            flattened_list_with_namespace,
-            structure_list,
-            flattened_structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            renamed_list_members: m_renamed_list_members,
+            flattened_list: m_flattened_list,
+            flattened_list2: m_flattened_list2,
+            flattened_list_with_member_namespace: m_flattened_list_with_member_namespace,
+            flattened_list_with_namespace: m_flattened_list_with_namespace,
+            structure_list: m_structure_list,
+            flattened_structure_list: m_flattened_structure_list,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -923,14 +939,14 @@ impl XmlMapWithXmlNamespaceInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, String>> = None;
+        let mut m_my_map: Option<BTreeMap<String, String>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlMapWithXmlNamespaceRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "KVP" => wire::once(
-                        &mut my_map,
+                        &mut m_my_map,
                         x.map(["entry", "K", "V"], |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                         "KVP",
                     )?,
@@ -939,7 +955,7 @@ impl XmlMapWithXmlNamespaceInput {
             }
             x.finish()?;
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -972,14 +988,14 @@ impl XmlMapsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlMapsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "myMap" => wire::once(
-                        &mut my_map,
+                        &mut m_my_map,
                         x.map(["entry", "key", "value"], |x, e| Ok(GreetingStruct::read_xml(x, e)?))?,
                         "myMap",
                     )?,
@@ -988,7 +1004,7 @@ impl XmlMapsInput {
             }
             x.finish()?;
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -18,14 +18,14 @@ impl XmlMapsXmlNameInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlMapsXmlNameRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "myMap" => wire::once(
-                        &mut my_map,
+                        &mut m_my_map,
                         x.map(["entry", "Attribute", "Setting"], |x, e| Ok(GreetingStruct::read_xml(x, e)?))?,
                         "myMap",
                     )?,
@@ -34,7 +34,7 @@ impl XmlMapsXmlNameInput {
             }
             x.finish()?;
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -67,19 +67,19 @@ impl XmlNamespacesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<XmlNamespaceNested> = None;
+        let mut m_nested: Option<XmlNamespaceNested> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlNamespacesRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "nested" => wire::once(&mut nested, XmlNamespaceNested::read_xml(x, e)?, "nested")?,
+                    "nested" => wire::once(&mut m_nested, XmlNamespaceNested::read_xml(x, e)?, "nested")?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -119,44 +119,44 @@ impl XmlTimestampsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut normal: Option<Timestamp> = None;
-        let mut date_time: Option<Timestamp> = None;
-        let mut date_time_on_target: Option<Timestamp> = None;
-        let mut epoch_seconds: Option<Timestamp> = None;
-        let mut epoch_seconds_on_target: Option<Timestamp> = None;
-        let mut http_date: Option<Timestamp> = None;
-        let mut http_date_on_target: Option<Timestamp> = None;
+        let mut m_normal: Option<Timestamp> = None;
+        let mut m_date_time: Option<Timestamp> = None;
+        let mut m_date_time_on_target: Option<Timestamp> = None;
+        let mut m_epoch_seconds: Option<Timestamp> = None;
+        let mut m_epoch_seconds_on_target: Option<Timestamp> = None;
+        let mut m_http_date: Option<Timestamp> = None;
+        let mut m_http_date_on_target: Option<Timestamp> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlTimestampsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
                     "normal" => {
-                        wire::once(&mut normal, x.scalar::<Timestamp>(e, wire::TimeFormat::Iso8601)?, "normal")?
+                        wire::once(&mut m_normal, x.scalar::<Timestamp>(e, wire::TimeFormat::Iso8601)?, "normal")?
                     }
                     "dateTime" => {
-                        wire::once(&mut date_time, x.scalar::<Timestamp>(e, wire::TimeFormat::Iso8601)?, "dateTime")?
+                        wire::once(&mut m_date_time, x.scalar::<Timestamp>(e, wire::TimeFormat::Iso8601)?, "dateTime")?
                     }
                     "dateTimeOnTarget" => wire::once(
-                        &mut date_time_on_target,
+                        &mut m_date_time_on_target,
                         x.scalar::<Timestamp>(e, wire::TimeFormat::Iso8601)?,
                         "dateTimeOnTarget",
                     )?,
                     "epochSeconds" => wire::once(
-                        &mut epoch_seconds,
+                        &mut m_epoch_seconds,
                         x.scalar::<Timestamp>(e, wire::TimeFormat::EpochSeconds)?,
                         "epochSeconds",
                     )?,
                     "epochSecondsOnTarget" => wire::once(
-                        &mut epoch_seconds_on_target,
+                        &mut m_epoch_seconds_on_target,
                         x.scalar::<Timestamp>(e, wire::TimeFormat::EpochSeconds)?,
                         "epochSecondsOnTarget",
                     )?,
                     "httpDate" => {
-                        wire::once(&mut http_date, x.scalar::<Timestamp>(e, wire::TimeFormat::HttpDate)?, "httpDate")?
+                        wire::once(&mut m_http_date, x.scalar::<Timestamp>(e, wire::TimeFormat::HttpDate)?, "httpDate")?
                     }
                     "httpDateOnTarget" => wire::once(
-                        &mut http_date_on_target,
+                        &mut m_http_date_on_target,
                         x.scalar::<Timestamp>(e, wire::TimeFormat::HttpDate)?,
                         "httpDateOnTarget",
                     )?,
@@ -166,13 +166,13 @@ impl XmlTimestampsInput {
             x.finish()?;
         }
         Ok(Self {
-            normal,
-            date_time,
-            date_time_on_target,
-            epoch_seconds,
-            epoch_seconds_on_target,
-            http_date,
-            http_date_on_target,
+            normal: m_normal,
+            date_time: m_date_time,
+            date_time_on_target: m_date_time_on_target,
+            epoch_seconds: m_epoch_seconds,
+            epoch_seconds_on_target: m_epoch_seconds_on_target,
+            http_date: m_http_date,
+            http_date_on_target: m_http_date_on_target,
         })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -225,19 +225,19 @@ impl XmlUnionsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let mut union_value: Option<XmlUnionShape> = None;
+        let mut m_union_value: Option<XmlUnionShape> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "XmlUnionsRequest")? {
             let x = &mut x;
             while let Some(child) = x.next_child()? {
                 let e = &child;
                 match e.name() {
-                    "unionValue" => wire::once(&mut union_value, XmlUnionShape::read_xml(x, e)?, "unionValue")?,
+                    "unionValue" => wire::once(&mut m_union_value, XmlUnionShape::read_xml(x, e)?, "unionValue")?,
                     _ => x.skip()?,
                 }
             }
             x.finish()?;
         }
-        Ok(Self { union_value })
+        Ok(Self { union_value: m_union_value })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();

@@ -57,17 +57,17 @@ impl BodyWithXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<PayloadWithXmlName> = None;
+        let mut m_nested: Option<PayloadWithXmlName> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(PayloadWithXmlName::read_params(value)?),
+                "nested" => m_nested = Some(PayloadWithXmlName::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -150,19 +150,20 @@ impl DatetimeOffsetsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -302,21 +303,21 @@ impl FlattenedXmlMapOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, FooEnum>> = None;
+        let mut m_my_map: Option<BTreeMap<String, FooEnum>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "myMap" => {
-                    my_map = Some(wire::json::map(value, |value| {
+                    m_my_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "myMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -352,21 +353,21 @@ impl FlattenedXmlMapWithXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, String>> = None;
+        let mut m_my_map: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "myMap" => {
-                    my_map = Some(wire::json::map(value, |value| {
+                    m_my_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "myMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -402,21 +403,21 @@ impl FlattenedXmlMapWithXmlNamespaceOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, String>> = None;
+        let mut m_my_map: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "myMap" => {
-                    my_map = Some(wire::json::map(value, |value| {
+                    m_my_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "myMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -447,19 +448,20 @@ impl FractionalSecondsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut datetime: Option<Timestamp> = None;
+        let mut m_datetime: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "datetime" => {
-                    datetime = Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
+                    m_datetime =
+                        Some(wire::json::scalar::<Timestamp>(value, "datetime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { datetime })
+        Ok(Self { datetime: m_datetime })
     }
 }
 
@@ -483,19 +485,19 @@ impl GreetingWithErrorsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut greeting: Option<String> = None;
+        let mut m_greeting: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "greeting" => {
-                    greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
+                    m_greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { greeting })
+        Ok(Self { greeting: m_greeting })
     }
 }
 
@@ -519,19 +521,20 @@ impl HttpEnumPayloadOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut payload: Option<StringEnum> = None;
+        let mut m_payload: Option<StringEnum> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "payload" => {
-                    payload = Some(wire::json::scalar::<StringEnum>(value, "payload", wire::TimeFormat::EpochSeconds)?)
+                    m_payload =
+                        Some(wire::json::scalar::<StringEnum>(value, "payload", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { payload })
+        Ok(Self { payload: m_payload })
     }
 }
 
@@ -560,19 +563,19 @@ impl HttpPayloadTraitsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut blob: Option<Bytes> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_blob: Option<Bytes> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "blob" => blob = Some(wire::RawBlob::read(value)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "blob" => m_blob = Some(wire::RawBlob::read(value)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, blob })
+        Ok(Self { foo: m_foo, blob: m_blob })
     }
 }
 
@@ -601,17 +604,17 @@ impl HttpPayloadWithMemberXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<PayloadWithXmlName> = None;
+        let mut m_nested: Option<PayloadWithXmlName> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(PayloadWithXmlName::read_params(value)?),
+                "nested" => m_nested = Some(PayloadWithXmlName::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -640,17 +643,17 @@ impl HttpPayloadWithStructureOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<NestedPayload> = None;
+        let mut m_nested: Option<NestedPayload> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(NestedPayload::read_params(value)?),
+                "nested" => m_nested = Some(NestedPayload::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -679,17 +682,17 @@ impl HttpPayloadWithUnionOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<UnionPayload> = None;
+        let mut m_nested: Option<UnionPayload> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(UnionPayload::read_params(value)?),
+                "nested" => m_nested = Some(UnionPayload::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -718,17 +721,17 @@ impl HttpPayloadWithXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<PayloadWithXmlName> = None;
+        let mut m_nested: Option<PayloadWithXmlName> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(PayloadWithXmlName::read_params(value)?),
+                "nested" => m_nested = Some(PayloadWithXmlName::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -757,16 +760,16 @@ impl HttpPayloadWithXmlNamespaceOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<PayloadWithXmlNamespace> = None;
+        let mut m_nested: Option<PayloadWithXmlNamespace> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(PayloadWithXmlNamespace::read_params(value)?),
+                "nested" => m_nested = Some(PayloadWithXmlNamespace::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }

@@ -27,17 +27,17 @@ impl HttpPayloadWithXmlNamespaceAndPrefixOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<PayloadWithXmlNamespaceAndPrefix> = None;
+        let mut m_nested: Option<PayloadWithXmlNamespaceAndPrefix> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(PayloadWithXmlNamespaceAndPrefix::read_params(value)?),
+                "nested" => m_nested = Some(PayloadWithXmlNamespaceAndPrefix::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -66,23 +66,23 @@ impl HttpPrefixHeadersOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut foo_map: Option<BTreeMap<String, String>> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_foo_map: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                 "fooMap" => {
-                    foo_map = Some(wire::json::map(value, |value| {
+                    m_foo_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "fooMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { foo, foo_map })
+        Ok(Self { foo: m_foo, foo_map: m_foo_map })
     }
 }
 
@@ -210,17 +210,19 @@ impl HttpResponseCodeOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut status: Option<i32> = None;
+        let mut m_status: Option<i32> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "Status" => status = Some(wire::json::scalar::<i32>(value, "Status", wire::TimeFormat::EpochSeconds)?),
+                "Status" => {
+                    m_status = Some(wire::json::scalar::<i32>(value, "Status", wire::TimeFormat::EpochSeconds)?)
+                }
                 _ => {}
             }
         }
-        Ok(Self { status })
+        Ok(Self { status: m_status })
     }
 }
 
@@ -244,19 +246,19 @@ impl HttpStringPayloadOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut payload: Option<String> = None;
+        let mut m_payload: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "payload" => {
-                    payload = Some(wire::json::scalar::<String>(value, "payload", wire::TimeFormat::EpochSeconds)?)
+                    m_payload = Some(wire::json::scalar::<String>(value, "payload", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { payload })
+        Ok(Self { payload: m_payload })
     }
 }
 
@@ -274,23 +276,30 @@ impl IgnoreQueryParamsInResponseOutput {
     /// The response.
     pub fn write(&self) -> wire::ResponseParts {
         let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.baz {
-            let _ = v;
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<IgnoreQueryParamsInResponseOutput>");
+            if let Some(v) = &self.baz {
+                w.scalar("<baz>", v, wire::TimeFormat::Iso8601, "</baz>");
+            }
+            w.raw("</IgnoreQueryParamsInResponseOutput>");
         }
+        r.set_body("application/xml", w.finish());
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut baz: Option<String> = None;
+        let mut m_baz: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "baz" => baz = Some(wire::json::scalar::<String>(value, "baz", wire::TimeFormat::EpochSeconds)?),
+                "baz" => m_baz = Some(wire::json::scalar::<String>(value, "baz", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { baz })
+        Ok(Self { baz: m_baz })
     }
 }
 
@@ -389,83 +398,85 @@ impl InputAndOutputWithHeadersOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut header_string: Option<String> = None;
-        let mut header_byte: Option<i32> = None;
-        let mut header_short: Option<i32> = None;
-        let mut header_integer: Option<i32> = None;
-        let mut header_long: Option<i64> = None;
-        let mut header_float: Option<f64> = None;
-        let mut header_double: Option<f64> = None;
-        let mut header_true_bool: Option<bool> = None;
-        let mut header_false_bool: Option<bool> = None;
-        let mut header_string_list: Option<Vec<String>> = None;
-        let mut header_string_set: Option<Vec<String>> = None;
-        let mut header_integer_list: Option<Vec<i32>> = None;
-        let mut header_boolean_list: Option<Vec<bool>> = None;
-        let mut header_timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut header_enum: Option<FooEnum> = None;
-        let mut header_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_header_string: Option<String> = None;
+        let mut m_header_byte: Option<i32> = None;
+        let mut m_header_short: Option<i32> = None;
+        let mut m_header_integer: Option<i32> = None;
+        let mut m_header_long: Option<i64> = None;
+        let mut m_header_float: Option<f64> = None;
+        let mut m_header_double: Option<f64> = None;
+        let mut m_header_true_bool: Option<bool> = None;
+        let mut m_header_false_bool: Option<bool> = None;
+        let mut m_header_string_list: Option<Vec<String>> = None;
+        let mut m_header_string_set: Option<Vec<String>> = None;
+        let mut m_header_integer_list: Option<Vec<i32>> = None;
+        let mut m_header_boolean_list: Option<Vec<bool>> = None;
+        let mut m_header_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_header_enum: Option<FooEnum> = None;
+        let mut m_header_enum_list: Option<Vec<FooEnum>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "headerString" => {
-                    header_string =
+                    m_header_string =
                         Some(wire::json::scalar::<String>(value, "headerString", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerByte" => {
-                    header_byte = Some(wire::json::scalar::<i32>(value, "headerByte", wire::TimeFormat::EpochSeconds)?)
+                    m_header_byte =
+                        Some(wire::json::scalar::<i32>(value, "headerByte", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerShort" => {
-                    header_short =
+                    m_header_short =
                         Some(wire::json::scalar::<i32>(value, "headerShort", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerInteger" => {
-                    header_integer =
+                    m_header_integer =
                         Some(wire::json::scalar::<i32>(value, "headerInteger", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerLong" => {
-                    header_long = Some(wire::json::scalar::<i64>(value, "headerLong", wire::TimeFormat::EpochSeconds)?)
+                    m_header_long =
+                        Some(wire::json::scalar::<i64>(value, "headerLong", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerFloat" => {
-                    header_float =
+                    m_header_float =
                         Some(wire::json::scalar::<f64>(value, "headerFloat", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerDouble" => {
-                    header_double =
+                    m_header_double =
                         Some(wire::json::scalar::<f64>(value, "headerDouble", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerTrueBool" => {
-                    header_true_bool =
+                    m_header_true_bool =
                         Some(wire::json::scalar::<bool>(value, "headerTrueBool", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerFalseBool" => {
-                    header_false_bool =
+                    m_header_false_bool =
                         Some(wire::json::scalar::<bool>(value, "headerFalseBool", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerStringList" => {
-                    header_string_list = Some(wire::json::list(value, |value| {
+                    m_header_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "headerStringList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerStringSet" => {
-                    header_string_set = Some(wire::json::list(value, |value| {
+                    m_header_string_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "headerStringSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerIntegerList" => {
-                    header_integer_list = Some(wire::json::list(value, |value| {
+                    m_header_integer_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "headerIntegerList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerBooleanList" => {
-                    header_boolean_list = Some(wire::json::list(value, |value| {
+                    m_header_boolean_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "headerBooleanList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "headerTimestampList" => {
-                    header_timestamp_list = Some(wire::json::list(value, |value| {
+                    m_header_timestamp_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<Timestamp>(
                             value,
                             "headerTimestampList",
@@ -474,11 +485,11 @@ impl InputAndOutputWithHeadersOutput {
                     })?)
                 }
                 "headerEnum" => {
-                    header_enum =
+                    m_header_enum =
                         Some(wire::json::scalar::<FooEnum>(value, "headerEnum", wire::TimeFormat::EpochSeconds)?)
                 }
                 "headerEnumList" => {
-                    header_enum_list = Some(wire::json::list(value, |value| {
+                    m_header_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "headerEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
@@ -486,22 +497,22 @@ impl InputAndOutputWithHeadersOutput {
             }
         }
         Ok(Self {
-            header_string,
-            header_byte,
-            header_short,
-            header_integer,
-            header_long,
-            header_float,
-            header_double,
-            header_true_bool,
-            header_false_bool,
-            header_string_list,
-            header_string_set,
-            header_integer_list,
-            header_boolean_list,
-            header_timestamp_list,
-            header_enum,
-            header_enum_list,
+            header_string: m_header_string,
+            header_byte: m_header_byte,
+            header_short: m_header_short,
+            header_integer: m_header_integer,
+            header_long: m_header_long,
+            header_float: m_header_float,
+            header_double: m_header_double,
+            header_true_bool: m_header_true_bool,
+            header_false_bool: m_header_false_bool,
+            header_string_list: m_header_string_list,
+            header_string_set: m_header_string_set,
+            header_integer_list: m_header_integer_list,
+            header_boolean_list: m_header_boolean_list,
+            header_timestamp_list: m_header_timestamp_list,
+            header_enum: m_header_enum,
+            header_enum_list: m_header_enum_list,
         })
     }
 }
@@ -547,14 +558,14 @@ impl NestedXmlMapWithXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested_xml_map_with_xml_name_map: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
+        let mut m_nested_xml_map_with_xml_name_map: Option<BTreeMap<String, BTreeMap<String, String>>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "nestedXmlMapWithXmlNameMap" => {
-                    nested_xml_map_with_xml_name_map = Some(wire::json::map(value, |value| {
+                    m_nested_xml_map_with_xml_name_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<String>(
                                 value,
@@ -567,7 +578,7 @@ impl NestedXmlMapWithXmlNameOutput {
                 _ => {}
             }
         }
-        Ok(Self { nested_xml_map_with_xml_name_map })
+        Ok(Self { nested_xml_map_with_xml_name_map: m_nested_xml_map_with_xml_name_map })
     }
 }
 
@@ -629,22 +640,22 @@ impl NestedXmlMapsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
-        let mut flat_nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
+        let mut m_nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
+        let mut m_flat_nested_map: Option<BTreeMap<String, BTreeMap<String, FooEnum>>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "nestedMap" => {
-                    nested_map = Some(wire::json::map(value, |value| {
+                    m_nested_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<FooEnum>(value, "nestedMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "flatNestedMap" => {
-                    flat_nested_map = Some(wire::json::map(value, |value| {
+                    m_flat_nested_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::map(value, |value| {
                             Ok(wire::json::scalar::<FooEnum>(value, "flatNestedMap", wire::TimeFormat::EpochSeconds)?)
                         })?)
@@ -653,7 +664,7 @@ impl NestedXmlMapsOutput {
                 _ => {}
             }
         }
-        Ok(Self { nested_map, flat_nested_map })
+        Ok(Self { nested_map: m_nested_map, flat_nested_map: m_flat_nested_map })
     }
 }
 
@@ -818,32 +829,6 @@ impl QueryIdempotencyTokenAutoFillOutput {
 pub struct QueryParamsAsStringListMapOutput {}
 
 impl QueryParamsAsStringListMapOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        r
-    }
-    pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        for (name, value) in wire::json::object(value)? {
-            if value.is_null() {
-                continue;
-            }
-            match name.as_str() {
-                _ => {}
-            }
-        }
-        Ok(Self {})
-    }
-}
-
-/// The output of `QueryPrecedence`.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct QueryPrecedenceOutput {}
-
-impl QueryPrecedenceOutput {
     /// Whether the body is streamed beside the output.
     pub const STREAMING_OUTPUT: bool = false;
 

@@ -2,6 +2,32 @@
 
 use super::prelude::*;
 
+/// The output of `QueryPrecedence`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct QueryPrecedenceOutput {}
+
+impl QueryPrecedenceOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        r
+    }
+    pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
+        for (name, value) in wire::json::object(value)? {
+            if value.is_null() {
+                continue;
+            }
+            match name.as_str() {
+                _ => {}
+            }
+        }
+        Ok(Self {})
+    }
+}
+
 /// The output of `RecursiveShapes`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RecursiveShapesOutput {
@@ -31,17 +57,17 @@ impl RecursiveShapesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested1> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
+                "nested" => m_nested = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -117,68 +143,70 @@ impl SimpleScalarPropertiesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut string_value: Option<String> = None;
-        let mut true_boolean_value: Option<bool> = None;
-        let mut false_boolean_value: Option<bool> = None;
-        let mut byte_value: Option<i32> = None;
-        let mut short_value: Option<i32> = None;
-        let mut integer_value: Option<i32> = None;
-        let mut long_value: Option<i64> = None;
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_string_value: Option<String> = None;
+        let mut m_true_boolean_value: Option<bool> = None;
+        let mut m_false_boolean_value: Option<bool> = None;
+        let mut m_byte_value: Option<i32> = None;
+        let mut m_short_value: Option<i32> = None;
+        let mut m_integer_value: Option<i32> = None;
+        let mut m_long_value: Option<i64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                 "stringValue" => {
-                    string_value =
+                    m_string_value =
                         Some(wire::json::scalar::<String>(value, "stringValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "trueBooleanValue" => {
-                    true_boolean_value =
+                    m_true_boolean_value =
                         Some(wire::json::scalar::<bool>(value, "trueBooleanValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "falseBooleanValue" => {
-                    false_boolean_value =
+                    m_false_boolean_value =
                         Some(wire::json::scalar::<bool>(value, "falseBooleanValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "byteValue" => {
-                    byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
+                    m_byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "shortValue" => {
-                    short_value = Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
+                    m_short_value =
+                        Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "integerValue" => {
-                    integer_value =
+                    m_integer_value =
                         Some(wire::json::scalar::<i32>(value, "integerValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "longValue" => {
-                    long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
+                    m_long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "floatValue" => {
-                    float_value = Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
+                    m_float_value =
+                        Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "doubleValue" => {
-                    double_value =
+                    m_double_value =
                         Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            foo,
-            string_value,
-            true_boolean_value,
-            false_boolean_value,
-            byte_value,
-            short_value,
-            integer_value,
-            long_value,
-            float_value,
-            double_value,
+            foo: m_foo,
+            string_value: m_string_value,
+            true_boolean_value: m_true_boolean_value,
+            false_boolean_value: m_false_boolean_value,
+            byte_value: m_byte_value,
+            short_value: m_short_value,
+            integer_value: m_integer_value,
+            long_value: m_long_value,
+            float_value: m_float_value,
+            double_value: m_double_value,
         })
     }
 }
@@ -233,63 +261,63 @@ impl TimestampFormatHeadersOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut member_epoch_seconds: Option<Timestamp> = None;
-        let mut member_http_date: Option<Timestamp> = None;
-        let mut member_date_time: Option<Timestamp> = None;
-        let mut default_format: Option<Timestamp> = None;
-        let mut target_epoch_seconds: Option<Timestamp> = None;
-        let mut target_http_date: Option<Timestamp> = None;
-        let mut target_date_time: Option<Timestamp> = None;
+        let mut m_member_epoch_seconds: Option<Timestamp> = None;
+        let mut m_member_http_date: Option<Timestamp> = None;
+        let mut m_member_date_time: Option<Timestamp> = None;
+        let mut m_default_format: Option<Timestamp> = None;
+        let mut m_target_epoch_seconds: Option<Timestamp> = None;
+        let mut m_target_http_date: Option<Timestamp> = None;
+        let mut m_target_date_time: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "memberEpochSeconds" => {
-                    member_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
+                    m_member_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "memberEpochSeconds",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "memberHttpDate" => {
-                    member_http_date =
+                    m_member_http_date =
                         Some(wire::json::scalar::<Timestamp>(value, "memberHttpDate", wire::TimeFormat::EpochSeconds)?)
                 }
                 "memberDateTime" => {
-                    member_date_time =
+                    m_member_date_time =
                         Some(wire::json::scalar::<Timestamp>(value, "memberDateTime", wire::TimeFormat::EpochSeconds)?)
                 }
                 "defaultFormat" => {
-                    default_format =
+                    m_default_format =
                         Some(wire::json::scalar::<Timestamp>(value, "defaultFormat", wire::TimeFormat::EpochSeconds)?)
                 }
                 "targetEpochSeconds" => {
-                    target_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
+                    m_target_epoch_seconds = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "targetEpochSeconds",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "targetHttpDate" => {
-                    target_http_date =
+                    m_target_http_date =
                         Some(wire::json::scalar::<Timestamp>(value, "targetHttpDate", wire::TimeFormat::EpochSeconds)?)
                 }
                 "targetDateTime" => {
-                    target_date_time =
+                    m_target_date_time =
                         Some(wire::json::scalar::<Timestamp>(value, "targetDateTime", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            member_epoch_seconds,
-            member_http_date,
-            member_date_time,
-            default_format,
-            target_epoch_seconds,
-            target_http_date,
-            target_date_time,
+            member_epoch_seconds: m_member_epoch_seconds,
+            member_http_date: m_member_http_date,
+            member_date_time: m_member_date_time,
+            default_format: m_default_format,
+            target_epoch_seconds: m_target_epoch_seconds,
+            target_http_date: m_target_http_date,
+            target_date_time: m_target_date_time,
         })
     }
 }
@@ -327,19 +355,19 @@ impl XmlAttributesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut attr: Option<String> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_attr: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "attr" => attr = Some(wire::json::scalar::<String>(value, "attr", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "attr" => m_attr = Some(wire::json::scalar::<String>(value, "attr", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, attr })
+        Ok(Self { foo: m_foo, attr: m_attr })
     }
 }
 
@@ -369,17 +397,17 @@ impl XmlAttributesOnPayloadOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut payload: Option<XmlAttributesPayloadResponse> = None;
+        let mut m_payload: Option<XmlAttributesPayloadResponse> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "payload" => payload = Some(XmlAttributesPayloadResponse::read_params(value)?),
+                "payload" => m_payload = Some(XmlAttributesPayloadResponse::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { payload })
+        Ok(Self { payload: m_payload })
     }
 }
 
@@ -410,17 +438,17 @@ impl XmlBlobsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut data: Option<Bytes> = None;
+        let mut m_data: Option<Bytes> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "data" => data = Some(wire::RawBlob::read(value)?),
+                "data" => m_data = Some(wire::RawBlob::read(value)?),
                 _ => {}
             }
         }
-        Ok(Self { data })
+        Ok(Self { data: m_data })
     }
 }
 
@@ -451,17 +479,17 @@ impl XmlEmptyBlobsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut data: Option<Bytes> = None;
+        let mut m_data: Option<Bytes> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "data" => data = Some(wire::RawBlob::read(value)?),
+                "data" => m_data = Some(wire::RawBlob::read(value)?),
                 _ => {}
             }
         }
-        Ok(Self { data })
+        Ok(Self { data: m_data })
     }
 }
 
@@ -486,7 +514,7 @@ pub struct XmlEmptyListsOutput {
     pub nested_string_list: Option<Vec<Vec<String>>>,
     /// Element `renamed` of the body.
     pub renamed_list_members: Option<Vec<String>>,
-    /// Element `item` of the body.
+    /// Element `flattenedList` of the body.
     pub flattened_list: Option<Vec<String>>,
     /// Element `customName` of the body.
     pub flattened_list2: Option<Vec<String>>,
@@ -496,7 +524,7 @@ pub struct XmlEmptyListsOutput {
     pub flattened_list_with_namespace: Option<Vec<String>>,
     /// Element `myStructureList` of the body.
     pub structure_list: Option<Vec<StructureListMember>>,
-    /// Element `item` of the body.
+    /// Element `flattenedStructureList` of the body.
     pub flattened_structure_list: Option<Vec<StructureListMember>>,
 }
 
@@ -580,7 +608,7 @@ impl XmlEmptyListsOutput {
             }
             if let Some(v) = &self.flattened_list {
                 for item in v {
-                    w.scalar("<item>", item, wire::TimeFormat::Iso8601, "</item>");
+                    w.scalar("<flattenedList>", item, wire::TimeFormat::Iso8601, "</flattenedList>");
                 }
             }
             if let Some(v) = &self.flattened_list2 {
@@ -619,9 +647,9 @@ impl XmlEmptyListsOutput {
             }
             if let Some(v) = &self.flattened_structure_list {
                 for item in v {
-                    w.raw("<item>");
+                    w.raw("<flattenedStructureList>");
                     item.write_xml(w);
-                    w.raw("</item>");
+                    w.raw("</flattenedStructureList>");
                 }
             }
             w.raw("</XmlEmptyListsResponse>");
@@ -630,85 +658,85 @@ impl XmlEmptyListsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut renamed_list_members: Option<Vec<String>> = None;
-        let mut flattened_list: Option<Vec<String>> = None;
-        let mut flattened_list2: Option<Vec<String>> = None;
-        let mut flattened_list_with_member_namespace: Option<Vec<String>> = None;
-        let mut flattened_list_with_namespace: Option<Vec<String>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
-        let mut flattened_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_renamed_list_members: Option<Vec<String>> = None;
+        let mut m_flattened_list: Option<Vec<String>> = None;
+        let mut m_flattened_list2: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_member_namespace: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_namespace: Option<Vec<String>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_flattened_structure_list: Option<Vec<StructureListMember>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringList" => {
-                    string_list = Some(wire::json::list(value, |value| {
+                    m_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "stringSet" => {
-                    string_set = Some(wire::json::list(value, |value| {
+                    m_string_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "integerList" => {
-                    integer_list = Some(wire::json::list(value, |value| {
+                    m_integer_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "booleanList" => {
-                    boolean_list = Some(wire::json::list(value, |value| {
+                    m_boolean_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "booleanList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "timestampList" => {
-                    timestamp_list = Some(wire::json::list(value, |value| {
+                    m_timestamp_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<Timestamp>(value, "timestampList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "enumList" => {
-                    enum_list = Some(wire::json::list(value, |value| {
+                    m_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "enumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "nestedStringList" => {
-                    nested_string_list = Some(wire::json::list(value, |value| {
+                    m_nested_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "nestedStringList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "renamedListMembers" => {
-                    renamed_list_members = Some(wire::json::list(value, |value| {
+                    m_renamed_list_members = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "renamedListMembers", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList" => {
-                    flattened_list = Some(wire::json::list(value, |value| {
+                    m_flattened_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList2" => {
-                    flattened_list2 = Some(wire::json::list(value, |value| {
+                    m_flattened_list2 = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList2", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedListWithMemberNamespace" => {
-                    flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithMemberNamespace",
@@ -717,7 +745,7 @@ impl XmlEmptyListsOutput {
                     })?)
                 }
                 "flattenedListWithNamespace" => {
-                    flattened_list_with_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithNamespace",
@@ -726,32 +754,32 @@ impl XmlEmptyListsOutput {
                     })?)
                 }
                 "structureList" => {
-                    structure_list =
+                    m_structure_list =
                         Some(wire::json::list(value, |value| Ok(StructureListMember::read_params(value)?))?)
                 }
                 "flattenedStructureList" => {
-                    flattened_structure_list =
+                    m_flattened_structure_list =
                         Some(wire::json::list(value, |value| Ok(StructureListMember::read_params(value)?))?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            renamed_list_members,
-            flattened_list,
-            flattened_list2,
-            flattened_list_with_member_namespace,
-            flattened_list_with_namespace,
-            structure_list,
-            flattened_structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            renamed_list_members: m_renamed_list_members,
+            flattened_list: m_flattened_list,
+            flattened_list2: m_flattened_list2,
+            flattened_list_with_member_namespace: m_flattened_list_with_member_namespace,
+            flattened_list_with_namespace: m_flattened_list_with_namespace,
+            structure_list: m_structure_list,
+            flattened_structure_list: m_flattened_structure_list,
         })
     }
 }
@@ -792,17 +820,17 @@ impl XmlEmptyMapsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "myMap" => my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
+                "myMap" => m_my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -833,128 +861,19 @@ impl XmlEmptyStringsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut empty_string: Option<String> = None;
+        let mut m_empty_string: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "emptyString" => {
-                    empty_string =
+                    m_empty_string =
                         Some(wire::json::scalar::<String>(value, "emptyString", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { empty_string })
-    }
-}
-
-/// The output of `XmlEnums`.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct XmlEnumsOutput {
-    /// Element `fooEnum1` of the body.
-    pub foo_enum1: Option<FooEnum>,
-    /// Element `fooEnum2` of the body.
-    pub foo_enum2: Option<FooEnum>,
-    /// Element `fooEnum3` of the body.
-    pub foo_enum3: Option<FooEnum>,
-    /// Element `fooEnumList` of the body.
-    pub foo_enum_list: Option<Vec<FooEnum>>,
-    /// Element `fooEnumSet` of the body.
-    pub foo_enum_set: Option<Vec<FooEnum>>,
-    /// Element `fooEnumMap` of the body.
-    pub foo_enum_map: Option<BTreeMap<String, FooEnum>>,
-}
-
-impl XmlEnumsOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<XmlEnumsResponse>");
-            if let Some(v) = &self.foo_enum1 {
-                w.scalar("<fooEnum1>", v, wire::TimeFormat::Iso8601, "</fooEnum1>");
-            }
-            if let Some(v) = &self.foo_enum2 {
-                w.scalar("<fooEnum2>", v, wire::TimeFormat::Iso8601, "</fooEnum2>");
-            }
-            if let Some(v) = &self.foo_enum3 {
-                w.scalar("<fooEnum3>", v, wire::TimeFormat::Iso8601, "</fooEnum3>");
-            }
-            if let Some(v) = &self.foo_enum_list {
-                w.raw("<fooEnumList>");
-                for item in v {
-                    w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
-                }
-                w.raw("</fooEnumList>");
-            }
-            if let Some(v) = &self.foo_enum_set {
-                w.raw("<fooEnumSet>");
-                for item in v {
-                    w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
-                }
-                w.raw("</fooEnumSet>");
-            }
-            if let Some(v) = &self.foo_enum_map {
-                w.raw("<fooEnumMap>");
-                for (key, value) in v {
-                    w.raw("<entry>");
-                    w.scalar("<key>", key, wire::TimeFormat::Iso8601, "</key>");
-                    w.scalar("<value>", value, wire::TimeFormat::Iso8601, "</value>");
-                    w.raw("</entry>");
-                }
-                w.raw("</fooEnumMap>");
-            }
-            w.raw("</XmlEnumsResponse>");
-        }
-        r.set_body("application/xml", w.finish());
-        r
-    }
-    pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo_enum1: Option<FooEnum> = None;
-        let mut foo_enum2: Option<FooEnum> = None;
-        let mut foo_enum3: Option<FooEnum> = None;
-        let mut foo_enum_list: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_set: Option<Vec<FooEnum>> = None;
-        let mut foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
-        for (name, value) in wire::json::object(value)? {
-            if value.is_null() {
-                continue;
-            }
-            match name.as_str() {
-                "fooEnum1" => {
-                    foo_enum1 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
-                }
-                "fooEnum2" => {
-                    foo_enum2 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
-                }
-                "fooEnum3" => {
-                    foo_enum3 = Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
-                }
-                "fooEnumList" => {
-                    foo_enum_list = Some(wire::json::list(value, |value| {
-                        Ok(wire::json::scalar::<FooEnum>(value, "fooEnumList", wire::TimeFormat::EpochSeconds)?)
-                    })?)
-                }
-                "fooEnumSet" => {
-                    foo_enum_set = Some(wire::json::list(value, |value| {
-                        Ok(wire::json::scalar::<FooEnum>(value, "fooEnumSet", wire::TimeFormat::EpochSeconds)?)
-                    })?)
-                }
-                "fooEnumMap" => {
-                    foo_enum_map = Some(wire::json::map(value, |value| {
-                        Ok(wire::json::scalar::<FooEnum>(value, "fooEnumMap", wire::TimeFormat::EpochSeconds)?)
-                    })?)
-                }
-                _ => {}
-            }
-        }
-        Ok(Self { foo_enum1, foo_enum2, foo_enum3, foo_enum_list, foo_enum_set, foo_enum_map })
+        Ok(Self { empty_string: m_empty_string })
     }
 }

@@ -2,6 +2,125 @@
 
 use super::prelude::*;
 
+/// The output of `XmlEnums`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct XmlEnumsOutput {
+    /// Element `fooEnum1` of the body.
+    pub foo_enum1: Option<FooEnum>,
+    /// Element `fooEnum2` of the body.
+    pub foo_enum2: Option<FooEnum>,
+    /// Element `fooEnum3` of the body.
+    pub foo_enum3: Option<FooEnum>,
+    /// Element `fooEnumList` of the body.
+    pub foo_enum_list: Option<Vec<FooEnum>>,
+    /// Element `fooEnumSet` of the body.
+    pub foo_enum_set: Option<Vec<FooEnum>>,
+    /// Element `fooEnumMap` of the body.
+    pub foo_enum_map: Option<BTreeMap<String, FooEnum>>,
+}
+
+impl XmlEnumsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<XmlEnumsResponse>");
+            if let Some(v) = &self.foo_enum1 {
+                w.scalar("<fooEnum1>", v, wire::TimeFormat::Iso8601, "</fooEnum1>");
+            }
+            if let Some(v) = &self.foo_enum2 {
+                w.scalar("<fooEnum2>", v, wire::TimeFormat::Iso8601, "</fooEnum2>");
+            }
+            if let Some(v) = &self.foo_enum3 {
+                w.scalar("<fooEnum3>", v, wire::TimeFormat::Iso8601, "</fooEnum3>");
+            }
+            if let Some(v) = &self.foo_enum_list {
+                w.raw("<fooEnumList>");
+                for item in v {
+                    w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
+                }
+                w.raw("</fooEnumList>");
+            }
+            if let Some(v) = &self.foo_enum_set {
+                w.raw("<fooEnumSet>");
+                for item in v {
+                    w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
+                }
+                w.raw("</fooEnumSet>");
+            }
+            if let Some(v) = &self.foo_enum_map {
+                w.raw("<fooEnumMap>");
+                for (key, value) in v {
+                    w.raw("<entry>");
+                    w.scalar("<key>", key, wire::TimeFormat::Iso8601, "</key>");
+                    w.scalar("<value>", value, wire::TimeFormat::Iso8601, "</value>");
+                    w.raw("</entry>");
+                }
+                w.raw("</fooEnumMap>");
+            }
+            w.raw("</XmlEnumsResponse>");
+        }
+        r.set_body("application/xml", w.finish());
+        r
+    }
+    pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
+        let mut m_foo_enum1: Option<FooEnum> = None;
+        let mut m_foo_enum2: Option<FooEnum> = None;
+        let mut m_foo_enum3: Option<FooEnum> = None;
+        let mut m_foo_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_set: Option<Vec<FooEnum>> = None;
+        let mut m_foo_enum_map: Option<BTreeMap<String, FooEnum>> = None;
+        for (name, value) in wire::json::object(value)? {
+            if value.is_null() {
+                continue;
+            }
+            match name.as_str() {
+                "fooEnum1" => {
+                    m_foo_enum1 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum1", wire::TimeFormat::EpochSeconds)?)
+                }
+                "fooEnum2" => {
+                    m_foo_enum2 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum2", wire::TimeFormat::EpochSeconds)?)
+                }
+                "fooEnum3" => {
+                    m_foo_enum3 =
+                        Some(wire::json::scalar::<FooEnum>(value, "fooEnum3", wire::TimeFormat::EpochSeconds)?)
+                }
+                "fooEnumList" => {
+                    m_foo_enum_list = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<FooEnum>(value, "fooEnumList", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                "fooEnumSet" => {
+                    m_foo_enum_set = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<FooEnum>(value, "fooEnumSet", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                "fooEnumMap" => {
+                    m_foo_enum_map = Some(wire::json::map(value, |value| {
+                        Ok(wire::json::scalar::<FooEnum>(value, "fooEnumMap", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            foo_enum1: m_foo_enum1,
+            foo_enum2: m_foo_enum2,
+            foo_enum3: m_foo_enum3,
+            foo_enum_list: m_foo_enum_list,
+            foo_enum_set: m_foo_enum_set,
+            foo_enum_map: m_foo_enum_map,
+        })
+    }
+}
+
 /// The output of `XmlIntEnums`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct XmlIntEnumsOutput {
@@ -69,45 +188,52 @@ impl XmlIntEnumsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut int_enum1: Option<i32> = None;
-        let mut int_enum2: Option<i32> = None;
-        let mut int_enum3: Option<i32> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut int_enum_set: Option<Vec<i32>> = None;
-        let mut int_enum_map: Option<BTreeMap<String, i32>> = None;
+        let mut m_int_enum1: Option<i32> = None;
+        let mut m_int_enum2: Option<i32> = None;
+        let mut m_int_enum3: Option<i32> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_int_enum_set: Option<Vec<i32>> = None;
+        let mut m_int_enum_map: Option<BTreeMap<String, i32>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "intEnum1" => {
-                    int_enum1 = Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum1 = Some(wire::json::scalar::<i32>(value, "intEnum1", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnum2" => {
-                    int_enum2 = Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum2 = Some(wire::json::scalar::<i32>(value, "intEnum2", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnum3" => {
-                    int_enum3 = Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
+                    m_int_enum3 = Some(wire::json::scalar::<i32>(value, "intEnum3", wire::TimeFormat::EpochSeconds)?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumSet" => {
-                    int_enum_set = Some(wire::json::list(value, |value| {
+                    m_int_enum_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumMap" => {
-                    int_enum_map = Some(wire::json::map(value, |value| {
+                    m_int_enum_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { int_enum1, int_enum2, int_enum3, int_enum_list, int_enum_set, int_enum_map })
+        Ok(Self {
+            int_enum1: m_int_enum1,
+            int_enum2: m_int_enum2,
+            int_enum3: m_int_enum3,
+            int_enum_list: m_int_enum_list,
+            int_enum_set: m_int_enum_set,
+            int_enum_map: m_int_enum_map,
+        })
     }
 }
 
@@ -132,7 +258,7 @@ pub struct XmlListsOutput {
     pub nested_string_list: Option<Vec<Vec<String>>>,
     /// Element `renamed` of the body.
     pub renamed_list_members: Option<Vec<String>>,
-    /// Element `item` of the body.
+    /// Element `flattenedList` of the body.
     pub flattened_list: Option<Vec<String>>,
     /// Element `customName` of the body.
     pub flattened_list2: Option<Vec<String>>,
@@ -142,7 +268,7 @@ pub struct XmlListsOutput {
     pub flattened_list_with_namespace: Option<Vec<String>>,
     /// Element `myStructureList` of the body.
     pub structure_list: Option<Vec<StructureListMember>>,
-    /// Element `item` of the body.
+    /// Element `flattenedStructureList` of the body.
     pub flattened_structure_list: Option<Vec<StructureListMember>>,
 }
 
@@ -226,7 +352,7 @@ impl XmlListsOutput {
             }
             if let Some(v) = &self.flattened_list {
                 for item in v {
-                    w.scalar("<item>", item, wire::TimeFormat::Iso8601, "</item>");
+                    w.scalar("<flattenedList>", item, wire::TimeFormat::Iso8601, "</flattenedList>");
                 }
             }
             if let Some(v) = &self.flattened_list2 {
@@ -265,9 +391,9 @@ impl XmlListsOutput {
             }
             if let Some(v) = &self.flattened_structure_list {
                 for item in v {
-                    w.raw("<item>");
+                    w.raw("<flattenedStructureList>");
                     item.write_xml(w);
-                    w.raw("</item>");
+                    w.raw("</flattenedStructureList>");
                 }
             }
             w.raw("</XmlListsResponse>");
@@ -276,85 +402,85 @@ impl XmlListsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_list: Option<Vec<String>> = None;
-        let mut string_set: Option<Vec<String>> = None;
-        let mut integer_list: Option<Vec<i32>> = None;
-        let mut boolean_list: Option<Vec<bool>> = None;
-        let mut timestamp_list: Option<Vec<Timestamp>> = None;
-        let mut enum_list: Option<Vec<FooEnum>> = None;
-        let mut int_enum_list: Option<Vec<i32>> = None;
-        let mut nested_string_list: Option<Vec<Vec<String>>> = None;
-        let mut renamed_list_members: Option<Vec<String>> = None;
-        let mut flattened_list: Option<Vec<String>> = None;
-        let mut flattened_list2: Option<Vec<String>> = None;
-        let mut flattened_list_with_member_namespace: Option<Vec<String>> = None;
-        let mut flattened_list_with_namespace: Option<Vec<String>> = None;
-        let mut structure_list: Option<Vec<StructureListMember>> = None;
-        let mut flattened_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_string_list: Option<Vec<String>> = None;
+        let mut m_string_set: Option<Vec<String>> = None;
+        let mut m_integer_list: Option<Vec<i32>> = None;
+        let mut m_boolean_list: Option<Vec<bool>> = None;
+        let mut m_timestamp_list: Option<Vec<Timestamp>> = None;
+        let mut m_enum_list: Option<Vec<FooEnum>> = None;
+        let mut m_int_enum_list: Option<Vec<i32>> = None;
+        let mut m_nested_string_list: Option<Vec<Vec<String>>> = None;
+        let mut m_renamed_list_members: Option<Vec<String>> = None;
+        let mut m_flattened_list: Option<Vec<String>> = None;
+        let mut m_flattened_list2: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_member_namespace: Option<Vec<String>> = None;
+        let mut m_flattened_list_with_namespace: Option<Vec<String>> = None;
+        let mut m_structure_list: Option<Vec<StructureListMember>> = None;
+        let mut m_flattened_structure_list: Option<Vec<StructureListMember>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringList" => {
-                    string_list = Some(wire::json::list(value, |value| {
+                    m_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "stringSet" => {
-                    string_set = Some(wire::json::list(value, |value| {
+                    m_string_set = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "stringSet", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "integerList" => {
-                    integer_list = Some(wire::json::list(value, |value| {
+                    m_integer_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "integerList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "booleanList" => {
-                    boolean_list = Some(wire::json::list(value, |value| {
+                    m_boolean_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<bool>(value, "booleanList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "timestampList" => {
-                    timestamp_list = Some(wire::json::list(value, |value| {
+                    m_timestamp_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<Timestamp>(value, "timestampList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "enumList" => {
-                    enum_list = Some(wire::json::list(value, |value| {
+                    m_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<FooEnum>(value, "enumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "intEnumList" => {
-                    int_enum_list = Some(wire::json::list(value, |value| {
+                    m_int_enum_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<i32>(value, "intEnumList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "nestedStringList" => {
-                    nested_string_list = Some(wire::json::list(value, |value| {
+                    m_nested_string_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::list(value, |value| {
                             Ok(wire::json::scalar::<String>(value, "nestedStringList", wire::TimeFormat::EpochSeconds)?)
                         })?)
                     })?)
                 }
                 "renamedListMembers" => {
-                    renamed_list_members = Some(wire::json::list(value, |value| {
+                    m_renamed_list_members = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "renamedListMembers", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList" => {
-                    flattened_list = Some(wire::json::list(value, |value| {
+                    m_flattened_list = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedList2" => {
-                    flattened_list2 = Some(wire::json::list(value, |value| {
+                    m_flattened_list2 = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "flattenedList2", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 "flattenedListWithMemberNamespace" => {
-                    flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_member_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithMemberNamespace",
@@ -363,7 +489,7 @@ impl XmlListsOutput {
                     })?)
                 }
                 "flattenedListWithNamespace" => {
-                    flattened_list_with_namespace = Some(wire::json::list(value, |value| {
+                    m_flattened_list_with_namespace = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(
                             value,
                             "flattenedListWithNamespace",
@@ -372,32 +498,32 @@ impl XmlListsOutput {
                     })?)
                 }
                 "structureList" => {
-                    structure_list =
+                    m_structure_list =
                         Some(wire::json::list(value, |value| Ok(StructureListMember::read_params(value)?))?)
                 }
                 "flattenedStructureList" => {
-                    flattened_structure_list =
+                    m_flattened_structure_list =
                         Some(wire::json::list(value, |value| Ok(StructureListMember::read_params(value)?))?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            string_list,
-            string_set,
-            integer_list,
-            boolean_list,
-            timestamp_list,
-            enum_list,
-            int_enum_list,
-            nested_string_list,
-            renamed_list_members,
-            flattened_list,
-            flattened_list2,
-            flattened_list_with_member_namespace,
-            flattened_list_with_namespace,
-            structure_list,
-            flattened_structure_list,
+            string_list: m_string_list,
+            string_set: m_string_set,
+            integer_list: m_integer_list,
+            boolean_list: m_boolean_list,
+            timestamp_list: m_timestamp_list,
+            enum_list: m_enum_list,
+            int_enum_list: m_int_enum_list,
+            nested_string_list: m_nested_string_list,
+            renamed_list_members: m_renamed_list_members,
+            flattened_list: m_flattened_list,
+            flattened_list2: m_flattened_list2,
+            flattened_list_with_member_namespace: m_flattened_list_with_member_namespace,
+            flattened_list_with_namespace: m_flattened_list_with_namespace,
+            structure_list: m_structure_list,
+            flattened_structure_list: m_flattened_structure_list,
         })
     }
 }
@@ -436,21 +562,21 @@ impl XmlMapWithXmlNamespaceOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, String>> = None;
+        let mut m_my_map: Option<BTreeMap<String, String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "myMap" => {
-                    my_map = Some(wire::json::map(value, |value| {
+                    m_my_map = Some(wire::json::map(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "myMap", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -490,17 +616,17 @@ impl XmlMapsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "myMap" => my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
+                "myMap" => m_my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -540,17 +666,17 @@ impl XmlMapsXmlNameOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut my_map: Option<BTreeMap<String, GreetingStruct>> = None;
+        let mut m_my_map: Option<BTreeMap<String, GreetingStruct>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "myMap" => my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
+                "myMap" => m_my_map = Some(wire::json::map(value, |value| Ok(GreetingStruct::read_params(value)?))?),
                 _ => {}
             }
         }
-        Ok(Self { my_map })
+        Ok(Self { my_map: m_my_map })
     }
 }
 
@@ -583,17 +709,17 @@ impl XmlNamespacesOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut nested: Option<XmlNamespaceNested> = None;
+        let mut m_nested: Option<XmlNamespaceNested> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "nested" => nested = Some(XmlNamespaceNested::read_params(value)?),
+                "nested" => m_nested = Some(XmlNamespaceNested::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { nested })
+        Ok(Self { nested: m_nested })
     }
 }
 
@@ -654,49 +780,49 @@ impl XmlTimestampsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut normal: Option<Timestamp> = None;
-        let mut date_time: Option<Timestamp> = None;
-        let mut date_time_on_target: Option<Timestamp> = None;
-        let mut epoch_seconds: Option<Timestamp> = None;
-        let mut epoch_seconds_on_target: Option<Timestamp> = None;
-        let mut http_date: Option<Timestamp> = None;
-        let mut http_date_on_target: Option<Timestamp> = None;
+        let mut m_normal: Option<Timestamp> = None;
+        let mut m_date_time: Option<Timestamp> = None;
+        let mut m_date_time_on_target: Option<Timestamp> = None;
+        let mut m_epoch_seconds: Option<Timestamp> = None;
+        let mut m_epoch_seconds_on_target: Option<Timestamp> = None;
+        let mut m_http_date: Option<Timestamp> = None;
+        let mut m_http_date_on_target: Option<Timestamp> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "normal" => {
-                    normal = Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
+                    m_normal = Some(wire::json::scalar::<Timestamp>(value, "normal", wire::TimeFormat::EpochSeconds)?)
                 }
                 "dateTime" => {
-                    date_time =
+                    m_date_time =
                         Some(wire::json::scalar::<Timestamp>(value, "dateTime", wire::TimeFormat::EpochSeconds)?)
                 }
                 "dateTimeOnTarget" => {
-                    date_time_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_date_time_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "dateTimeOnTarget",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "epochSeconds" => {
-                    epoch_seconds =
+                    m_epoch_seconds =
                         Some(wire::json::scalar::<Timestamp>(value, "epochSeconds", wire::TimeFormat::EpochSeconds)?)
                 }
                 "epochSecondsOnTarget" => {
-                    epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_epoch_seconds_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "epochSecondsOnTarget",
                         wire::TimeFormat::EpochSeconds,
                     )?)
                 }
                 "httpDate" => {
-                    http_date =
+                    m_http_date =
                         Some(wire::json::scalar::<Timestamp>(value, "httpDate", wire::TimeFormat::EpochSeconds)?)
                 }
                 "httpDateOnTarget" => {
-                    http_date_on_target = Some(wire::json::scalar::<Timestamp>(
+                    m_http_date_on_target = Some(wire::json::scalar::<Timestamp>(
                         value,
                         "httpDateOnTarget",
                         wire::TimeFormat::EpochSeconds,
@@ -706,13 +832,13 @@ impl XmlTimestampsOutput {
             }
         }
         Ok(Self {
-            normal,
-            date_time,
-            date_time_on_target,
-            epoch_seconds,
-            epoch_seconds_on_target,
-            http_date,
-            http_date_on_target,
+            normal: m_normal,
+            date_time: m_date_time,
+            date_time_on_target: m_date_time_on_target,
+            epoch_seconds: m_epoch_seconds,
+            epoch_seconds_on_target: m_epoch_seconds_on_target,
+            http_date: m_http_date,
+            http_date_on_target: m_http_date_on_target,
         })
     }
 }
@@ -746,16 +872,16 @@ impl XmlUnionsOutput {
         r
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut union_value: Option<XmlUnionShape> = None;
+        let mut m_union_value: Option<XmlUnionShape> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "unionValue" => union_value = Some(XmlUnionShape::read_params(value)?),
+                "unionValue" => m_union_value = Some(XmlUnionShape::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { union_value })
+        Ok(Self { union_value: m_union_value })
     }
 }

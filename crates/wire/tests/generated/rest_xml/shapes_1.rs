@@ -11,15 +11,15 @@ pub struct GreetingStruct {
 
 impl GreetingStruct {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut hi: Option<String> = None;
+        let mut m_hi: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "hi" => wire::once(&mut hi, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "hi")?,
+                "hi" => wire::once(&mut m_hi, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "hi")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.hi {
@@ -35,17 +35,17 @@ impl GreetingStruct {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut hi: Option<String> = None;
+        let mut m_hi: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "hi" => hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
+                "hi" => m_hi = Some(wire::json::scalar::<String>(value, "hi", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { hi })
+        Ok(Self { hi: m_hi })
     }
 }
 
@@ -60,17 +60,19 @@ pub struct NestedPayload {
 
 impl NestedPayload {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut greeting: Option<String> = None;
-        let mut name: Option<String> = None;
+        let mut m_greeting: Option<String> = None;
+        let mut m_name: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "greeting" => wire::once(&mut greeting, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "greeting")?,
-                "name" => wire::once(&mut name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
+                "greeting" => {
+                    wire::once(&mut m_greeting, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "greeting")?
+                }
+                "name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { greeting, name })
+        Ok(Self { greeting: m_greeting, name: m_name })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.greeting {
@@ -93,21 +95,21 @@ impl NestedPayload {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut greeting: Option<String> = None;
-        let mut name: Option<String> = None;
+        let mut m_greeting: Option<String> = None;
+        let mut m_name: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "greeting" => {
-                    greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
+                    m_greeting = Some(wire::json::scalar::<String>(value, "greeting", wire::TimeFormat::EpochSeconds)?)
                 }
-                "name" => name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
+                "name" => m_name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { greeting, name })
+        Ok(Self { greeting: m_greeting, name: m_name })
     }
 }
 
@@ -120,15 +122,15 @@ pub struct PayloadWithXmlName {
 
 impl PayloadWithXmlName {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut name: Option<String> = None;
+        let mut m_name: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "name" => wire::once(&mut name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
+                "name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { name })
+        Ok(Self { name: m_name })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.name {
@@ -144,17 +146,17 @@ impl PayloadWithXmlName {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut name: Option<String> = None;
+        let mut m_name: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "name" => name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
+                "name" => m_name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { name })
+        Ok(Self { name: m_name })
     }
 }
 
@@ -167,15 +169,15 @@ pub struct PayloadWithXmlNamespace {
 
 impl PayloadWithXmlNamespace {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut name: Option<String> = None;
+        let mut m_name: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "name" => wire::once(&mut name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
+                "name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { name })
+        Ok(Self { name: m_name })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.name {
@@ -191,17 +193,17 @@ impl PayloadWithXmlNamespace {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut name: Option<String> = None;
+        let mut m_name: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "name" => name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
+                "name" => m_name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { name })
+        Ok(Self { name: m_name })
     }
 }
 
@@ -214,15 +216,15 @@ pub struct PayloadWithXmlNamespaceAndPrefix {
 
 impl PayloadWithXmlNamespaceAndPrefix {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut name: Option<String> = None;
+        let mut m_name: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "name" => wire::once(&mut name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
+                "name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "name")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { name })
+        Ok(Self { name: m_name })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.name {
@@ -238,17 +240,17 @@ impl PayloadWithXmlNamespaceAndPrefix {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut name: Option<String> = None;
+        let mut m_name: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "name" => name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
+                "name" => m_name = Some(wire::json::scalar::<String>(value, "name", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { name })
+        Ok(Self { name: m_name })
     }
 }
 
@@ -263,17 +265,17 @@ pub struct RecursiveShapesInputOutputNested1 {
 
 impl RecursiveShapesInputOutputNested1 {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut nested: Option<RecursiveShapesInputOutputNested2> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested2> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "foo" => wire::once(&mut foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
-                "nested" => wire::once(&mut nested, RecursiveShapesInputOutputNested2::read_xml(x, e)?, "nested")?,
+                "foo" => wire::once(&mut m_foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
+                "nested" => wire::once(&mut m_nested, RecursiveShapesInputOutputNested2::read_xml(x, e)?, "nested")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { foo, nested: nested.map(Box::new) })
+        Ok(Self { foo: m_foo, nested: m_nested.map(Box::new) })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.foo {
@@ -298,19 +300,19 @@ impl RecursiveShapesInputOutputNested1 {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut nested: Option<RecursiveShapesInputOutputNested2> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_nested: Option<RecursiveShapesInputOutputNested2> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "nested" => nested = Some(RecursiveShapesInputOutputNested2::read_params(value)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "nested" => m_nested = Some(RecursiveShapesInputOutputNested2::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, nested: nested.map(Box::new) })
+        Ok(Self { foo: m_foo, nested: m_nested.map(Box::new) })
     }
 }
 
@@ -325,21 +327,21 @@ pub struct RecursiveShapesInputOutputNested2 {
 
 impl RecursiveShapesInputOutputNested2 {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut bar: Option<String> = None;
-        let mut recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_bar: Option<String> = None;
+        let mut m_recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "bar" => wire::once(&mut bar, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "bar")?,
+                "bar" => wire::once(&mut m_bar, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "bar")?,
                 "recursiveMember" => wire::once(
-                    &mut recursive_member,
+                    &mut m_recursive_member,
                     RecursiveShapesInputOutputNested1::read_xml(x, e)?,
                     "recursiveMember",
                 )?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { bar, recursive_member: recursive_member.map(Box::new) })
+        Ok(Self { bar: m_bar, recursive_member: m_recursive_member.map(Box::new) })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.bar {
@@ -364,19 +366,19 @@ impl RecursiveShapesInputOutputNested2 {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut bar: Option<String> = None;
-        let mut recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
+        let mut m_bar: Option<String> = None;
+        let mut m_recursive_member: Option<RecursiveShapesInputOutputNested1> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "bar" => bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
-                "recursiveMember" => recursive_member = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
+                "bar" => m_bar = Some(wire::json::scalar::<String>(value, "bar", wire::TimeFormat::EpochSeconds)?),
+                "recursiveMember" => m_recursive_member = Some(RecursiveShapesInputOutputNested1::read_params(value)?),
                 _ => {}
             }
         }
-        Ok(Self { bar, recursive_member: recursive_member.map(Box::new) })
+        Ok(Self { bar: m_bar, recursive_member: m_recursive_member.map(Box::new) })
     }
 }
 
@@ -391,17 +393,17 @@ pub struct StructureListMember {
 
 impl StructureListMember {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut a: Option<String> = None;
-        let mut b: Option<String> = None;
+        let mut m_a: Option<String> = None;
+        let mut m_b: Option<String> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "value" => wire::once(&mut a, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "value")?,
-                "other" => wire::once(&mut b, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "other")?,
+                "value" => wire::once(&mut m_a, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "value")?,
+                "other" => wire::once(&mut m_b, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "other")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { a, b })
+        Ok(Self { a: m_a, b: m_b })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.a {
@@ -424,19 +426,19 @@ impl StructureListMember {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut a: Option<String> = None;
-        let mut b: Option<String> = None;
+        let mut m_a: Option<String> = None;
+        let mut m_b: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "a" => a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
-                "b" => b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
+                "a" => m_a = Some(wire::json::scalar::<String>(value, "a", wire::TimeFormat::EpochSeconds)?),
+                "b" => m_b = Some(wire::json::scalar::<String>(value, "b", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { a, b })
+        Ok(Self { a: m_a, b: m_b })
     }
 }
 
@@ -510,16 +512,16 @@ pub struct XmlAttributesPayloadRequest {
 
 impl XmlAttributesPayloadRequest {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let attr = e.attribute::<String>("test", wire::TimeFormat::Iso8601)?;
+        let mut m_foo: Option<String> = None;
+        let m_attr = e.attribute::<String>("test", wire::TimeFormat::Iso8601)?;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "foo" => wire::once(&mut foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
+                "foo" => wire::once(&mut m_foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { foo, attr })
+        Ok(Self { foo: m_foo, attr: m_attr })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
         w.begin_object();
@@ -556,19 +558,19 @@ impl XmlAttributesPayloadResponse {
         }
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut attr: Option<String> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_attr: Option<String> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
-                "attr" => attr = Some(wire::json::scalar::<String>(value, "attr", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "attr" => m_attr = Some(wire::json::scalar::<String>(value, "attr", wire::TimeFormat::EpochSeconds)?),
                 _ => {}
             }
         }
-        Ok(Self { foo, attr })
+        Ok(Self { foo: m_foo, attr: m_attr })
     }
 }
 
@@ -583,21 +585,21 @@ pub struct XmlNamespaceNested {
 
 impl XmlNamespaceNested {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut values: Option<Vec<String>> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_values: Option<Vec<String>> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
-                "foo" => wire::once(&mut foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
+                "foo" => wire::once(&mut m_foo, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "foo")?,
                 "values" => wire::once(
-                    &mut values,
+                    &mut m_values,
                     x.list("member", |x, e| Ok(x.scalar::<String>(e, wire::TimeFormat::Iso8601)?))?,
                     "values",
                 )?,
                 _ => x.skip()?,
             }
         }
-        Ok(Self { foo, values })
+        Ok(Self { foo: m_foo, values: m_values })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.foo {
@@ -628,22 +630,22 @@ impl XmlNamespaceNested {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut foo: Option<String> = None;
-        let mut values: Option<Vec<String>> = None;
+        let mut m_foo: Option<String> = None;
+        let mut m_values: Option<Vec<String>> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
-                "foo" => foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
+                "foo" => m_foo = Some(wire::json::scalar::<String>(value, "foo", wire::TimeFormat::EpochSeconds)?),
                 "values" => {
-                    values = Some(wire::json::list(value, |value| {
+                    m_values = Some(wire::json::list(value, |value| {
                         Ok(wire::json::scalar::<String>(value, "values", wire::TimeFormat::EpochSeconds)?)
                     })?)
                 }
                 _ => {}
             }
         }
-        Ok(Self { foo, values })
+        Ok(Self { foo: m_foo, values: m_values })
     }
 }

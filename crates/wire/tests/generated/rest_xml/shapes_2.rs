@@ -25,53 +25,53 @@ pub struct XmlNestedUnionStruct {
 
 impl XmlNestedUnionStruct {
     pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut string_value: Option<String> = None;
-        let mut boolean_value: Option<bool> = None;
-        let mut byte_value: Option<i32> = None;
-        let mut short_value: Option<i32> = None;
-        let mut integer_value: Option<i32> = None;
-        let mut long_value: Option<i64> = None;
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_string_value: Option<String> = None;
+        let mut m_boolean_value: Option<bool> = None;
+        let mut m_byte_value: Option<i32> = None;
+        let mut m_short_value: Option<i32> = None;
+        let mut m_integer_value: Option<i32> = None;
+        let mut m_long_value: Option<i64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         while let Some(child) = x.next_child()? {
             let e = &child;
             match e.name() {
                 "stringValue" => {
-                    wire::once(&mut string_value, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "stringValue")?
+                    wire::once(&mut m_string_value, x.scalar::<String>(e, wire::TimeFormat::Iso8601)?, "stringValue")?
                 }
                 "booleanValue" => {
-                    wire::once(&mut boolean_value, x.scalar::<bool>(e, wire::TimeFormat::Iso8601)?, "booleanValue")?
+                    wire::once(&mut m_boolean_value, x.scalar::<bool>(e, wire::TimeFormat::Iso8601)?, "booleanValue")?
                 }
                 "byteValue" => {
-                    wire::once(&mut byte_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "byteValue")?
+                    wire::once(&mut m_byte_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "byteValue")?
                 }
                 "shortValue" => {
-                    wire::once(&mut short_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "shortValue")?
+                    wire::once(&mut m_short_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "shortValue")?
                 }
                 "integerValue" => {
-                    wire::once(&mut integer_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "integerValue")?
+                    wire::once(&mut m_integer_value, x.scalar::<i32>(e, wire::TimeFormat::Iso8601)?, "integerValue")?
                 }
                 "longValue" => {
-                    wire::once(&mut long_value, x.scalar::<i64>(e, wire::TimeFormat::Iso8601)?, "longValue")?
+                    wire::once(&mut m_long_value, x.scalar::<i64>(e, wire::TimeFormat::Iso8601)?, "longValue")?
                 }
                 "floatValue" => {
-                    wire::once(&mut float_value, x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?, "floatValue")?
+                    wire::once(&mut m_float_value, x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?, "floatValue")?
                 }
                 "doubleValue" => {
-                    wire::once(&mut double_value, x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?, "doubleValue")?
+                    wire::once(&mut m_double_value, x.scalar::<f64>(e, wire::TimeFormat::Iso8601)?, "doubleValue")?
                 }
                 _ => x.skip()?,
             }
         }
         Ok(Self {
-            string_value,
-            boolean_value,
-            byte_value,
-            short_value,
-            integer_value,
-            long_value,
-            float_value,
-            double_value,
+            string_value: m_string_value,
+            boolean_value: m_boolean_value,
+            byte_value: m_byte_value,
+            short_value: m_short_value,
+            integer_value: m_integer_value,
+            long_value: m_long_value,
+            float_value: m_float_value,
+            double_value: m_double_value,
         })
     }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
@@ -137,59 +137,61 @@ impl XmlNestedUnionStruct {
         w.end_object();
     }
     pub(crate) fn read_params(value: Value) -> Result<Self, wire::ParseError> {
-        let mut string_value: Option<String> = None;
-        let mut boolean_value: Option<bool> = None;
-        let mut byte_value: Option<i32> = None;
-        let mut short_value: Option<i32> = None;
-        let mut integer_value: Option<i32> = None;
-        let mut long_value: Option<i64> = None;
-        let mut float_value: Option<f64> = None;
-        let mut double_value: Option<f64> = None;
+        let mut m_string_value: Option<String> = None;
+        let mut m_boolean_value: Option<bool> = None;
+        let mut m_byte_value: Option<i32> = None;
+        let mut m_short_value: Option<i32> = None;
+        let mut m_integer_value: Option<i32> = None;
+        let mut m_long_value: Option<i64> = None;
+        let mut m_float_value: Option<f64> = None;
+        let mut m_double_value: Option<f64> = None;
         for (name, value) in wire::json::object(value)? {
             if value.is_null() {
                 continue;
             }
             match name.as_str() {
                 "stringValue" => {
-                    string_value =
+                    m_string_value =
                         Some(wire::json::scalar::<String>(value, "stringValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "booleanValue" => {
-                    boolean_value =
+                    m_boolean_value =
                         Some(wire::json::scalar::<bool>(value, "booleanValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "byteValue" => {
-                    byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
+                    m_byte_value = Some(wire::json::scalar::<i32>(value, "byteValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "shortValue" => {
-                    short_value = Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
+                    m_short_value =
+                        Some(wire::json::scalar::<i32>(value, "shortValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "integerValue" => {
-                    integer_value =
+                    m_integer_value =
                         Some(wire::json::scalar::<i32>(value, "integerValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "longValue" => {
-                    long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
+                    m_long_value = Some(wire::json::scalar::<i64>(value, "longValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "floatValue" => {
-                    float_value = Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
+                    m_float_value =
+                        Some(wire::json::scalar::<f64>(value, "floatValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 "doubleValue" => {
-                    double_value =
+                    m_double_value =
                         Some(wire::json::scalar::<f64>(value, "doubleValue", wire::TimeFormat::EpochSeconds)?)
                 }
                 _ => {}
             }
         }
         Ok(Self {
-            string_value,
-            boolean_value,
-            byte_value,
-            short_value,
-            integer_value,
-            long_value,
-            float_value,
-            double_value,
+            string_value: m_string_value,
+            boolean_value: m_boolean_value,
+            byte_value: m_byte_value,
+            short_value: m_short_value,
+            integer_value: m_integer_value,
+            long_value: m_long_value,
+            float_value: m_float_value,
+            double_value: m_double_value,
         })
     }
 }
