@@ -113,6 +113,12 @@ impl FjallKv {
         verify::verify(&self.inner.shared)
     }
 
+    /// Writes out what is in memory and merges all tables, as the background does when many rows were removed. Blocks; for
+    /// maintenance and measurements.
+    pub fn write_out(&self) -> Result<(), ReadError> {
+        upkeep::clean_all(&self.inner.shared).map_err(|error| ReadError::Failed(error.to_string()))
+    }
+
     /// Checks a store that is not open: its journal first, then, if it opens, every row. What cannot be opened is an error,
     /// what is damaged is in the report.
     pub fn fsck(dir: &Path, config: FjallConfig) -> Result<FsckReport, OpenError> {

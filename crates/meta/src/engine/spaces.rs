@@ -50,8 +50,8 @@ impl Class {
     /// written, these bound the engine's memory; they also bound how much journal an opening replays.
     const fn memtable_bytes(self) -> u64 {
         match self {
-            Self::Rows => 16 << 20,
-            Self::Large => 32 << 20,
+            Self::Rows => 8 << 20,
+            Self::Large => 16 << 20,
             Self::Log => 8 << 20,
         }
     }
@@ -145,6 +145,11 @@ impl Moment {
     /// The engine's own number of this moment.
     pub(super) fn instant(&self) -> u64 {
         self.snapshot.seqno()
+    }
+
+    /// All rows of a keyspace, in kept form.
+    pub(super) fn iter(&self, class: Class) -> fjall::Iter {
+        self.snapshot.iter(self.spaces.space(class))
     }
 
     pub(super) fn read(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {

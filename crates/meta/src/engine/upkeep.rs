@@ -31,11 +31,14 @@ const MAX_MERGES: usize = 64;
 /// Levels of fjall's trees.
 const LEVELS: u8 = 7;
 
-/// Removed rows of a keyspace below which clearing out is not worth it: a scan passes so many in a few milliseconds.
-const MIN_REMOVED: u64 = 10_000;
-/// With removed rows at least this share of the rows, they are cleared out in any case...
-const REMOVED_SHARE: u64 = 4;
-/// ...and with fewer when scans were slow, yet for at most one part in so many of the time.
+/// Removed rows of a keyspace below which clearing out is not worth it: a scan passes so many in a tenth of a millisecond.
+const MIN_REMOVED: u64 = 512;
+/// With removed rows at least one in so many, they are cleared out: a page of a listing then passes so few that it costs
+/// hardly more than without them...
+const REMOVED_SHARE: u64 = 8;
+/// ...and with fewer when scans were slow, as they may lie together.
+const MIN_REMOVED_SLOW: u64 = 10_000;
+/// At most one part in so many of the time goes into clearing out.
 const CLEANING_SHARE: u32 = 10;
 /// How long to wait for memory to be written out before clearing, at most.
 const FLUSH_WAIT: Duration = Duration::from_secs(10);
@@ -171,8 +174,9 @@ impl Cleaner {
             return;
         }
         let many = removed >= space.approximate_len() as u64 / REMOVED_SHARE;
+        let slow_here = slow > self.slow_seen && removed >= MIN_REMOVED_SLOW;
         let may = self.ended.elapsed() > self.took * CLEANING_SHARE;
-        if !may || !(many || slow > self.slow_seen) {
+        if !may || !(many || slow_here) {
             return;
         }
         let began = Instant::now();
@@ -187,6 +191,11 @@ impl Cleaner {
         }
         (self.took, self.ended) = (began.elapsed(), Instant::now());
     }
+}
+
+/// Clears all keyspaces out.
+pub(super) fn clean_all(shared: &Shared) -> fjall::Result<()> {
+    Class::ALL.iter().try_for_each(|class| clean(shared, shared.spaces.space(*class)))
 }
 
 /// Writes memory out and merges all levels into the last, where removed rows end.
