@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     let outcome = AssertUnwindSafe(request.answer(parts)).catch_unwind().await;
     let (format, outcome) = match outcome {
         Ok(Ok((format, response))) => (format, Ok(response)),
-        Ok(Err(Refused { format, error })) => (format, Err(error)),
+        Ok(Err(refused)) => (refused.format, Err(refused.error)),
         Err(panic) => {
             let panic = answer::panic_text(&*panic);
             tracing::error!(request_id = %record.id, panic, "a request failed");
@@ -80,9 +80,9 @@ struct Arrived<'a> {
 }
 
 impl<'a> Arrived<'a> {
-    async fn answer(mut self, parts: Parts) -> Result<(ErrorFormat, Response), Refused> {
+    async fn answer(mut self, parts: Parts) -> Result<(ErrorFormat, Response), Box<Refused>> {
         let format = self.format;
-        let early = |error| Refused { format, error };
+        let early = |error| Box::new(Refused { format, error });
         let place = check_head(&parts, self.server).map_err(early)?;
         if place == Addressed::Endpoint
             && let Some(page) = pages::page(self.server, &parts.method, parts.uri.path(), &self.origin)
@@ -107,12 +107,10 @@ impl<'a> Arrived<'a> {
         let (service, operation, sender, payload) = self.admit(&head, authority.as_ref().map(|a| a.as_str())).await?;
         let format = self.format;
         let request = self.request(head, operation, sender, payload);
-        service
-            .service
-            .call(request)
-            .await
-            .map(|response| (format, response))
-            .map_err(|error| Refused { format, error })
+        match service.service.call(request).await {
+            Ok(response) => Ok((format, response)),
+            Err(error) => Err(Box::new(Refused { format, error })),
+        }
     }
 
     /// Finds the service and the operation, and believes the sender or does not.
@@ -120,7 +118,7 @@ impl<'a> Arrived<'a> {
         &mut self,
         head: &RequestHead,
         authority: Option<&str>,
-    ) -> Result<(&'a Served, OperationRef, Sender, Payload), Refused> {
+    ) -> Result<(&'a Served, OperationRef, Sender, Payload), Box<Refused>> {
         let server: &'a Arc<Server> = self.server;
         let now = server.clock.now();
         let parts = sender::signed_parts(head, authority, &[]);
@@ -156,7 +154,7 @@ impl<'a> Arrived<'a> {
     }
 
     /// The body, read whole, where the signature covers its hash without naming it.
-    async fn unnamed_body(&self, served: &Served) -> Result<Option<bytes::Bytes>, Refused> {
+    async fn unnamed_body(&self, served: &Served) -> Result<Option<bytes::Bytes>, Box<Refused>> {
         if served.service.name() == sender::OBJECT_STORAGE {
             return Ok(None);
         }
@@ -170,7 +168,7 @@ impl<'a> Arrived<'a> {
         head: &RequestHead,
         mut sender: Sender,
         read: Option<Payload>,
-    ) -> Result<(Sender, Payload), Refused> {
+    ) -> Result<(Sender, Payload), Box<Refused>> {
         if let Some(read) = read {
             return Ok((sender, read));
         }
@@ -197,11 +195,11 @@ impl<'a> Arrived<'a> {
         ServiceRequest { head, operation, payload, caller: Arc::new(caller) }
     }
 
-    fn refused(&self, error: ServiceError) -> Refused {
-        Refused { format: self.format, error }
+    fn refused(&self, error: ServiceError) -> Box<Refused> {
+        Box::new(Refused { format: self.format, error })
     }
 
-    fn unbelieved(&self, why: Unbelieved) -> Refused {
+    fn unbelieved(&self, why: Unbelieved) -> Box<Refused> {
         self.server.metrics.auth_failed();
         if let Unbelieved::Failed(reason) = &why {
             tracing::error!(request_id = %self.record.id, reason, "credentials cannot be looked up");

@@ -1,0 +1,150 @@
+//! Who is believed, and what the others are told.
+
+use millpond_auth::testing::{Payload, Signer};
+
+use crate::client::{Client, head, signed, signer};
+use crate::world::{KEY, NOW, REGION, SECRET, World};
+
+const WHO: (&str, &str, &str) = ("GET", "/b/WhoAmI", "");
+
+#[tokio::test]
+async fn signed_requests_have_a_sender() {
+    let world = World::new().await;
+    let mut client = Client::to(&world).await;
+    let (text, _) = signed(&signer("s3"), WHO, &[("user-agent", "toy/1")], Payload::Body(b""));
+    client.send(text).await;
+    let answer = client.answer().await;
+    let expected = format!(
+        "service=s3 who=arn:aws:iam::123456789012:root auth=Header key={KEY} ip=127.0.0.1 secure=false agent=toy/1 "
+    );
+    assert!(answer.text().starts_with(&expected), "{answer:?}");
+
+    let mut headers = http::HeaderMap::new();
+    headers.insert("host", "localhost".parse().unwrap());
+    let query = signer("s3").presign(WHO, &headers, 600, NOW);
+    let answer = client.get(&format!("/b/WhoAmI?{query}")).await;
+    assert!(answer.text().contains(&format!(" auth=Query key={KEY} ")), "{answer:?}");
+
+    let answer = client.get("/b/WhoAmI").await;
+    assert!(answer.text().starts_with("service=s3 who=anonymous auth=None key=- "), "{answer:?}");
+}
+
+#[tokio::test]
+async fn others_are_told_what_is_wrong() {
+    let world = World::new().await;
+    let mut client = Client::to(&world).await;
+    let with = |id: &str, secret: &str, region: &str, service: &str| Signer::new(id, secret, region, service);
+    let mut tokened = signer("s3");
+    tokened.session_token = Some("token".to_owned());
+    for (signer, status, code, field) in [
+        (with("NOBODY", SECRET, REGION, "s3"), 403, "InvalidAccessKeyId", Some(("AWSAccessKeyId", "NOBODY"))),
+        (with(KEY, "wrong", REGION, "s3"), 403, "SignatureDoesNotMatch", Some(("AWSAccessKeyId", KEY))),
+        (with(KEY, SECRET, "us-east-1", "s3"), 400, "AuthorizationHeaderMalformed", Some(("Region", REGION))),
+        // What needs no secret is said first.
+        (with("NOBODY", SECRET, "us-east-1", "s3"), 400, "AuthorizationHeaderMalformed", Some(("Region", REGION))),
+        (with(KEY, SECRET, REGION, "ec2"), 501, "NotImplemented", None),
+        (with("BROKEN", SECRET, REGION, "s3"), 500, "InternalError", None),
+        (tokened, 400, "InvalidToken", None),
+    ] {
+        let (text, _) = signed(&signer, WHO, &[], Payload::Body(b""));
+        client.send(text).await;
+        let answer = client.answer().await;
+        answer.assert_error(status, code);
+        if let Some((name, value)) = field {
+            assert_eq!(answer.element(name), Some(value));
+        }
+        assert!(!answer.text().contains("on fire"));
+        client.assert_alive().await;
+    }
+    let (text, _) = signed(&signer("s3"), WHO, &[], Payload::Body(b""));
+    client.send(text.replace("\r\n\r\n", "\r\nx-amz-acl: public-read\r\n\r\n")).await;
+    client.answer().await.assert_error(403, "AccessDenied");
+    client.send(head("GET /b/Hello", &["Authorization: Bearer x"])).await;
+    client.answer().await.assert_error(400, "InvalidArgument");
+    let metrics = client.get("/_millpond/metrics").await;
+    assert!(metrics.text().contains("millpond_http_auth_failures_total 8"), "{}", metrics.text());
+}
+
+#[tokio::test]
+async fn authentication_comes_before_the_operation() {
+    let world = World::new().await;
+    let mut client = Client::to(&world).await;
+    let wrong = Signer::new(KEY, "wrong", REGION, "s3");
+    let (text, _) = signed(&wrong, ("GET", "/b/Nothing", ""), &[], Payload::Body(b""));
+    client.send(text).await;
+    client.answer().await.assert_error(403, "SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn other_services_are_found_and_answer_in_their_own_way() {
+    let world = World::new().await;
+    let mut client = Client::to(&world).await;
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+    const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.1");
+    const TARGET: (&str, &str) = ("x-amz-target", "TrentService.Encrypt");
+    let body: &[u8] = b"Action=Echo&Version=1";
+
+    for (service, headers) in [("sts", vec![FORM]), ("kms", vec![JSON, TARGET])] {
+        // Their signatures cover the body's hash without naming it.
+        for (sent, good) in [(body, true), (&b"Action=Evil&Version=1"[..], false)] {
+            let mut headers = headers.clone();
+            headers.push(("content-length", "21"));
+            let (text, _) = signed(&signer(service), ("POST", "/", ""), &headers, Payload::Body(body));
+            client.send([text.as_bytes(), sent].concat()).await;
+            let answer = client.answer().await;
+            assert!(answer.header("x-amzn-requestid").is_some());
+            assert_eq!(answer.header("x-amz-request-id"), None);
+            if good {
+                assert_eq!((answer.status, answer.body.as_slice()), (200, body), "{service}");
+                assert_eq!(answer.header("x-length"), Some("21"));
+            } else {
+                assert_eq!(answer.status, 403, "{service}");
+                let code =
+                    if service == "sts" { "<Code>SignatureDoesNotMatch<" } else { "\"InvalidSignatureException\"" };
+                assert!(answer.text().contains(code), "{answer:?}");
+            }
+        }
+        let stranger = Signer::new("NOBODY", SECRET, REGION, service);
+        let (text, _) = signed(&stranger, ("POST", "/", ""), &headers, Payload::Body(b""));
+        client.send(text).await;
+        let answer = client.answer().await;
+        let code = if service == "sts" { "<Code>InvalidClientTokenId<" } else { "\"UnrecognizedClientException\"" };
+        assert!(answer.status == 403 && answer.text().contains(code), "{answer:?}");
+    }
+
+    // Without a signature the request itself tells.
+    for (line, headers, served) in [
+        ("POST /", vec!["Content-Type: application/x-www-form-urlencoded"], Some("x-amzn-requestid")),
+        ("POST /", vec!["X-Amz-Target: TrentService.Encrypt"], Some("x-amzn-requestid")),
+        ("POST /b/Echo", vec!["Content-Type: application/x-www-form-urlencoded"], Some("x-amz-request-id")),
+        ("POST /", vec!["X-Amz-Target: Unknown.Encrypt", "Content-Type: application/x-amz-json-1.0"], None),
+    ] {
+        let mut headers = headers;
+        headers.push("Content-Length: 0");
+        client.send(head(line, &headers)).await;
+        let answer = client.answer().await;
+        match served {
+            Some(id) => assert!(answer.status == 200 && answer.header(id).is_some(), "{answer:?}"),
+            None => assert!(answer.status == 501 && answer.text().contains("\"NotImplemented\""), "{answer:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_must_be_held_is_bounded() {
+    let world = World::with(|config| config.limits.unverified_body_bytes = 1000).await;
+    for (length, framing) in [(1001, "content-length"), (2000, "transfer-encoding")] {
+        let mut client = Client::to(&world).await;
+        let body = vec![b'a'; length];
+        let value = if framing == "content-length" { length.to_string() } else { "chunked".to_owned() };
+        let name: &'static str = framing;
+        let (text, _) = signed(&signer("sts"), ("POST", "/", ""), &[(name, &value)], Payload::Body(&body));
+        client.send(text).await;
+        if framing == "transfer-encoding" {
+            client.send_what_goes(format!("{length:x}\r\n")).await;
+        }
+        client.send_what_goes(&body).await;
+        let answer = client.answer().await;
+        assert!(answer.status == 413 && answer.text().contains("RequestEntityTooLarge"), "{answer:?}");
+    }
+}
