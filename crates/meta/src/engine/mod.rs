@@ -5,6 +5,7 @@
 mod committer;
 mod files;
 mod journal;
+mod manifest;
 mod open;
 mod room;
 mod row;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::committer::{COMMIT_KEY, CommitRow, Committer, MAX_QUEUE, OUTCOME_TABLE};
 use super::files::{FORMAT, Number, read_format, read_mark, write_format, write_mark};
 use super::journal::{self, Finding};
+use super::manifest;
 use super::room::RoomKeeper;
 use super::spaces::{Class, Moment, Spaces};
 use super::verify::FsckReport;
@@ -88,6 +89,9 @@ pub enum OpenError {
         /// Where the damaged group begins.
         at: u64,
     },
+    /// A list of tables is damaged. Without it nobody knows which rows there are; a backup has to help.
+    #[error("the list of tables in {0} is damaged")]
+    DamagedManifest(PathBuf),
     /// One of the small files is damaged.
     #[error("the file {0} of the metadata store is damaged")]
     DamagedFile(&'static str),
@@ -163,6 +167,9 @@ fn settle_journals(config: &FjallConfig, fjall_dir: &Path, mark: u64) -> Result<
         } else {
             Ok(())
         };
+    }
+    if let Some(dir) = manifest::damaged(&*config.disk, fjall_dir)?.into_iter().next() {
+        return Err(OpenError::DamagedManifest(dir));
     }
     let journals = journal::examine(&*config.disk, fjall_dir)?;
     if !config.accept_loss {
@@ -265,22 +272,25 @@ fn start(
 pub(super) fn fsck(dir: &Path, config: FjallConfig) -> Result<FsckReport, OpenError> {
     let lock = RealDisk.lock(&dir.join("lock"))?.ok_or_else(|| OpenError::Locked(dir.to_owned()))?;
     let fjall_dir = dir.join("fjall");
-    let mut journals = FsckReport::default();
+    let mut before = FsckReport::default();
     if config.disk.exists(&fjall_dir)? {
+        for dir in manifest::damaged(&*config.disk, &fjall_dir)? {
+            before.add("manifest", Bytes::new(), format!("the list of tables in {} is damaged", dir.display()));
+        }
         for journal in journal::examine(&*config.disk, &fjall_dir)? {
             if let Finding::Damaged(at) = journal.finding {
                 let what = format!("{} at byte {at}, with commits behind it", journal.path.display());
-                journals.add("journal", Bytes::new(), what);
+                before.add("journal", Bytes::new(), what);
             }
         }
     }
     drop(lock);
-    if journals.damages > 0 && !config.accept_loss {
+    if before.damages > 0 && !config.accept_loss {
         // Opening would refuse; the rows are looked at once the loss is accepted.
-        return Ok(journals);
+        return Ok(before);
     }
     let mut report = open(dir, config)?.verify();
-    report.damages += journals.damages;
-    report.listed.extend(journals.listed);
+    report.damages += before.damages;
+    report.listed.extend(before.listed);
     Ok(report)
 }
