@@ -1,0 +1,162 @@
+//! Lakes for tests: small thresholds, so that few bytes reach every kind of storage, and a clock that the test moves.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millpond_blob::{BlobConfig, Blobs};
+use millpond_digest::ChecksumAlgorithm;
+use millpond_io::sim::SimDisk;
+use millpond_io::{Disk, ManualClock, RealDisk, SeededRandom};
+use millpond_lake::{
+    Bucket, CheckReport, Checksum, Condition, IngestPlan, Ingested, Lake, LakeConfig, LakeError, Metadata, NewBucket,
+    PutRequest, Tags, Version, Written, tables,
+};
+use millpond_meta::{FjallConfig, FjallKv, Kv, MemoryKv};
+use millpond_types::{AccountId, ObjectKey, Origin, RequestId, Timestamp};
+
+/// Bodies up to this size are inline in a laboratory.
+pub const INLINE: u64 = 64;
+/// Bodies up to this size go to segments.
+pub const SEGMENT: u64 = 1024;
+/// The smallest part but the last.
+pub const MIN_PART: u64 = 20;
+/// How long freed bodies wait.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// A lake and what moves it.
+pub struct Lab {
+    /// The lake.
+    pub lake: Lake,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+}
+
+/// A lake's settings for tests.
+pub fn config() -> LakeConfig {
+    LakeConfig { free_grace: GRACE, min_part_bytes: MIN_PART, ..LakeConfig::default() }
+}
+
+/// A blob store's settings for tests.
+pub fn blob_config() -> BlobConfig {
+    BlobConfig {
+        inline_max: INLINE,
+        segment_max: SEGMENT,
+        segment_size: 16 * 1024,
+        segment_step: 4 * 1024,
+        read_threads: 2,
+        write_threads: 2,
+        reserve: Some(0),
+        // So that a sweep in a test finds what a crash or a cut request left behind.
+        grace: Duration::ZERO,
+        ..BlobConfig::default()
+    }
+}
+
+/// Opens a lake.
+pub async fn open(kv: Arc<dyn Kv>, disk: Arc<dyn Disk>, dir: &Path, seed: u64) -> Result<Lab, LakeError> {
+    let random = Arc::new(SeededRandom::new(seed));
+    let blobs = Blobs::open(disk, random.clone(), dir, blob_config())?;
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_700_000_000)));
+    let lake = Lake::open(kv, blobs, clock.clone(), random, config()).await?;
+    Ok(Lab { lake, clock })
+}
+
+/// A lake in memory.
+pub async fn memory(seed: u64) -> Result<Lab, LakeError> {
+    open(Arc::new(MemoryKv::new()), Arc::new(SimDisk::new()), Path::new("/blobs"), seed).await
+}
+
+/// A lake on the embedded engine and a real disk, in an existing directory.
+pub async fn real(dir: &Path, seed: u64) -> Result<Lab, LakeError> {
+    let failed = |e: millpond_meta::OpenError| LakeError::Internal(e.to_string());
+    let kv = FjallKv::open(&dir.join("meta"), FjallConfig::new(tables::classify)).map_err(failed)?;
+    open(Arc::new(kv), Arc::new(RealDisk), &dir.join("blobs"), seed).await
+}
+
+/// The account that tests act as.
+pub fn account() -> AccountId {
+    "123456789012".parse().unwrap_or_else(|_| unreachable!("twelve digits"))
+}
+
+/// A request that tests make.
+pub fn origin() -> Origin {
+    Origin {
+        operation: "Test",
+        requester: account().to_string(),
+        source_ip: None,
+        request_id: RequestId(7),
+        causes: Vec::new(),
+        time: Timestamp(0),
+    }
+}
+
+impl Lab {
+    /// A new bucket.
+    pub async fn bucket(&self, name: &str) -> Result<Arc<Bucket>, LakeError> {
+        let bad = |_| LakeError::Internal("a bad name".into());
+        let name = name.parse().map_err(bad)?;
+        let region = "us-east-1".parse().map_err(|_| LakeError::Internal("a bad region".into()))?;
+        self.lake.create_bucket(NewBucket { name, owner: account(), region, tags: None }, &origin()).await
+    }
+
+    /// Takes a body in, in chunks of up to 100 bytes.
+    pub async fn ingest(&self, body: &[u8], checksums: &[ChecksumAlgorithm]) -> Result<Ingested, LakeError> {
+        let plan = IngestPlan { expected_len: Some(body.len() as u64), md5: true, checksums: checksums.to_vec() };
+        let mut ingest = self.lake.ingest(plan);
+        for chunk in body.chunks(100) {
+            ingest.write(Bytes::copy_from_slice(chunk)).await?;
+        }
+        ingest.finish().await
+    }
+
+    /// Puts an object.
+    pub async fn put(
+        &self,
+        bucket: &Arc<Bucket>,
+        key: &str,
+        body: &[u8],
+        condition: Condition,
+    ) -> Result<Written, LakeError> {
+        let ingested = self.ingest(body, &[ChecksumAlgorithm::Crc64Nvme]).await?;
+        let checksum = ingested.checksum(ChecksumAlgorithm::Crc64Nvme).map(Checksum::full);
+        let request = PutRequest {
+            bucket: bucket.clone(),
+            key: ObjectKey::new(key).map_err(|e| LakeError::Internal(e.to_string()))?,
+            ingested,
+            metadata: Metadata::default(),
+            tags: Tags::new(),
+            checksum,
+            owner: account(),
+            condition,
+        };
+        self.lake.put(request, &origin()).await
+    }
+
+    /// Reads a range of a version.
+    pub async fn read(&self, version: &Version, range: std::ops::Range<u64>) -> Result<Vec<u8>, LakeError> {
+        let mut reader = self.lake.read(version, range).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = reader.next().await {
+            bytes.extend_from_slice(&chunk?);
+        }
+        Ok(bytes)
+    }
+
+    /// Moves the clock past the grace and does all upkeep until nothing is left that is due.
+    pub async fn settle(&self) -> Result<(), LakeError> {
+        self.clock.advance(GRACE + Duration::from_secs(1));
+        // What one pass frees (the extents of a manifest) is due one grace later; chains end with bodies.
+        for _ in 0..4 {
+            self.lake.upkeep_once().await?;
+            self.clock.advance(GRACE + Duration::from_secs(1));
+        }
+        Ok(())
+    }
+
+    /// A check of everything, bytes included.
+    pub async fn check(&self) -> Result<CheckReport, LakeError> {
+        self.lake.check(true, &|_| {}).await
+    }
+}

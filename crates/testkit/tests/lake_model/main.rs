@@ -1,0 +1,39 @@
+//! The lake against the reference model: random operations, no divergence.
+//!
+//! Reruns one seed with `MILLPOND_SEED=n cargo test -p millpond-testkit --test lake_model`.
+
+mod driver;
+mod ops;
+mod verify;
+
+use driver::Driver;
+use millpond_testkit::lab;
+
+const SEEDS: u64 = 16;
+const STEPS: usize = 400;
+
+fn seeds(default: u64) -> Vec<u64> {
+    match std::env::var("MILLPOND_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None => (0..default).collect(),
+    }
+}
+
+#[tokio::test]
+async fn in_memory() {
+    for seed in seeds(SEEDS) {
+        println!("seed {seed}");
+        let lab = lab::memory(seed).await.unwrap();
+        Driver::new(lab, seed).await.run(STEPS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_the_embedded_engine_and_a_real_disk() {
+    for seed in seeds(2) {
+        println!("seed {seed}");
+        let dir = tempfile::tempdir().unwrap();
+        let lab = lab::real(dir.path(), seed).await.unwrap();
+        Driver::new(lab, seed).await.run(STEPS / 2).await;
+    }
+}

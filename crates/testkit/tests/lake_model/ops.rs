@@ -1,0 +1,333 @@
+//! One function for each operation: to the lake, to the model, compare.
+
+use std::collections::BTreeMap;
+
+use millpond_digest::{ChecksumAlgorithm, ChecksumType, Composite, Hasher, Md5};
+use millpond_lake::{
+    CompletePart, CompleteRequest, Condition, CopyRequest, DeleteCondition, DeleteItem, Found, LakeError, Metadata,
+    NewUpload, Tags, Upload, UploadId, Version, VersionId, Versioning, Written,
+};
+use millpond_testkit::lab::{MIN_PART, account, origin};
+use millpond_testkit::model::{Item, Object};
+use millpond_types::ObjectKey;
+
+use crate::driver::Driver;
+
+pub fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(name).unwrap()
+}
+
+impl Driver {
+    fn any_condition(&self, bucket: usize, name: &str) -> Condition {
+        match self.below(8) {
+            0 => Condition::IfAbsent,
+            1 => Condition::IfMatch("*".into()),
+            2 => Condition::IfMatch("0123".into()),
+            3 => {
+                Condition::IfMatch(self.models[bucket].current(name).map_or_else(|| "none".into(), |o| o.etag.clone()))
+            }
+            _ => Condition::Always,
+        }
+    }
+
+    /// Applies a write to the model, if it was one.
+    fn wrote(
+        &mut self,
+        bucket: usize,
+        name: &str,
+        expected: Result<(), LakeError>,
+        got: Result<Written, LakeError>,
+        object: Object,
+    ) {
+        let step = self.step;
+        match (expected, got) {
+            (Ok(()), Ok(written)) => {
+                let versioned = self.models[bucket].versioning;
+                assert_eq!(written.versioned, versioned != Versioning::Unset, "step {step}");
+                let is_null = written.version.id == VersionId::Null;
+                assert_eq!(is_null, versioned != Versioning::Enabled, "step {step}");
+                self.models[bucket].push(name, Item { id: written.version.id, object: Some(object) });
+            }
+            (Err(expected), Err(got)) => assert_eq!(got, expected, "step {step}: {name:?}"),
+            (expected, got) => panic!("step {step}: {name:?}: expected {expected:?}, got {got:?}"),
+        }
+    }
+
+    pub async fn put(&mut self) {
+        let (bucket, name, body) = (self.any_bucket(), self.any_key(), self.any_body());
+        let condition = self.any_condition(bucket, name);
+        let expected = self.models[bucket].allows(name, &condition);
+        let got = self.lab.put(&self.buckets[bucket], name, &body, condition).await;
+        self.wrote(bucket, name, expected, got, Object::put(body));
+    }
+
+    fn any_item(&self, bucket: usize) -> DeleteItem {
+        let name = self.any_key();
+        let version = (self.below(2) == 0).then(|| self.any_version(bucket, name));
+        let condition = match self.below(8) {
+            0 => DeleteCondition::IfMatch("*".into()),
+            1 => DeleteCondition::IfMatch("0123".into()),
+            _ => DeleteCondition::Always,
+        };
+        DeleteItem { key: key(name), version, condition }
+    }
+
+    pub async fn delete(&mut self) {
+        let bucket = self.any_bucket();
+        let item = self.any_item(bucket);
+        let got = self
+            .lab
+            .lake
+            .delete(&self.buckets[bucket], &item.key, item.version, item.condition.clone(), &origin())
+            .await;
+        self.deleted(bucket, &item, got);
+    }
+
+    fn deleted(&mut self, bucket: usize, item: &DeleteItem, got: Result<millpond_lake::Deleted, LakeError>) {
+        let marker = got.as_ref().ok().and_then(|deleted| deleted.marker);
+        if let Some(marker) = marker {
+            assert_eq!(marker == VersionId::Null, self.models[bucket].versioning == Versioning::Suspended);
+        }
+        let expected = self.models[bucket].delete(item.key.as_str(), item.version, &item.condition, marker);
+        assert_eq!(got, expected, "step {}: {item:?}", self.step);
+    }
+
+    pub async fn delete_many(&mut self) {
+        let bucket = self.any_bucket();
+        let items: Vec<_> = (0..self.below(12)).map(|_| self.any_item(bucket)).collect();
+        let results = self.lab.lake.delete_many(&self.buckets[bucket], &items, &origin()).await.unwrap();
+        assert_eq!(results.len(), items.len());
+        for (item, got) in items.iter().zip(results) {
+            self.deleted(bucket, item, got);
+        }
+    }
+
+    /// Looks up an object to copy from, in both.
+    pub async fn source(&self) -> Option<(Version, Object)> {
+        let (bucket, name) = (self.any_bucket(), self.any_key());
+        let id = (self.below(2) == 0).then(|| self.any_version(bucket, name));
+        let found = self.lab.lake.lookup(&self.buckets[bucket], &key(name), id).await.unwrap();
+        let model = match id {
+            Some(id) => self.models[bucket].version(name, id),
+            None => self.models[bucket].head(name),
+        };
+        match (found, model) {
+            (Found::Object(version), Some(Item { object: Some(object), .. })) => Some((version, object.clone())),
+            (Found::DeleteMarker(_), Some(Item { object: None, .. })) | (Found::None, None) => None,
+            (found, model) => panic!("step {}: {name:?} {id:?}: {found:?}, {model:?}", self.step),
+        }
+    }
+
+    pub async fn copy(&mut self) {
+        let Some((source, object)) = self.source().await else { return };
+        let (bucket, mut name) = (self.any_bucket(), self.any_key());
+        if self.below(3) == 0 {
+            // Onto itself, as far as the bucket is the same.
+            name = crate::driver::KEYS.iter().find(|name| **name == source.key.as_str()).unwrap();
+        }
+        let condition = self.any_condition(bucket, name);
+        let expected = self.models[bucket].allows(name, &condition);
+        let checksum = match self.below(3) {
+            0 => None,
+            1 => Some(ChecksumAlgorithm::Crc64Nvme),
+            _ => Some(ChecksumAlgorithm::Sha256),
+        };
+        let request = CopyRequest {
+            source,
+            bucket: self.buckets[bucket].clone(),
+            key: key(name),
+            metadata: Metadata::default(),
+            tags: object.tags.clone(),
+            checksum,
+            owner: account(),
+            condition,
+        };
+        let got = self.lab.lake.copy(request, &origin()).await;
+        if let (Some(algorithm), Ok(written)) = (checksum, &got) {
+            let value = written.version.object().unwrap().checksum.unwrap();
+            assert_eq!((value.kind, value.value), (ChecksumType::FullObject, Hasher::of(algorithm, &object.body)));
+        }
+        self.wrote(bucket, name, expected, got, object);
+    }
+
+    pub async fn versioning(&mut self) {
+        let bucket = self.any_bucket();
+        let versioning = *self.pick(&[Versioning::Enabled, Versioning::Enabled, Versioning::Suspended]);
+        // The others go on with the bucket as they looked it up before.
+        self.lab.lake.set_versioning(&self.buckets[bucket], versioning, &origin()).await.unwrap();
+        self.models[bucket].versioning = versioning;
+    }
+
+    pub async fn tags(&mut self) {
+        let (bucket, name) = (self.any_bucket(), self.any_key());
+        let id = (self.below(2) == 0).then(|| self.any_version(bucket, name));
+        let tags: Tags = (0..self.below(3)).map(|i| (format!("t{i}"), format!("v{}", self.below(9)))).collect();
+        let got = self.lab.lake.set_tags(&self.buckets[bucket], &key(name), id, tags.clone(), &origin()).await;
+        let versions = self.models[bucket].keys.get_mut(name).map_or(&mut [][..], Vec::as_mut_slice);
+        let item = match id {
+            Some(id) => versions.iter_mut().find(|item| item.id == id),
+            None => versions.first_mut(),
+        };
+        let expected = match item {
+            None if id.is_some() => Err(LakeError::NoSuchVersion),
+            None => Err(LakeError::NoSuchKey),
+            Some(Item { object: None, .. }) => Err(LakeError::IsDeleteMarker),
+            Some(Item { object: Some(object), id }) => {
+                object.tags = tags;
+                Ok(*id)
+            }
+        };
+        assert_eq!(got.map(|version| version.id), expected, "step {}", self.step);
+    }
+
+    pub async fn create_upload(&mut self) {
+        let (bucket, name) = (self.any_bucket(), self.any_key());
+        let checksum = *self.pick(&[
+            None,
+            Some((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject)),
+            Some((ChecksumAlgorithm::Sha256, ChecksumType::Composite)),
+        ]);
+        let new = NewUpload {
+            bucket: self.buckets[bucket].clone(),
+            key: key(name),
+            metadata: Metadata::default(),
+            tags: Tags::new(),
+            owner: account(),
+            initiator: "arn:aws:iam::123456789012:root".into(),
+            checksum,
+        };
+        let upload = self.lab.lake.create_upload(new, &origin()).await.unwrap();
+        self.models[bucket].uploads.insert((name.into(), upload.id), BTreeMap::new());
+    }
+
+    async fn open_upload(&self) -> Option<(usize, Upload)> {
+        let bucket = self.any_bucket();
+        let (name, id) = self.any_upload(bucket)?;
+        Some((bucket, self.lab.lake.upload(&self.buckets[bucket], &key(&name), id).await.unwrap()))
+    }
+
+    pub async fn put_part(&mut self) {
+        let Some((bucket, upload)) = self.open_upload().await else { return };
+        let (number, body) = (self.random.below(5) as u16 + 1, self.any_body());
+        let algorithms: Vec<_> = upload.checksum.iter().map(|(algorithm, _)| *algorithm).collect();
+        let ingested = self.lab.ingest(&body, &algorithms).await.unwrap();
+        let part = self.lab.lake.put_part(&upload, number, ingested, &origin()).await.unwrap();
+        assert_eq!((part.number, part.size, part.md5), (number, body.len() as u64, Md5::of(&body)));
+        self.parts(bucket, &(upload.key.to_string(), upload.id)).insert(number, body);
+    }
+
+    pub async fn copy_part(&mut self) {
+        let Some((bucket, upload)) = self.open_upload().await else { return };
+        let Some((source, object)) = self.source().await else { return };
+        let size = object.body.len();
+        let start = self.below(size + 1);
+        let end = start + self.below(size - start + 1);
+        let number = self.random.below(5) as u16 + 1;
+        let range = start as u64..end as u64;
+        let part = self.lab.lake.copy_part(&upload, number, &source, range, &origin()).await.unwrap();
+        let body = object.body[start..end].to_vec();
+        assert_eq!((part.size, part.md5), (body.len() as u64, Md5::of(&body)), "step {}", self.step);
+        self.parts(bucket, &(upload.key.to_string(), upload.id)).insert(number, body);
+    }
+
+    /// Mostly all parts in order; sometimes one left out, one too many, the wrong order or a wrong ETag.
+    fn named_parts(&self, parts: &BTreeMap<u16, Vec<u8>>) -> Vec<CompletePart> {
+        let named = |(number, body): (&u16, &Vec<u8>)| CompletePart {
+            number: *number,
+            etag: Md5::of(body).to_string(),
+            checksum: None,
+        };
+        let mut list: Vec<_> = parts.iter().map(named).collect();
+        match self.below(10) {
+            0 if list.len() > 1 => drop(list.remove(self.below(list.len()))),
+            1 => list.push(CompletePart { number: 9, etag: "0".into(), checksum: None }),
+            2 => list.reverse(),
+            3 if !list.is_empty() => list[0].etag = "0".into(),
+            _ => {}
+        }
+        list
+    }
+
+    pub async fn complete(&mut self) {
+        let bucket = self.any_bucket();
+        let Some((name, id)) = self.any_upload(bucket) else { return };
+        let upload = self.lab.lake.upload(&self.buckets[bucket], &key(&name), id).await.unwrap();
+        let named = self.named_parts(&self.models[bucket].uploads[&(name.clone(), id)]);
+        let condition = self.any_condition(bucket, &name);
+        let object = self.models[bucket].completes(&name, id, &named, MIN_PART);
+        let expected = object.as_ref().map_err(Clone::clone).and_then(|_| {
+            self.models[bucket]
+                .allows(&name, &condition)
+                .map_err(|e| e.clone())
+                .as_ref()
+                .map(|()| ())
+                .map_err(Clone::clone)
+        });
+        let request = self.completion(bucket, &name, id, named, condition);
+        let got = self.lab.lake.complete(request.clone(), &origin()).await;
+        if let (Ok(written), Ok(object)) = (&got, &object) {
+            self.check_completed(&upload, &written.version, object, &request);
+            self.models[bucket].uploads.remove(&(name.clone(), id));
+            self.over.push((bucket, name.clone(), id));
+            let again = self.lab.lake.complete(request, &origin()).await;
+            assert_eq!(again.as_ref(), Ok(written), "a repeated completion gives the same result");
+        }
+        self.wrote(bucket, &name, expected, got, object.unwrap_or_else(|_| Object::put(Vec::new())));
+    }
+
+    fn completion(
+        &self,
+        bucket: usize,
+        name: &str,
+        upload: UploadId,
+        parts: Vec<CompletePart>,
+        condition: Condition,
+    ) -> CompleteRequest {
+        let bucket = self.buckets[bucket].clone();
+        CompleteRequest { bucket, key: key(name), upload, parts, expected_size: None, checksum: None, condition }
+    }
+
+    fn check_completed(&self, upload: &Upload, version: &Version, object: &Object, request: &CompleteRequest) {
+        let found = version.object().unwrap();
+        assert_eq!((found.etag.as_str(), found.size), (object.etag.as_str(), object.body.len() as u64));
+        assert_eq!(found.parts, Some(request.parts.len() as u32));
+        let expected = upload.checksum.map(|(algorithm, kind)| match kind {
+            ChecksumType::FullObject => Hasher::of(algorithm, &object.body),
+            ChecksumType::Composite => {
+                let mut composite = Composite::new(algorithm);
+                let mut at = 0;
+                for (_, size) in &object.parts {
+                    let end = at + *size as usize;
+                    assert!(composite.add(&Hasher::of(algorithm, &object.body[at..end])));
+                    at = end;
+                }
+                composite.finish().0
+            }
+        });
+        assert_eq!(found.checksum.map(|sum| sum.value), expected);
+    }
+
+    /// An upload that is over takes no parts, is not listed, and completes only as it did.
+    pub async fn repeat_completion(&mut self) {
+        if self.over.is_empty() {
+            return;
+        }
+        let (bucket, name, id) = self.pick(&self.over).clone();
+        let lake = &self.lab.lake;
+        assert_eq!(lake.upload(&self.buckets[bucket], &key(&name), id).await, Err(LakeError::NoSuchUpload));
+        let wrong = vec![CompletePart { number: 7, etag: "x".into(), checksum: None }];
+        let request = self.completion(bucket, &name, id, wrong, Condition::Always);
+        assert_eq!(lake.complete(request, &origin()).await, Err(LakeError::NoSuchUpload));
+    }
+
+    pub async fn abort(&mut self) {
+        let Some((bucket, upload)) = self.open_upload().await else { return };
+        self.lab.lake.abort(&upload, &origin()).await.unwrap();
+        assert_eq!(self.lab.lake.abort(&upload, &origin()).await, Err(LakeError::NoSuchUpload));
+        let ingested =
+            self.lab.ingest(b"late", &[ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha256]).await.unwrap();
+        assert_eq!(self.lab.lake.put_part(&upload, 1, ingested, &origin()).await, Err(LakeError::NoSuchUpload));
+        self.models[bucket].uploads.remove(&(upload.key.to_string(), upload.id));
+        self.over.push((bucket, upload.key.to_string(), upload.id));
+    }
+}
