@@ -10,6 +10,7 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use millpond_auth::Claim;
 use millpond_kernel::{Caller, OperationRef, Payload, RequestHead, Response, ServiceError, ServiceRequest, Transport};
+use millpond_types::Timestamp;
 use millpond_wire::ErrorFormat;
 
 use crate::answer::{self, AnswerBody, Asked};
@@ -44,7 +45,9 @@ pub(crate) async fn serve(
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let fallback = sender::guessed_format(&parts.headers);
 
-    let request = Arrived { server: &server, origin, body: body.as_ref(), record: &mut record, format: fallback };
+    let received = server.clock.now();
+    let request =
+        Arrived { server: &server, received, origin, body: body.as_ref(), record: &mut record, format: fallback };
     let outcome = AssertUnwindSafe(request.answer(parts)).catch_unwind().await;
     let (format, outcome) = match outcome {
         Ok(Ok((format, response))) => (format, Ok(response)),
@@ -75,6 +78,7 @@ struct Arrived<'a> {
     origin: Origin,
     body: Option<&'a Arc<RequestBody>>,
     record: &'a mut Record,
+    received: Timestamp,
     /// How errors are rendered, as far as is known.
     format: ErrorFormat,
 }
@@ -120,12 +124,11 @@ impl<'a> Arrived<'a> {
         authority: Option<&str>,
     ) -> Result<(&'a Served, OperationRef, Sender, Payload), Box<Refused>> {
         let server: &'a Arc<Server> = self.server;
-        let now = server.clock.now();
         let parts = sender::signed_parts(head, authority, &[]);
         let claim = millpond_auth::claim(&parts);
         let claim = claim.map_err(|error| self.unbelieved(Unbelieved::Refused(error)))?;
         if let Claim::Signed(signed) = &claim {
-            self.record.access_key_id = Some(signed.access_key_id().to_owned());
+            self.record.names_key(signed.access_key_id());
         }
         let served = sender::service_of(server, &claim, head).map_err(|error| self.refused(error))?;
         self.format = served.service.error_format();
@@ -134,7 +137,7 @@ impl<'a> Arrived<'a> {
             Ok(operation) => served.metrics.of(&server.metrics, operation.name, operation.index),
             Err(_) => served.metrics.unknown(&server.metrics),
         }));
-        let accepting = Accepting { server, service: served.service.name(), now };
+        let accepting = Accepting { server, service: served.service.name(), now: self.received };
         let (sender, payload) = match &claim {
             Claim::Anonymous => {
                 let sender = sender::anonymous(&head.headers).map_err(|error| self.unbelieved(error))?;
@@ -189,7 +192,7 @@ impl<'a> Arrived<'a> {
                 user_agent: user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
             },
             request_id: self.record.id,
-            received: self.server.clock.now(),
+            received: self.received,
             causes: Vec::new(),
         };
         ServiceRequest { head, operation, payload, caller: Arc::new(caller) }

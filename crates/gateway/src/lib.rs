@@ -1,7 +1,10 @@
 //! The gateway: listens, limits, authenticates, dispatches, answers and records.
 //!
-//! A request's way is told in [`dispatch`]. What a client may use up stands in [`Limits`]; everything over a limit gets an answer
+//! A request's way is told in `dispatch.rs`. What a client may use up stands in [`Limits`]; everything over a limit gets an answer
 //! that says so. Services are known by the kernel's [`Service`](millpond_kernel::Service) alone.
+//!
+//! Each request writes one log line of the target `millpond::request`, at level debug, and those that failed in the server at level
+//! warn. Neither headers nor the query are logged: they hold signatures.
 //!
 //! [`Gateway::bind`] takes the port and [`Gateway::serve`] serves until it is told to stop.
 

@@ -17,7 +17,8 @@ pub struct Limits {
     /// Bytes of a request's target (path and query); more gets `RequestHeaderSectionTooLarge` (400). 16 KiB: a percent-encoded key
     /// of 1,024 bytes and a presigned query with a long session token.
     pub target_bytes: usize,
-    /// Header lines; more gets `RequestHeaderSectionTooLarge` (400). At most 100, which are parsed without an allocation.
+    /// Header lines; more gets `RequestHeaderSectionTooLarge` (400). 100: no more are parsed without an allocation, and AWS clients
+    /// send some twenty.
     pub header_lines: usize,
     /// Time for a request's head, from its first byte; then `RequestTimeout` (400).
     pub head_time: Duration,

@@ -51,7 +51,7 @@ pub enum GatewayError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// There are more header lines allowed than can be parsed, or a limit is zero.
+    /// A limit under which nothing could be served.
     #[error("the limit {0} must be greater than zero")]
     ZeroLimit(&'static str),
     /// Two services have the same name.

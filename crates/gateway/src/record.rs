@@ -12,6 +12,9 @@ use crate::metrics::{Figures, OperationMetrics};
 use crate::payload::RequestBody;
 use crate::server::{InFlight, Server};
 
+/// Characters of an access key id that are logged: AWS's have at most 128 (IAM API Reference, `AccessKey`).
+const MAX_LOGGED_KEY_CHARS: usize = 128;
+
 /// A request's entry. It is written when the answer's last byte was handed to the codec, or when the client is gone: by dropping.
 ///
 /// It never holds the query, which carries the signatures of presigned requests, nor any header but what is named here.
@@ -23,7 +26,7 @@ pub(crate) struct Record {
     pub(crate) remote: IpAddr,
     pub(crate) operation: Option<Arc<OperationMetrics>>,
     /// The access key that the request names, believed or not.
-    pub(crate) access_key_id: Option<String>,
+    access_key_id: Option<String>,
     pub(crate) body: Option<Arc<RequestBody>>,
     pub(crate) in_flight: Option<InFlight>,
     status: Option<StatusCode>,
@@ -50,6 +53,11 @@ impl Record {
             sent: 0,
             whole: false,
         }
+    }
+
+    /// Notes the access key that the request names; a client's own word, so not at any length.
+    pub(crate) fn names_key(&mut self, id: &str) {
+        self.access_key_id = Some(id.chars().take(MAX_LOGGED_KEY_CHARS).collect());
     }
 
     /// Notes the answer.
@@ -102,7 +110,8 @@ impl Drop for Record {
                 )
             };
         }
-        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+        // Not every 5xx: `SlowDown` would flood the log when there is least time for it.
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
             line!(warn);
         } else {
             line!(debug);

@@ -8,6 +8,7 @@ mod bodies;
 mod client;
 mod heads;
 mod limits;
+mod logging;
 mod serving;
 mod stopping;
 mod tls;
