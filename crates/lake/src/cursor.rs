@@ -54,6 +54,11 @@ impl Cursor {
         matches!(from, Bound::Included(key) | Bound::Excluded(key) if *key >= self.to)
     }
 
+    /// The next row, after a peek.
+    pub fn front(&self) -> Option<&(Key, Bytes)> {
+        self.rows.front()
+    }
+
     /// Takes the next row, after a peek.
     pub fn pop(&mut self) -> Option<(Key, Bytes)> {
         self.rows.pop_front()

@@ -98,6 +98,22 @@ impl<'a> Merge<'a> {
         cursor.pop().map(|(_, row)| row)
     }
 
+    /// Takes the next row if it is the head of the key that a marker names, and not behind the marker. (Of the versions behind the head
+    /// the cursor begins in the right place.)
+    fn skip_head(&mut self, begin: &Begin, key: &str, table: Table) -> Result<bool, LakeError> {
+        let Some((first, stamp)) = &begin.below else { return Ok(false) };
+        if first != key || table == Table::Version {
+            return Ok(false);
+        }
+        let cursor = if table == Table::Current { &mut self.current } else { &mut self.marker };
+        let Some((_, row)) = cursor.front() else { return Ok(false) };
+        let skip = rows::decode::<VersionHead>("version", row)?.stamp >= *stamp;
+        if skip {
+            cursor.pop();
+        }
+        Ok(skip)
+    }
+
     fn jump_behind(&mut self, prefix: &str) {
         self.current.jump(keys::behind(&keys::current(self.bucket, prefix)));
         self.marker.jump(keys::behind(&keys::marker(self.bucket, prefix)));
@@ -121,6 +137,9 @@ impl Lake {
         let mut merge = Merge::new(&*view, bucket.id, &prefix, &begin, limit + 1, jumps);
         let mut last = AfterVersion::Start;
         while let Some((key, table)) = merge.next().await? {
+            if merge.skip_head(&begin, &key, table)? {
+                continue;
+            }
             if let Some(common) = common_prefix(&key, &prefix, delimiter.as_deref()) {
                 if page.entries.len() + page.prefixes.len() == limit {
                     page.next = Some(last);
@@ -133,9 +152,6 @@ impl Lake {
             }
             let row = merge.pop(table).ok_or_else(|| rows::damaged("version"))?;
             let head: VersionHead = rows::decode("version", &row)?;
-            if begin.below.as_ref().is_some_and(|(first, stamp)| *first == key && head.stamp >= *stamp) {
-                continue;
-            }
             if page.entries.len() + page.prefixes.len() == limit {
                 page.next = Some(last);
                 break;
