@@ -342,7 +342,7 @@ mod tests {
         {
             assert_eq!(prefix_end(prefix), end, "{prefix:?}");
         }
-        assert!(prefix_end(b"\xFF\xFF") > Bytes::from(vec![0xFF; 2048]));
+        assert!(prefix_end(b"\xFF\xFF") > [0xFF; 2048][..]);
         assert!(successor(b"a") > Bytes::from_static(b"a") && successor(b"a") < Bytes::from_static(b"a\x01"));
     }
 

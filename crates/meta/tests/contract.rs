@@ -1,5 +1,7 @@
 //! The engines under the contract suite.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use millpond_meta::testing::contract;
 use millpond_meta::{Class, FjallConfig, FjallKv, MemoryKv, SyncMode};
 

@@ -1,6 +1,8 @@
 //! kill -9 while committing: all that was acknowledged is there after the restart, and nothing is there by half.
 //! `MILLPOND_KILLS` sets how often (10).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Bound;

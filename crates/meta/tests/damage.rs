@@ -1,6 +1,8 @@
 //! Flipped bits on disk: a read gives what was written or an error, never anything else; opening may refuse.
 //! `MILLPOND_SEED=n` reruns one seed, `MILLPOND_FLIPS` sets how many there are (120).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 

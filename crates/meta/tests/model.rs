@@ -1,5 +1,7 @@
 //! Random batches and scans: both engines against the model. `MILLPOND_SEED=n` reruns one seed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::ops::Bound;
 
 use bytes::Bytes;

@@ -4,7 +4,7 @@
 //! from being written (commits stall when four of them wait); a merge that fails for want of room is tried again later
 //! instead of stopping the store; and removed rows are cleared out when they slow scans down, not when levels fill up.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -74,7 +74,7 @@ impl Signal {
     /// Waits for a tick, or (if asked) for a poke; whether the store is still open.
     fn wait(&self, for_poke: bool) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |state: &mut SignalState| !state.closing && !(for_poke && state.poked);
+        let idle = |state: &mut SignalState| !(state.closing || (for_poke && state.poked));
         let (mut state, _) = self.changed.wait_timeout_while(state, TICK, idle).unwrap_or_else(PoisonError::into_inner);
         if for_poke {
             state.poked = false;
@@ -84,7 +84,7 @@ impl Signal {
 }
 
 /// Keeps the high-water mark, and has the shown moment renewed when the store changed without a commit.
-pub(super) fn keep_mark(shared: &Shared, disk: &dyn Disk, dir: &PathBuf, mut marked: u64) {
+pub(super) fn keep_mark(shared: &Shared, disk: &dyn Disk, dir: &Path, mut marked: u64) {
     loop {
         let open = shared.upkeep.wait(false);
         let durable = shared.durable.load(Relaxed);
@@ -98,15 +98,17 @@ pub(super) fn keep_mark(shared: &Shared, disk: &dyn Disk, dir: &PathBuf, mut mar
         if !open {
             return;
         }
-        if shared.db.visible_seqno() != shared.moment().instant() {
+        if shared.db.visible_seqno() != shared.moment().instant()
+            && let Some(queue) = shared.queue.upgrade()
+        {
             // When the queue is full, commits renew it anyway.
-            let _ = shared.queue.upgrade().map(|queue| queue.try_send(Message::Refresh));
+            let _ = queue.try_send(Message::Refresh);
         }
     }
 }
 
 /// Merges tables until the store is closed.
-pub(super) fn merge(shared: &Arc<Shared>, disk: &dyn Disk, dir: &PathBuf) {
+pub(super) fn merge(shared: &Arc<Shared>, disk: &dyn Disk, dir: &Path) {
     let mut cleaners = Class::ALL.map(|class| Cleaner::new(shared.spaces.space(class), class));
     while shared.upkeep.wait(true) {
         let free = disk.space(dir).map_or(u64::MAX, |(free, _)| free);
