@@ -35,6 +35,8 @@ pub struct Handles {
 struct Open {
     files: HashMap<Key, (Arc<dyn File>, u64)>,
     uses: u64,
+    /// How often a file was forgotten.
+    forgotten: u64,
 }
 
 impl Handles {
@@ -45,7 +47,7 @@ impl Handles {
         disk: &dyn Disk,
         path: impl FnOnce() -> std::path::PathBuf,
     ) -> Result<Arc<dyn File>, IoError> {
-        {
+        let forgotten = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.uses += 1;
             let now = open.uses;
@@ -53,10 +55,15 @@ impl Handles {
                 *used = now;
                 return Ok(Arc::clone(file));
             }
-        }
+            open.forgotten
+        };
         let path: &Path = &path();
         let file = disk.open(path, OpenMode::Read)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.forgotten != forgotten {
+            // Perhaps this very file: kept, it would hold the space of what was removed.
+            return Ok(file);
+        }
         if open.files.len() >= MAX_OPEN
             && let Some(oldest) = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key)
         {
@@ -69,7 +76,9 @@ impl Handles {
 
     /// Forgets a file. Called after its removal, so that its space is given back.
     pub fn forget(&self, key: Key) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).files.remove(&key);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.forgotten += 1;
+        open.files.remove(&key);
     }
 }
 

@@ -178,6 +178,19 @@ impl Inner {
     }
 }
 
+/// Should an appender panic, nobody waits for it for ever: the store stops and the waiting are told.
+struct AppenderGuard(Arc<Inner>);
+
+impl Drop for AppenderGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = self.0.stopped.get_or_init(|| "an appending thread panicked".to_owned());
+            self.0.queue.close();
+            self.0.queue.refuse(&BlobError::Stopped(why.clone()));
+        }
+    }
+}
+
 impl Blobs {
     /// Opens the store in `dir`, or begins one there. Segments of an earlier process are sealed.
     pub fn open(
@@ -236,14 +249,22 @@ impl Blobs {
         };
         for _ in 0..self.inner.config.appenders.max(1) {
             let appender = Appender::new(Arc::clone(&self.inner));
-            spawn("blob-append", Box::new(move || appender.run()))?;
+            let inner = Arc::clone(&self.inner);
+            spawn(
+                "blob-append",
+                Box::new(move || {
+                    let _guard = AppenderGuard(inner);
+                    appender.run();
+                }),
+            )?;
         }
         let inner = Arc::clone(&self.inner);
         spawn("blob-prepare", Box::new(move || prepare(&inner)))
     }
 
     /// Names extents that the metadata names, at a start, in any number of calls; [`Blobs::load_done`] follows the last. Meanwhile reads, writes and deletes
-    /// go on; the extents may come from a snapshot. Until then no segment is given back. Tells how many lie in segments that do not exist.
+    /// go on; the extents may come from a snapshot. (If that is of a time after the first write, files are counted twice in [`Usage`], which harms
+    /// nothing else.) Until then no segment is given back. Tells how many lie in segments that do not exist.
     pub fn load_live(&self, extents: impl IntoIterator<Item = (ExtentId, Location)>) -> u64 {
         let segments = extents.into_iter().filter_map(|(_, at)| match at {
             Location::File { len } => {

@@ -97,6 +97,12 @@ impl Queue {
         self.prepares.notify_all();
     }
 
+    /// Answers all that wait with an error.
+    pub fn refuse(&self, error: &BlobError) {
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        waiting.into_iter().for_each(|append| append.reply.fail(error));
+    }
+
     /// Waits for the next group, of at most `bytes` (but one append at least). `None` when closed and empty.
     fn next_group(&self, bytes: u64) -> Option<Vec<Append>> {
         let mut state = self.lock();

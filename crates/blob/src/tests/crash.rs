@@ -110,7 +110,7 @@ async fn readable(blobs: &Blobs, named: &[(ExtentId, Location)], when: &str) -> 
 /// What must hold after the power is back.
 async fn survives(cut: &Cut) -> Result<(), String> {
     let dir = Path::new(DIR);
-    let blobs = open(&cut.image, cut.seed ^ 0xabcd);
+    let blobs = open(&cut.image, cut.seed | 1 << 40);
     readable(&blobs, &cut.named, "after the cut").await?;
     // Whatever else is there either reads as somebody wrote it, or is an error.
     for file in check::list(&cut.image, dir).map_err(|e| e.to_string())? {
@@ -139,7 +139,10 @@ async fn survives(cut: &Cut) -> Result<(), String> {
     }
     blobs.sweep(&catalog).await.map_err(|e| e.to_string())?;
     blobs.reclaim(&catalog).await.map_err(|e| e.to_string())?;
-    readable(&blobs, &catalog.all(), "after going on").await
+    readable(&blobs, &catalog.all(), "after going on").await?;
+    // And the power goes again.
+    let again = cut.image.crash_image(!cut.seed);
+    readable(&open(&again, cut.seed | 1 << 41), &catalog.all(), "after the second cut").await
 }
 
 /// How many images: `MILLPOND_CRASH_IMAGES`, or 500. `MILLPOND_SEED` repeats one run (its threads may interleave otherwise).
