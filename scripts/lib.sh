@@ -11,7 +11,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # hash of their contents and of the interpreter, so a changed pin makes a new one. A file called *-nodeps.txt is installed without dependencies.
 ensure_venv() {
   local python="${PYTHON:-python3}" hash tmp f
-  command -v "$python" >/dev/null || die "$python is missing: install Python 3.10 or later"
+  command -v "$python" >/dev/null || die "$python is missing: install Python 3.11 or later"
   hash="$( (cat "$@"; "$python" -VV) | sha256sum | cut -c1-16)"
   VENV="$MILLPOND_CACHE/venv-$hash"
   [ -e "$VENV/.complete" ] && return
