@@ -1,11 +1,12 @@
 //! Where everything is put together.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use millpond_blob::{BlobConfig, BlobError, Blobs};
 use millpond_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, Limits, TlsError, server_tls};
-use millpond_io::{Clock, Disk, IoError, Random, RealDisk, SystemClock, SystemRandom};
+use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock, SystemRandom};
 use millpond_kernel::{Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
@@ -25,8 +26,12 @@ pub enum AssembleError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The metadata store cannot be opened.
-    #[error("the metadata cannot be opened: {0}{}", hint(.0))]
-    Meta(#[from] OpenError),
+    #[error("the metadata cannot be opened: {source}{}", hint(source))]
+    Meta {
+        /// Why.
+        #[from]
+        source: OpenError,
+    },
     /// The object store cannot be opened.
     #[error("the object store cannot be opened: {0}")]
     Blob(#[from] BlobError),
@@ -87,8 +92,8 @@ pub fn meta_config(accept_loss: bool) -> FjallConfig {
 
 /// Opens the engines of a data dir.
 pub async fn engines(data_dir: &DataDir, reserve: Option<u64>, accept_loss: bool) -> Result<Engines, AssembleError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let random: Arc<dyn Random> = Arc::new(SystemRandom::default());
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let kv = FjallKv::open(&data_dir.meta(), meta_config(accept_loss))?;
     let blobs = Blobs::open(disk, random.clone(), &data_dir.blob(), BlobConfig { reserve, ..BlobConfig::default() })?;
@@ -119,7 +124,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         Arc::new(Sts::new(kernel)),
     ];
     let mut registry = Registry::default();
-    gauges::register(&mut registry, &engines);
+    gauges::register(&mut registry, &engines, data_dir.account());
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
@@ -133,12 +138,23 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     Ok(Assembled { engines, gateway, root, ready })
 }
 
+/// The largest PEM file: a chain of some tens of certificates.
+const MAX_PEM: usize = 1024 * 1024;
+
+fn read_pem(path: &Path) -> Result<Vec<u8>, IoError> {
+    let file = RealDisk.open(path, OpenMode::Read)?;
+    let mut bytes = vec![0; MAX_PEM];
+    let length = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
 fn gateway_config(settings: &Resolved) -> Result<GatewayConfig, AssembleError> {
     let mut config = GatewayConfig::new(settings.listen, settings.region.clone());
     config.domains = settings.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect();
     config.trusted_proxies = settings.trusted_proxies.clone();
     if let Some((cert, key)) = &settings.tls {
-        config.tls = Some(server_tls(cert, key)?);
+        config.tls = Some(server_tls(&read_pem(cert)?, &read_pem(key)?)?);
     }
     let given = &settings.limits;
     let limits = &mut config.limits;

@@ -7,10 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use millpond_lake::Progress;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 
 use crate::assemble::Engines;
 use crate::fsck::{self, Report};
@@ -21,6 +23,9 @@ const MAX_COMMAND: u64 = 64;
 /// A client that connects says at once what it wants.
 const COMMAND_TIME: Duration = Duration::from_secs(5);
 
+/// Lines of progress that may wait for a slow reader.
+const PROGRESS_QUEUE: usize = 4;
+
 /// The command that checks everything.
 pub const FSCK: &str = "fsck";
 
@@ -29,10 +34,10 @@ pub const FSCK: &str = "fsck";
 pub enum Line {
     /// How far it is.
     Progress {
-        /// Extents checked.
+        /// What is being checked.
+        stage: String,
+        /// How much of it is done.
         done: u64,
-        /// Extents to check.
-        total: u64,
     },
     /// The result.
     Report(Report),
@@ -85,9 +90,20 @@ async fn answer(stream: UnixStream, engines: &Engines) -> io::Result<()> {
     match command.trim() {
         FSCK => {
             tracing::info!("a check of everything begins");
-            let report = fsck::check(engines).await;
-            tracing::info!(damaged = report.damaged(), "a check of everything ended");
-            send(&mut writer, &Line::Report(report)).await
+            let (progress, mut told) = mpsc::channel(PROGRESS_QUEUE);
+            // Progress that nobody has read yet makes room for nothing: the next one says more.
+            let tell =
+                |p: Progress| drop(progress.try_send(Line::Progress { stage: p.stage.to_owned(), done: p.done }));
+            let check = fsck::check(engines, &tell);
+            tokio::pin!(check);
+            let result = loop {
+                tokio::select! {
+                    result = &mut check => break result,
+                    Some(line) = told.recv() => send(&mut writer, &line).await?,
+                }
+            };
+            tracing::info!(damaged = ?result.as_ref().map(Report::damaged), "a check of everything ended");
+            send(&mut writer, &result.map_or_else(Line::Failed, Line::Report)).await
         }
         other => send(&mut writer, &Line::Failed(format!("there is no command {other:?}"))).await,
     }

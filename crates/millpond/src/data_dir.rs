@@ -38,7 +38,9 @@ pub enum DataDirError {
     #[error("the data dir {0} is in use by another server; stop that one, or name another with --data-dir")]
     Locked(PathBuf),
     /// A later version wrote it.
-    #[error("the data dir {path} has format {found}; this version of Millpond knows formats up to {FORMAT}. Use a newer Millpond.")]
+    #[error(
+        "the data dir {path} has format {found}; this version of Millpond knows formats up to {FORMAT}. Use a newer Millpond."
+    )]
     Newer {
         /// Which.
         path: PathBuf,
@@ -46,7 +48,9 @@ pub enum DataDirError {
         found: u32,
     },
     /// It belongs to another account.
-    #[error("the data dir {path} belongs to account {found}, not {named}: leave --account-id away or name another data dir")]
+    #[error(
+        "the data dir {path} belongs to account {found}, not {named}: leave --account-id away or name another data dir"
+    )]
     OtherAccount {
         /// Which.
         path: PathBuf,
@@ -58,6 +62,9 @@ pub enum DataDirError {
     /// The file that says what it is does not.
     #[error("{0} is malformed; restore it from a backup")]
     Malformed(PathBuf),
+    /// There is none.
+    #[error("{0} is no data dir of Millpond; name one with --data-dir")]
+    Missing(PathBuf),
     /// There is something else.
     #[error("{0} is not empty and no data dir of Millpond; name an empty or new directory with --data-dir")]
     Foreign(PathBuf),
@@ -67,6 +74,14 @@ pub enum DataDirError {
 }
 
 impl DataDir {
+    /// Takes a data dir that exists.
+    pub fn existing(path: &Path) -> Result<Self, DataDirError> {
+        match RealDisk.exists(&path.join(IDENTITY))? {
+            true => Self::open(path, None),
+            false => Err(DataDirError::Missing(path.to_owned())),
+        }
+    }
+
     /// Takes a data dir, making it where there is none.
     pub fn open(path: &Path, account: Option<AccountId>) -> Result<Self, DataDirError> {
         let disk = RealDisk;
@@ -172,6 +187,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let identity = Identity { format: FORMAT + 1, account_id: ACCOUNT.to_owned() };
         write(&RealDisk, dir.path(), &identity).unwrap();
-        assert!(matches!(DataDir::open(dir.path(), None), Err(DataDirError::Newer { found, .. }) if found == FORMAT + 1));
+        assert!(
+            matches!(DataDir::open(dir.path(), None), Err(DataDirError::Newer { found, .. }) if found == FORMAT + 1)
+        );
     }
 }

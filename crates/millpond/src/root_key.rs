@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use futures_util::future::{BoxFuture, ready};
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use millpond_io::{Disk, IoError, OpenMode, Random, SyncPoint};
 use millpond_kernel::{Credential, CredentialError, Credentials, Principal, SecretKey};
 use millpond_types::AccountId;
@@ -49,14 +49,20 @@ pub enum RootKeyError {
 
 impl RootKey {
     /// The credentials from the environment, else from the file, else new ones that are written to the file.
-    pub fn load(disk: &dyn Disk, random: &dyn Random, data_dir: &Path, account: AccountId) -> Result<Self, RootKeyError> {
+    pub fn load(
+        disk: &dyn Disk,
+        random: &dyn Random,
+        data_dir: &Path,
+        account: AccountId,
+    ) -> Result<Self, RootKeyError> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let (access_key, secret) = match (variable(ACCESS_KEY_VARIABLE), variable(SECRET_KEY_VARIABLE)) {
             (Some(access_key), Some(secret)) => (access_key, secret),
             (None, None) => stored(disk, random, data_dir)?,
             _ => return Err(RootKeyError::HalfSet),
         };
-        let fits = |text: &str, min| (min..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let fits =
+            |text: &str, min| (min..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if !fits(&access_key, MIN_ACCESS_KEY) || access_key.contains('/') {
             return Err(RootKeyError::Unfit(ACCESS_KEY_VARIABLE));
         }
@@ -109,7 +115,9 @@ fn stored(disk: &dyn Disk, random: &dyn Random, data_dir: &Path) -> Result<(Stri
 fn parse(text: &[u8]) -> Option<(String, String)> {
     let text = std::str::from_utf8(text).ok()?;
     let value = |name: &str| {
-        text.lines().find_map(|line| line.split_once('=').filter(|(key, _)| key.trim() == name)).map(|(_, v)| v.trim().to_owned())
+        text.lines()
+            .find_map(|line| line.split_once('=').filter(|(key, _)| key.trim() == name))
+            .map(|(_, v)| v.trim().to_owned())
     };
     Some((value("access_key")?, value("secret_key")?))
 }

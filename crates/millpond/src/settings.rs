@@ -111,7 +111,7 @@ pub struct Resolved {
     /// Certificate chain and key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Proxies that are believed.
-    pub trusted_proxies: Vec<std::net::IpAddr>,
+    pub trusted_proxies: Vec<millpond_gateway::Network>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged.

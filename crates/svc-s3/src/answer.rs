@@ -1,6 +1,5 @@
 //! Responses.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use millpond_kernel::{Response, ResponseBody, ServiceError};
 use millpond_wire::ResponseParts;
@@ -15,13 +14,6 @@ pub fn document(parts: ResponseParts) -> Result<Response, ServiceError> {
 /// A response without a body.
 pub fn empty(status: StatusCode) -> Response {
     Response { status, headers: HeaderMap::new(), body: ResponseBody::Empty }
-}
-
-/// A document that the model has no words for.
-pub fn xml(body: &'static str) -> Response {
-    let mut headers = HeaderMap::new();
-    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    Response { status: StatusCode::OK, headers, body: ResponseBody::Full(Bytes::from_static(body.as_bytes())) }
 }
 
 /// Adds a header whose value may hold what no header can; it is left out then.

@@ -30,8 +30,6 @@ pub struct Call<'a> {
     pub address: Address,
     /// The query.
     query: QueryPairs<'a>,
-    /// The body.
-    pub payload: Payload,
     /// The body, when the operation has a document there.
     document: Bytes,
 }
@@ -43,11 +41,10 @@ impl<'a> Call<'a> {
         head: &'a RequestHead,
         caller: &'a Arc<Caller>,
         address: Address,
-        payload: Payload,
     ) -> Result<Self, ServiceError> {
         refused::check(&head.headers)?;
         let query = QueryPairs::parse(&head.query).map_err(|error| errors::from_parse(&error))?;
-        Ok(Self { s3, head, caller, address, query, payload, document: Bytes::new() })
+        Ok(Self { s3, head, caller, address, query, document: Bytes::new() })
     }
 
     /// The headers.
@@ -61,12 +58,12 @@ impl<'a> Call<'a> {
     }
 
     /// Reads the whole body, for operations that have a document in it.
-    pub async fn read_document(&mut self) -> Result<(), ServiceError> {
+    pub async fn read_document(&mut self, payload: &mut Payload) -> Result<(), ServiceError> {
         let too_large = || {
             ServiceError::new("MaxMessageLengthExceeded", 400, "Your request was too large.")
                 .field("MaxMessageLengthBytes", MAX_DOCUMENT.to_string())
         };
-        self.document = self.payload.collect(MAX_DOCUMENT, too_large).await?;
+        self.document = payload.collect(MAX_DOCUMENT, too_large).await?;
         crate::documents::check_digest(&self.head.headers, &self.document)
     }
 
@@ -137,37 +134,21 @@ impl<'a> Call<'a> {
     }
 
     /// What an operation on a key is about.
-    pub async fn target<I: Input>(&self, version: Option<&str>, input: I) -> Result<OnObject<I>, ServiceError> {
+    pub async fn target<I: Input>(&self, input: I) -> Result<OnObject<I>, ServiceError> {
         let key = self.key()?;
-        let version = version.map(parse_version).transpose()?;
+        let version = input.version().map(parse_version).transpose()?;
         Ok(OnObject { input, bucket: self.bucket().await?, key, version })
     }
 
-    /// An operation on a key, decided.
-    pub async fn on_object<I: Input>(&self) -> Result<Authorized<OnObject<I>>, ServiceError> {
-        let target = self.target(None, self.input()?).await?;
-        self.authorize(target).await
-    }
-
     /// An operation on a key or one of its versions, decided.
-    pub async fn on_object_version<I: Input>(
-        &self,
-        version: impl Fn(&I) -> Option<&str>,
-    ) -> Result<Authorized<OnObject<I>>, ServiceError> {
-        let input: I = self.input()?;
-        let named = version(&input).map(str::to_owned);
-        let target = self.target(named.as_deref(), input).await?;
+    pub async fn on_object<I: Input>(&self) -> Result<Authorized<OnObject<I>>, ServiceError> {
+        let target = self.target(self.input()?).await?;
         self.authorize(target).await
     }
 
     /// A read of a key or one of its versions, pinned and decided.
-    pub async fn on_version<I: Input>(
-        &self,
-        version: impl Fn(&I) -> Option<&str>,
-    ) -> Result<Authorized<OnVersion<I>>, ServiceError> {
-        let input: I = self.input()?;
-        let named = version(&input).map(str::to_owned);
-        let target = self.target(named.as_deref(), input).await?;
+    pub async fn on_version<I: Input>(&self) -> Result<Authorized<OnVersion<I>>, ServiceError> {
+        let target = self.target::<I>(self.input()?).await?;
         let found = self.s3.look_up(&target.bucket, &target.key, target.version).await?;
         self.authorize(OnVersion { target, found }).await
     }

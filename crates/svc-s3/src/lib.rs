@@ -24,7 +24,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use millpond_api_s3::Operation;
-use millpond_kernel::{Kernel, OperationRef, RequestHead, Response, Service, ServiceError, ServiceRequest};
+use millpond_kernel::{Kernel, OperationRef, Payload, RequestHead, Response, Service, ServiceError, ServiceRequest};
 use millpond_lake::Lake;
 use millpond_types::Region;
 use millpond_wire::{Protocol, QueryPairs, Route};
@@ -81,8 +81,8 @@ impl Service for S3 {
             let Some(operation) = Operation::ALL.get(usize::from(operation.index)).copied() else {
                 return Err(ServiceError::internal());
             };
-            let call = Call::new(self, &head, &caller, address, payload)?;
-            dispatch(operation, call).await
+            let call = Call::new(self, &head, &caller, address)?;
+            dispatch(operation, call, payload).await
         }
         .boxed()
     }
@@ -96,9 +96,9 @@ fn resource_type(address: &Address) -> &'static str {
     }
 }
 
-async fn dispatch(operation: Operation, mut call: Call<'_>) -> Result<Response, ServiceError> {
+async fn dispatch(operation: Operation, mut call: Call<'_>, mut payload: Payload) -> Result<Response, ServiceError> {
     if !streams(operation) {
-        call.read_document().await?;
+        call.read_document(&mut payload).await?;
     }
     if let Some(answer) = ops::configurations::dispatch(operation, &call).await {
         return answer;
@@ -117,18 +117,18 @@ async fn dispatch(operation: Operation, mut call: Call<'_>) -> Result<Response, 
         Operation::ListObjects => ops::list::v1(&call, call.on_bucket().await?).await,
         Operation::ListObjectsV2 => ops::list::v2(&call, call.on_bucket().await?).await,
         Operation::ListObjectVersions => ops::list::versions(&call, call.on_bucket().await?).await,
-        Operation::PutObject => ops::put::put(call).await,
-        Operation::GetObject => ops::get::get(&call, call.on_version(|i| version!(i)).await?).await,
-        Operation::HeadObject => ops::get::head(&call, call.on_version(|i| version!(i)).await?).await,
-        Operation::GetObjectAttributes => ops::attributes::get(&call, call.on_version(|i| version!(i)).await?).await,
-        Operation::DeleteObject => ops::delete::one(&call, call.on_object_version(|i| version!(i)).await?).await,
+        Operation::PutObject => ops::put::put(&call, payload).await,
+        Operation::GetObject => ops::get::get(&call, call.on_version().await?).await,
+        Operation::HeadObject => ops::get::head(&call, call.on_version().await?).await,
+        Operation::GetObjectAttributes => ops::attributes::get(&call, call.on_version().await?).await,
+        Operation::DeleteObject => ops::delete::one(&call, call.on_object().await?).await,
         Operation::DeleteObjects => ops::delete::many(&call).await,
         Operation::CopyObject => ops::copy::object(&call).await,
-        Operation::GetObjectTagging => ops::tagging::get(call.on_version(|i| version!(i)).await?),
-        Operation::PutObjectTagging => ops::tagging::put(&call, call.on_version(|i| version!(i)).await?).await,
-        Operation::DeleteObjectTagging => ops::tagging::delete(&call, call.on_version(|i| version!(i)).await?).await,
+        Operation::GetObjectTagging => ops::tagging::get(call.on_version().await?),
+        Operation::PutObjectTagging => ops::tagging::put(&call, call.on_version().await?).await,
+        Operation::DeleteObjectTagging => ops::tagging::delete(&call, call.on_version().await?).await,
         Operation::CreateMultipartUpload => ops::multipart::create(&call, call.on_object().await?).await,
-        Operation::UploadPart => ops::multipart::upload_part(call).await,
+        Operation::UploadPart => ops::multipart::upload_part(&call, payload).await,
         Operation::UploadPartCopy => ops::copy::part(&call).await,
         Operation::CompleteMultipartUpload => ops::multipart::complete(&call, call.on_object().await?).await,
         Operation::AbortMultipartUpload => ops::multipart::abort(&call, call.on_object().await?).await,
@@ -144,11 +144,3 @@ async fn dispatch(operation: Operation, mut call: Call<'_>) -> Result<Response, 
 fn streams(operation: Operation) -> bool {
     matches!(operation, Operation::PutObject | Operation::UploadPart)
 }
-
-/// The version that an input names.
-macro_rules! version {
-    ($input:ident) => {
-        $input.version_id.as_deref()
-    };
-}
-use version;

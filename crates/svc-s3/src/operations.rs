@@ -21,6 +21,11 @@ pub trait Input: Sized + Send {
     /// Reads it from a request.
     fn read(view: &RequestView<'_>) -> Result<Self, ParseError>;
 
+    /// The version that it names.
+    fn version(&self) -> Option<&str> {
+        None
+    }
+
     /// Further actions on the same resource, such as that for tags that come with an object.
     fn further(&self) -> &'static [&'static str] {
         &[]
@@ -147,7 +152,7 @@ impl<I: Input> Operation for OnVersion<I> {
 
     fn context(&self, access: &Access, context: &mut Context) {
         self.target.context(access, context);
-        let tags = self.found.version().and_then(Version::object).map(|object| &object.tags);
+        let tags = found_version(&self.found).and_then(Version::object).map(|object| &object.tags);
         for (key, value) in tags.into_iter().flatten() {
             context.set(format!("s3:ExistingObjectTag/{key}"), ContextValue::Text(value.clone()));
         }
@@ -221,13 +226,26 @@ impl Operation for NewBucket {
     fn context(&self, _: &Access, _: &mut Context) {}
 }
 
+fn found_version(found: &Found) -> Option<&Version> {
+    match found {
+        Found::Object(version) | Found::DeleteMarker(version) => Some(version),
+        Found::None => None,
+    }
+}
+
 /// Says for inputs which actions they need.
 macro_rules! inputs {
     ($($input:ident: $name:literal, $action:literal $(, version $version:literal)? $(, { $($extra:tt)* })?;)*) => {
         $(impl Input for api::$input {
             const NAME: &'static str = $name;
             const ACTION: &'static str = $action;
-            $(const VERSION_ACTION: &'static str = $version;)?
+            $(
+                const VERSION_ACTION: &'static str = $version;
+
+                fn version(&self) -> Option<&str> {
+                    self.version_id.as_deref()
+                }
+            )?
 
             fn read(view: &RequestView<'_>) -> Result<Self, ParseError> {
                 api::$input::parse(view)

@@ -41,7 +41,7 @@ pub async fn receive(
     let end: VerifiedEnd = payload.end().ok_or_else(ServiceError::internal)?;
     let ingested = ingest.finish().await.map_err(|error| errors::from_lake(error, about))?;
     let digest = ingested.checksum(expected.algorithm).ok_or_else(ServiceError::internal)?;
-    expected.check(&end, ingested.md5(), &digest)?;
+    expected.check(&end, ingested.md5.as_ref(), &digest)?;
     Ok(Received { ingested, digest })
 }
 

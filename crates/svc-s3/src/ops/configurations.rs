@@ -20,12 +20,8 @@ pub async fn dispatch(operation: Operation, call: &Call<'_>) -> Option<Answer> {
     Some(match operation {
         Operation::GetBucketAcl => call.on_bucket().await.and_then(bucket_acl),
         Operation::PutBucketAcl => call.on_bucket().await.and_then(put_bucket_acl),
-        Operation::GetObjectAcl => {
-            call.on_version(|i: &api::GetObjectAclInput| i.version_id.as_deref()).await.and_then(object_acl)
-        }
-        Operation::PutObjectAcl => {
-            call.on_version(|i: &api::PutObjectAclInput| i.version_id.as_deref()).await.and_then(put_object_acl)
-        }
+        Operation::GetObjectAcl => call.on_version().await.and_then(object_acl),
+        Operation::PutObjectAcl => call.on_version().await.and_then(put_object_acl),
         Operation::GetBucketLogging => {
             empty(call.on_bucket::<api::GetBucketLoggingInput>().await, api::GetBucketLoggingOutput::default().write())
         }

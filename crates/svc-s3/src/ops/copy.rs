@@ -96,7 +96,7 @@ async fn authorized<I: Input>(
     conditions: ReadConditions,
     with_tags: bool,
 ) -> Result<Copying<I>, ServiceError> {
-    let target = call.target(None, input).await?;
+    let target = call.target(input).await?;
     let tagged = source.version.object().is_some_and(|object| !object.tags.is_empty());
     let operation = Copying {
         target,
@@ -254,10 +254,12 @@ pub async fn part(call: &Call<'_>) -> Result<Response, ServiceError> {
     let id = UploadId::parse(&upload_id).ok_or_else(|| errors::no_such_upload(&upload_id))?;
     let upload =
         call.s3.lake.upload(&target.bucket, &target.key, id).await.map_err(|error| errors::from_lake(error, about))?;
-    let part = call.s3.lake.copy_part(&upload, number, &version, bytes).await.map_err(|error| match error {
-        LakeError::Changed => errors::no_such_key(version.key.as_str()),
-        other => errors::from_lake(other, about),
-    })?;
+    let part = call.s3.lake.copy_part(&upload, number, &version, bytes, &call.origin("UploadPartCopy")).await.map_err(
+        |error| match error {
+            LakeError::Changed => errors::no_such_key(version.key.as_str()),
+            other => errors::from_lake(other, about),
+        },
+    )?;
     let mut result = api::CopyPartResult {
         etag: Some(answer::quoted(&part.md5.to_string())),
         last_modified: Some(part.modified),

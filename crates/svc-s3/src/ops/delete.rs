@@ -79,8 +79,9 @@ pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
             Item::Refused(_) => None,
         })
         .collect();
-    let results = call.s3.lake.delete_many(&bucket, allowed, &call.origin("DeleteObjects")).await;
-    let mut results = results.into_iter();
+    let results = call.s3.lake.delete_many(&bucket, &allowed, &call.origin("DeleteObjects")).await;
+    let about = About { bucket: bucket.name.as_str(), ..About::default() };
+    let mut results = results.map_err(|error| errors::from_lake(error, about))?.into_iter();
     let quiet = input.delete.quiet.unwrap_or(false);
     let mut output = api::DeleteObjectsOutput::default();
     for (object, item) in wanted.iter().zip(items) {

@@ -29,14 +29,13 @@ struct Read {
 /// An object as a read shows it.
 struct Shown<'a> {
     version: &'a Version,
-    object: &'a Object,
     status: StatusCode,
     headers: HeaderMap,
     bytes: Range<u64>,
 }
 
 macro_rules! read_of {
-    ($input:expr) => {{
+    ($call:ident, $input:expr) => {{
         let input = $input;
         Read {
             conditions: ReadConditions {
@@ -54,7 +53,7 @@ macro_rules! read_of {
                 (http::header::CONTENT_ENCODING, input.response_content_encoding.clone()),
                 (http::header::CONTENT_LANGUAGE, input.response_content_language.clone()),
                 (http::header::CONTENT_TYPE, input.response_content_type.clone()),
-                (http::header::EXPIRES, response_expires(call)),
+                (http::header::EXPIRES, response_expires($call)),
             ],
         }
     }};
@@ -65,7 +64,7 @@ pub async fn get(
     call: &Call<'_>,
     operation: Authorized<OnVersion<api::GetObjectInput>>,
 ) -> Result<Response, ServiceError> {
-    let read = read_of!(&operation.get().target.input);
+    let read = read_of!(call, &operation.get().target.input);
     let shown = match show(call, &operation, &read).await? {
         Ok(shown) => shown,
         Err(response) => return Ok(response),
@@ -83,7 +82,7 @@ pub async fn head(
     call: &Call<'_>,
     operation: Authorized<OnVersion<api::HeadObjectInput>>,
 ) -> Result<Response, ServiceError> {
-    let read = read_of!(&operation.get().target.input);
+    let read = read_of!(call, &operation.get().target.input);
     let shown = match show(call, &operation, &read).await? {
         Ok(shown) => shown,
         Err(response) => return Ok(response),
@@ -162,7 +161,7 @@ async fn show<'a, I>(
         let value = format!("bytes {}-{}/{}", bytes.start, bytes.end - 1, object.size);
         answer::set(&mut headers, http::header::CONTENT_RANGE, &value);
     }
-    Ok(Ok(Shown { version, object, status, headers, bytes: bytes.unwrap_or(whole) }))
+    Ok(Ok(Shown { version, status, headers, bytes: bytes.unwrap_or(whole) }))
 }
 
 fn base_headers(version: &Version, object: &Object, versioned: bool) -> HeaderMap {

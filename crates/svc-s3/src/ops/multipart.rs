@@ -3,7 +3,7 @@
 use http::StatusCode;
 use millpond_api_s3 as api;
 use millpond_digest::{Checksum as Digest, ChecksumAlgorithm, ChecksumType};
-use millpond_kernel::{Authorized, Response, ServiceError};
+use millpond_kernel::{Authorized, Payload, Response, ServiceError};
 use millpond_lake::{
     AfterUpload, CompletePart, CompleteRequest, LakeError, MAX_PART_BYTES, NewUpload, Part, Upload, UploadId,
     UploadsRequest,
@@ -108,12 +108,12 @@ pub async fn create(
 }
 
 /// UploadPart.
-pub async fn upload_part(call: Call<'_>) -> Result<Response, ServiceError> {
+pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
     let operation = call.on_object::<api::UploadPartInput>().await?;
     let target = operation.get();
     let number = part_number(target.input.part_number)?;
     let id = target.input.upload_id.clone();
-    let upload = upload_of(&call, target, &id).await?;
+    let upload = upload_of(call, target, &id).await?;
     let mut expected = Expected::of(call.headers())?;
     match upload.checksum {
         Some((wanted, _)) if expected.named && expected.algorithm != wanted => {
@@ -131,7 +131,7 @@ pub async fn upload_part(call: Call<'_>) -> Result<Response, ServiceError> {
     let s3 = call.s3;
     let target = operation.into_inner();
     let about = about(&target, &id);
-    let received = write::receive(&s3.lake, call.payload, &expected, MAX_PART_BYTES, about).await?;
+    let received = write::receive(&s3.lake, payload, &expected, MAX_PART_BYTES, about).await?;
     let digest = received.digest;
     let part = s3
         .lake

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, StatusCode};
 use millpond_api_s3 as api;
-use millpond_kernel::{Response, ServiceError};
+use millpond_kernel::{Payload, Response, ServiceError};
 use millpond_lake::{Checksum, LakeError, MAX_PUT_BYTES, PutRequest, VersionId, Written};
 
 use crate::answer;
@@ -14,7 +14,7 @@ use crate::operations::OnObject;
 use crate::{metadata, tags, write};
 
 /// PutObject.
-pub async fn put(call: Call<'_>) -> Result<Response, ServiceError> {
+pub async fn put(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
     let operation = call.on_object::<api::PutObjectInput>().await?;
     let metadata = metadata::from_headers(call.headers())?;
     let tags = operation.get().input.tagging.as_deref().map(tags::from_header).transpose()?.unwrap_or_default();
@@ -26,7 +26,7 @@ pub async fn put(call: Call<'_>) -> Result<Response, ServiceError> {
     let OnObject { bucket, key, .. } = operation.into_inner();
     let (name, text) = (bucket.name.clone(), key.clone());
     let about = About { bucket: name.as_str(), key: text.as_str(), ..About::default() };
-    let received = write::receive(&s3.lake, call.payload, &expected, MAX_PUT_BYTES, about).await?;
+    let received = write::receive(&s3.lake, payload, &expected, MAX_PUT_BYTES, about).await?;
     let failed = write::condition_name(&condition);
     let request = PutRequest {
         bucket,

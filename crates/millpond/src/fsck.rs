@@ -1,0 +1,206 @@
+//! `millpond fsck`: every row and every byte, checked by the server that has the data dir open, or here.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use millpond_lake::Progress;
+use millpond_meta::FjallKv;
+use serde::{Deserialize, Serialize};
+
+use crate::assemble::{self, Engines};
+use crate::cli::default_data_dir;
+use crate::control::{self, Line};
+use crate::data_dir::{DataDir, DataDirError};
+
+/// Progress is shown this often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// Damaged rows that a report lists; more are only counted.
+const MAX_LISTED: usize = 1000;
+
+/// What is to be checked.
+#[derive(Args, Debug)]
+pub struct FsckArgs {
+    /// The data dir to check. [default: ./millpond-data]
+    #[arg(long, env = "MILLPOND_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Go on without commits that were acknowledged and are gone: the data dir opens again, without them.
+    #[arg(long)]
+    accept_loss: bool,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a check found.
+#[derive(Serialize, Deserialize, Debug, Default, Clone)]
+pub struct Report {
+    /// Rows of metadata that are sound.
+    pub rows: u64,
+    /// Rows of metadata that are damaged.
+    pub damaged_rows: u64,
+    /// Buckets.
+    pub buckets: u64,
+    /// Objects and their old versions.
+    pub versions: u64,
+    /// Delete markers.
+    pub markers: u64,
+    /// Bytes of all versions.
+    pub bytes: u64,
+    /// Uploads under way.
+    pub uploads: u64,
+    /// Extents whose every byte was read and verified.
+    pub verified: u64,
+    /// Bodies of deleted objects that wait to be given back.
+    pub waiting: u64,
+    /// How much is wrong.
+    pub problem_count: u64,
+    /// What is wrong, as far as it is listed.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    /// Whether anything is wrong.
+    pub fn damaged(&self) -> bool {
+        self.damaged_rows + self.problem_count > 0
+    }
+}
+
+/// Checks everything while the lake goes on serving.
+pub async fn check(engines: &Engines, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Report, String> {
+    let kv = engines.kv.clone();
+    progress(Progress { stage: "metadata rows", done: 0 });
+    let rows = tokio::task::spawn_blocking(move || kv.verify()).await.map_err(|error| error.to_string())?;
+    let found = engines.lake.check(true, progress).await.map_err(|error| error.to_string())?;
+    let mut problems: Vec<String> = rows
+        .listed
+        .iter()
+        .take(MAX_LISTED)
+        .map(|damage| format!("damaged metadata in {}: {}", damage.part, damage.what))
+        .collect();
+    problems.extend(found.problems);
+    Ok(Report {
+        rows: rows.rows,
+        damaged_rows: rows.damages,
+        buckets: found.buckets,
+        versions: found.versions,
+        markers: found.markers,
+        bytes: found.bytes,
+        uploads: found.uploads,
+        verified: found.verified,
+        waiting: found.waiting,
+        problem_count: found.problem_count,
+        problems,
+    })
+}
+
+/// Runs the command.
+#[expect(clippy::print_stderr, reason = "a command's progress and failure are for the terminal")]
+pub fn run(args: FsckArgs) -> ExitCode {
+    let data_dir = args.data_dir.unwrap_or_else(default_data_dir);
+    let report = match DataDir::existing(&data_dir) {
+        Ok(dir) => offline(&dir, args.accept_loss),
+        Err(DataDirError::Locked(_)) => online(&data_dir),
+        Err(error) => Err(error.to_string()),
+    };
+    match report {
+        Ok(report) => {
+            print(&report, args.json);
+            if report.damaged() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Err(why) => {
+            eprintln!("millpond fsck: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn offline(data_dir: &DataDir, accept_loss: bool) -> Result<Report, String> {
+    // Before anything is opened for writing: a journal that is damaged is found here.
+    let rows =
+        FjallKv::fsck(&data_dir.meta(), assemble::meta_config(accept_loss)).map_err(|error| error.to_string())?;
+    if rows.damages > 0 {
+        let listed = rows.listed.iter().map(|damage| format!("damaged metadata in {}: {}", damage.part, damage.what));
+        return Ok(Report {
+            rows: rows.rows,
+            damaged_rows: rows.damages,
+            problems: listed.collect(),
+            ..Report::default()
+        });
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let engines = assemble::engines(data_dir, Some(0), accept_loss).await.map_err(|error| error.to_string())?;
+        let shown = Shown::new();
+        check(&engines, &|progress| shown.show(progress.stage, progress.done)).await
+    })
+}
+
+fn online(data_dir: &Path) -> Result<Report, String> {
+    let unreachable = |error: std::io::Error| {
+        format!("a server has the data dir open and its control socket does not answer: {error}")
+    };
+    let mut stream = UnixStream::connect(control::path(data_dir)).map_err(unreachable)?;
+    stream.write_all(format!("{}\n", control::FSCK).as_bytes()).map_err(unreachable)?;
+    let shown = Shown::new();
+    for line in BufReader::new(stream).lines() {
+        let line = line.map_err(unreachable)?;
+        match serde_json::from_str(&line).map_err(|error| error.to_string())? {
+            Line::Progress { stage, done } => shown.show(&stage, done),
+            Line::Report(report) => return Ok(report),
+            Line::Failed(why) => return Err(why),
+        }
+    }
+    Err("the server stopped before the check was done".to_owned())
+}
+
+/// Progress on the terminal, not too often.
+struct Shown {
+    last: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Shown {
+    fn new() -> Self {
+        Self { last: std::sync::Mutex::new(None) }
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress is for the terminal")]
+    fn show(&self, stage: &str, done: u64) {
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+            *last = Some(Instant::now());
+            eprintln!("checking {stage}: {done}");
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the report is the command's output")]
+fn print(report: &Report, json: bool) {
+    if json {
+        // A report has nothing that JSON cannot hold.
+        println!("{}", serde_json::to_string(report).unwrap_or_default());
+        return;
+    }
+    println!(
+        "{} rows, {} buckets, {} versions, {} delete markers, {} bytes, {} uploads; {} extents read and verified; {} bodies wait to be given back",
+        report.rows,
+        report.buckets,
+        report.versions,
+        report.markers,
+        report.bytes,
+        report.uploads,
+        report.verified,
+        report.waiting
+    );
+    for problem in &report.problems {
+        println!("PROBLEM: {problem}");
+    }
+    match report.damaged() {
+        true => println!("{} damaged rows, {} problems", report.damaged_rows, report.problem_count),
+        false => println!("nothing is wrong"),
+    }
+}
