@@ -1,11 +1,10 @@
 //! The request bodies of the query protocol: `Action=...&List.member.1.Name=...`.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::query::parse_pairs;
+use crate::query::{Pair, parse_pairs};
 use crate::{ErrorKind, Location, ParseError, Scalar, TimeFormat};
 
 /// The most bytes of a form; AWS services of this protocol take up to 1 MB.
@@ -18,7 +17,7 @@ pub const MAX_FORM_DEPTH: usize = 64;
 /// The decoded parameters of a form, sorted so that everything below one name stands together.
 #[derive(Clone, Debug, Default)]
 pub struct FormPairs<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pairs: Vec<Pair<'a>>,
 }
 
 impl<'a> FormPairs<'a> {
@@ -56,7 +55,7 @@ fn order(name: &str) -> impl Iterator<Item = u16> {
 /// One name of a form with all that is below it.
 #[derive(Clone, Copy, Debug)]
 pub struct FormNode<'a> {
-    pairs: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    pairs: &'a [Pair<'a>],
     /// How many bytes of each name lead to this node; 0 at the root.
     depth: usize,
     name: &'static str,

@@ -24,16 +24,14 @@ pub fn xml(bytes: &[u8]) {
 
 /// Parses a query string, and the same bytes as a form and as JSON.
 pub fn pairs(bytes: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Ok(query) = QueryPairs::parse(text) {
-            let _ = query.rest(&["a"]);
-        }
+    if let Ok(query) = std::str::from_utf8(bytes).map_err(drop).and_then(|text| QueryPairs::parse(text).map_err(drop)) {
+        let _ = query.rest(&["a"]);
     }
     let body = Bytes::copy_from_slice(bytes);
-    if let Ok(form) = FormPairs::parse(&body) {
-        if let Some(node) = form.root().child("A") {
-            let _ = node.list(Some("member"), |item| item.scalar::<String>(crate::TimeFormat::Iso8601));
-        }
+    if let Ok(form) = FormPairs::parse(&body)
+        && let Some(node) = form.root().child("A")
+    {
+        let _ = node.list(Some("member"), |item| item.scalar::<String>(crate::TimeFormat::Iso8601));
     }
     let _ = json::document(&body);
 }

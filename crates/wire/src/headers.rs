@@ -26,13 +26,43 @@ pub fn value(text: &str) -> HeaderValue {
     })
 }
 
+/// The headers of a request with a summary of their names, so that looking for one of the dozens that an operation may
+/// have, and mostly has not, costs next to nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<'a> {
+    map: &'a HeaderMap,
+    /// A bit for each name, many names to a bit.
+    summary: u128,
+}
+
+impl<'a> Headers<'a> {
+    /// Summarizes the headers.
+    pub fn of(map: &'a HeaderMap) -> Self {
+        let summary = map.keys().fold(0, |summary, name| summary | bit(name));
+        Self { map, summary }
+    }
+
+    fn values(&self, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> + use<'a> {
+        let values = (self.summary & bit(name) != 0).then(|| self.map.get_all(name).iter());
+        values.into_iter().flatten()
+    }
+}
+
+/// Names of one service differ mostly in length and in their last words.
+fn bit(name: &HeaderName) -> u128 {
+    let bytes = name.as_str().as_bytes();
+    let at = |index: usize| usize::from(bytes.get(index).copied().unwrap_or_default());
+    let hash = bytes.len() * 7 + at(bytes.len().wrapping_sub(1)) * 3 + at(bytes.len() / 2) * 5;
+    1 << (hash % 128)
+}
+
 fn error(name: &HeaderName, kind: ErrorKind) -> ParseError {
     ParseError::new(name.as_str().to_owned(), Location::Header, kind)
 }
 
 /// The one value of a header.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<Cow<'a, str>>, ParseError> {
-    let mut values = headers.get_all(name).iter();
+fn single<'a>(headers: &Headers<'a>, name: &HeaderName) -> Result<Option<Cow<'a, str>>, ParseError> {
+    let mut values = headers.values(name);
     let Some(first) = values.next() else { return Ok(None) };
     if values.any(|other| other != first) {
         return Err(error(name, ErrorKind::Duplicate));
@@ -44,25 +74,29 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<Cow<'a
 ///
 /// # Errors
 /// What the type refuses, and `Duplicate` when the header comes with two different values.
-pub fn scalar<T: Scalar>(headers: &HeaderMap, name: &HeaderName, format: TimeFormat) -> Result<Option<T>, ParseError> {
+pub fn scalar<T: Scalar>(
+    headers: &Headers<'_>,
+    name: &HeaderName,
+    format: TimeFormat,
+) -> Result<Option<T>, ParseError> {
     let Some(text) = single(headers, name)? else { return Ok(None) };
     T::from_cow(text, format).map(Some).map_err(|kind| error(name, kind))
 }
 
 /// JSON that travels as base64.
-pub fn encoded(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, ParseError> {
+pub fn encoded(headers: &Headers<'_>, name: &HeaderName) -> Result<Option<String>, ParseError> {
     let Some(text) = single(headers, name)? else { return Ok(None) };
     decode_base64(&text).map(Some).map_err(|kind| error(name, kind))
 }
 
 /// The values of a list header: separated by commas, perhaps quoted, perhaps in several lines.
 pub fn list<T: Scalar>(
-    headers: &HeaderMap,
+    headers: &Headers<'_>,
     name: &HeaderName,
     format: TimeFormat,
 ) -> Result<Option<Vec<T>>, ParseError> {
     let mut list = None;
-    for line in headers.get_all(name) {
+    for line in headers.values(name) {
         let list: &mut Vec<T> = list.get_or_insert_default();
         for item in split_list(&text(line), T::IS_TIME && format == TimeFormat::HttpDate) {
             list.push(T::from_cow(item.into(), format).map_err(|kind| error(name, kind))?);
@@ -130,9 +164,7 @@ pub fn prefixed(headers: &HeaderMap, prefix: &str) -> Option<BTreeMap<String, St
 
 /// Sets a header to a typed value.
 pub fn put<T: Scalar>(headers: &mut HeaderMap, name: &'static HeaderName, scalar: &T, format: TimeFormat) {
-    let mut text = String::new();
-    scalar.push_text(&mut text, format);
-    headers.insert(name, value(&text));
+    headers.insert(name, scalar.to_header(format));
 }
 
 /// Sets a header to JSON in base64.
@@ -199,7 +231,7 @@ mod tests {
         let items = ["a".to_owned(), "b,c".to_owned(), "\"q\\\"".to_owned(), "d".to_owned()];
         let mut headers = HeaderMap::new();
         put_list(&mut headers, &H, &items, TimeFormat::HttpDate);
-        assert_eq!(list::<String>(&headers, &H, TimeFormat::HttpDate), Ok(Some(items.to_vec())));
+        assert_eq!(list::<String>(&Headers::of(&headers), &H, TimeFormat::HttpDate), Ok(Some(items.to_vec())));
     }
 
     #[test]
@@ -215,9 +247,27 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(&H, HeaderValue::from_static("1"));
         headers.append(&H, HeaderValue::from_static("1"));
-        assert_eq!(scalar::<i32>(&headers, &H, TimeFormat::HttpDate), Ok(Some(1)));
+        assert_eq!(scalar::<i32>(&Headers::of(&headers), &H, TimeFormat::HttpDate), Ok(Some(1)));
         headers.append(&H, HeaderValue::from_static("2"));
-        assert_eq!(scalar::<i32>(&headers, &H, TimeFormat::HttpDate).unwrap_err().kind, ErrorKind::Duplicate);
+        assert_eq!(
+            scalar::<i32>(&Headers::of(&headers), &H, TimeFormat::HttpDate).unwrap_err().kind,
+            ErrorKind::Duplicate
+        );
+    }
+
+    #[test]
+    fn every_header_is_found_among_many() {
+        let names: Vec<HeaderName> =
+            (0..300).map(|n| HeaderName::try_from(format!("x-amz-{n}-name")).unwrap()).collect();
+        let mut headers = HeaderMap::new();
+        for (n, name) in names.iter().enumerate().step_by(3) {
+            headers.insert(name, HeaderValue::from(n));
+        }
+        let headers = Headers::of(&headers);
+        for (n, name) in names.iter().enumerate() {
+            let expected = (n % 3 == 0).then_some(n as i32);
+            assert_eq!(scalar::<i32>(&headers, name, TimeFormat::HttpDate), Ok(expected), "{name}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub mod rt {
     pub use std::collections::BTreeMap;
 
     pub use bytes::Bytes;
-    pub use http::{HeaderMap, HeaderName, Method};
+    pub use http::{HeaderMap, HeaderName, HeaderValue, Method};
     pub use millpond_types::Timestamp;
     pub use serde_json::Value;
 }

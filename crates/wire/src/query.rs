@@ -10,10 +10,13 @@ pub const MAX_QUERY_BYTES: usize = 64 << 10;
 /// The most parameters of a query string.
 pub const MAX_QUERY_PAIRS: usize = 256;
 
+/// A decoded name with its decoded value.
+pub(crate) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The parameters of a query string in their order, decoded. A `+` means a space, as AWS reads it.
 #[derive(Clone, Debug, Default)]
 pub struct QueryPairs<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pairs: Vec<Pair<'a>>,
 }
 
 impl<'a> QueryPairs<'a> {
@@ -93,7 +96,7 @@ pub(crate) fn parse_pairs(
     location: Location,
     max_bytes: usize,
     max_pairs: usize,
-) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, ParseError> {
+) -> Result<Vec<Pair<'_>>, ParseError> {
     let too_large = |limit| ParseError::new("", location, ErrorKind::TooLarge { limit });
     if raw.len() > max_bytes {
         return Err(too_large(max_bytes));

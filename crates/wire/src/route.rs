@@ -90,7 +90,9 @@ fn pick<O>(
         None => query.has(name),
     };
     let most = entries.iter().find(|entry| entry.literals.iter().all(literal))?.literals.len();
-    let mut best: Option<((usize, bool, usize), &RouteEntry<O>)> = None;
+    // How many requirements are met, whether all are, and how few there are.
+    type Rank = (usize, bool, usize);
+    let mut best: Option<(Rank, &RouteEntry<O>)> = None;
     let mut fallback: Option<(usize, &RouteEntry<O>)> = None;
     for entry in entries.iter().filter(|e| e.literals.len() == most && e.literals.iter().all(literal)) {
         let in_query = entry.query.iter().filter(|name| query.has(name)).count();

@@ -6,12 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use http::HeaderValue;
 use millpond_types::Timestamp;
 use serde_json::Value;
 
 use crate::parse_error::echo;
 use crate::time::{self, TimeFormat};
-use crate::{ErrorKind, json, xml};
+use crate::{ErrorKind, headers, json, xml};
 
 /// Decodes with or without padding: both are met.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -40,6 +41,13 @@ pub trait Scalar: Sized {
     /// Appends the text form with what XML reserves escaped.
     fn push_xml(&self, out: &mut String, format: TimeFormat) {
         self.push_text(out, format);
+    }
+
+    /// The value of a response header.
+    fn to_header(&self, format: TimeFormat) -> HeaderValue {
+        let mut text = String::new();
+        self.push_text(&mut text, format);
+        headers::value(&text)
     }
 
     /// Reads the JSON form.
@@ -81,6 +89,10 @@ impl Scalar for String {
         xml::push_escaped(out, self);
     }
 
+    fn to_header(&self, _: TimeFormat) -> HeaderValue {
+        headers::value(self)
+    }
+
     fn from_json(value: Value, _: TimeFormat) -> Result<Self, ErrorKind> {
         match value {
             Value::String(text) => Ok(text),
@@ -109,7 +121,11 @@ macro_rules! integer {
                 if *self < 0 {
                     out.push('-');
                 }
-                time::push_decimal(out, u64::from(self.unsigned_abs()), 1);
+                time::push_decimal(out, u64::from(self.unsigned_abs()));
+            }
+
+            fn to_header(&self, _: TimeFormat) -> HeaderValue {
+                HeaderValue::from(*self)
             }
 
             fn from_json(value: Value, _: TimeFormat) -> Result<Self, ErrorKind> {
@@ -194,6 +210,10 @@ impl Scalar for bool {
 
     fn push_text(&self, out: &mut String, _: TimeFormat) {
         out.push_str(if *self { "true" } else { "false" });
+    }
+
+    fn to_header(&self, _: TimeFormat) -> HeaderValue {
+        HeaderValue::from_static(if *self { "true" } else { "false" })
     }
 
     fn from_json(value: Value, _: TimeFormat) -> Result<Self, ErrorKind> {
@@ -323,6 +343,10 @@ macro_rules! string_enum {
 
             fn push_xml(&self, out: &mut String, _: $crate::TimeFormat) {
                 $crate::xml::push_escaped(out, self.as_str());
+            }
+
+            fn to_header(&self, _: $crate::TimeFormat) -> $crate::rt::HeaderValue {
+                $crate::rt::HeaderValue::from_static(self.as_str())
             }
 
             fn from_json(

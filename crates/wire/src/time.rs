@@ -37,7 +37,7 @@ pub(crate) fn push(out: &mut String, time: Timestamp, format: TimeFormat) {
         TimeFormat::Iso8601Millis => push_iso8601(out, time, true),
         TimeFormat::HttpDate => push_http_date(out, time),
         TimeFormat::EpochSeconds => {
-            push_decimal(out, time.seconds(), 1);
+            push_decimal(out, time.seconds());
             push_fraction(out, time.0 % NANOS);
         }
     }
@@ -94,64 +94,74 @@ fn fraction_nanos(digits: &str) -> Option<u64> {
 /// Appends `2009-10-12T17:50:30Z`; with milliseconds always, or a fraction only where there is one.
 pub fn push_iso8601(out: &mut String, time: Timestamp, millis: bool) {
     let civil = Civil::of(time);
-    push_decimal(out, civil.year, 4);
-    out.push('-');
-    push_decimal(out, civil.month, 2);
-    out.push('-');
-    push_decimal(out, civil.day, 2);
-    out.push('T');
-    push_clock(out, civil.second_of_day);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    put_digits(&mut text[0..4], civil.year);
+    put_digits(&mut text[5..7], civil.month);
+    put_digits(&mut text[8..10], civil.day);
+    put_clock(&mut text[11..19], civil.second_of_day);
     if millis {
-        out.push('.');
-        push_decimal(out, time.millis() % 1000, 3);
+        put_digits(&mut text[20..23], time.millis() % 1000);
+        push_ascii(out, &text);
     } else {
+        push_ascii(out, &text[..19]);
         push_fraction(out, time.0 % NANOS);
+        out.push('Z');
     }
-    out.push('Z');
 }
 
 /// Appends `Mon, 12 Oct 2009 17:50:30 GMT`.
 pub fn push_http_date(out: &mut String, time: Timestamp) {
     let civil = Civil::of(time);
-    out.push_str(DAYS[(time.seconds() / 86_400 % 7) as usize]);
-    out.push_str(", ");
-    push_decimal(out, civil.day, 2);
-    out.push(' ');
-    out.push_str(MONTHS[(civil.month - 1) as usize]);
-    out.push(' ');
-    push_decimal(out, civil.year, 4);
-    out.push(' ');
-    push_clock(out, civil.second_of_day);
-    out.push_str(" GMT");
+    let mut text = *b"___, 00 ___ 0000 00:00:00 GMT";
+    text[0..3].copy_from_slice(DAYS[(time.seconds() / 86_400 % 7) as usize].as_bytes());
+    put_digits(&mut text[5..7], civil.day);
+    text[8..11].copy_from_slice(MONTHS[(civil.month - 1) as usize].as_bytes());
+    put_digits(&mut text[12..16], civil.year);
+    put_clock(&mut text[17..25], civil.second_of_day);
+    push_ascii(out, &text);
 }
 
-fn push_clock(out: &mut String, second_of_day: u64) {
-    push_decimal(out, second_of_day / 3600, 2);
-    out.push(':');
-    push_decimal(out, second_of_day / 60 % 60, 2);
-    out.push(':');
-    push_decimal(out, second_of_day % 60, 2);
+/// Fills a field with the last digits of a number.
+fn put_digits(field: &mut [u8], mut value: u64) {
+    for digit in field.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Fills `00:00:00`.
+fn put_clock(field: &mut [u8], second_of_day: u64) {
+    put_digits(&mut field[0..2], second_of_day / 3600);
+    put_digits(&mut field[3..5], second_of_day / 60 % 60);
+    put_digits(&mut field[6..8], second_of_day % 60);
+}
+
+fn push_ascii(out: &mut String, text: &[u8]) {
+    out.push_str(std::str::from_utf8(text).unwrap_or_default());
 }
 
 fn push_fraction(out: &mut String, nanos: u64) {
     if nanos != 0 {
         out.push('.');
-        push_decimal(out, nanos, 9);
+        let mut digits = [b'0'; 9];
+        put_digits(&mut digits, nanos);
+        push_ascii(out, &digits);
         out.truncate(out.trim_end_matches('0').len());
     }
 }
 
-/// Appends a number with at least `width` (up to 20) digits.
-pub(crate) fn push_decimal(out: &mut String, mut value: u64, width: usize) {
+/// Appends a number.
+pub(crate) fn push_decimal(out: &mut String, mut value: u64) {
     let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    while value > 0 {
-        at -= 1;
+    let mut at = digits.len() - 1;
+    loop {
         digits[at] = b'0' + (value % 10) as u8;
         value /= 10;
+        if value == 0 {
+            return push_ascii(out, &digits[at..]);
+        }
+        at -= 1;
     }
-    let at = at.min(digits.len() - width);
-    out.extend(digits[at..].iter().map(|d| *d as char));
 }
 
 struct Civil {

@@ -116,125 +116,116 @@ impl CreateMultipartUploadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_acl = wire::headers::scalar::<ObjectCannedACL>(
-            req.headers,
-            &header_names::X_AMZ_ACL,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_acl =
+            wire::headers::scalar::<ObjectCannedACL>(&headers, &header_names::X_AMZ_ACL, wire::TimeFormat::HttpDate)?;
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_cache_control =
-            wire::headers::scalar::<String>(req.headers, &header_names::CACHE_CONTROL, wire::TimeFormat::HttpDate)?;
-        let m_content_disposition = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::CONTENT_DISPOSITION,
-            wire::TimeFormat::HttpDate,
-        )?;
+            wire::headers::scalar::<String>(&headers, &header_names::CACHE_CONTROL, wire::TimeFormat::HttpDate)?;
+        let m_content_disposition =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_DISPOSITION, wire::TimeFormat::HttpDate)?;
         let m_content_encoding =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
         let m_content_language =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_LANGUAGE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_LANGUAGE, wire::TimeFormat::HttpDate)?;
         let m_content_type =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
-        let m_expires =
-            wire::headers::scalar::<String>(req.headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
+        let m_expires = wire::headers::scalar::<String>(&headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
         let m_grant_full_control = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_FULL_CONTROL,
             wire::TimeFormat::HttpDate,
         )?;
         let m_grant_read =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
-        let m_grant_read_acp = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_GRANT_READ_ACP,
-            wire::TimeFormat::HttpDate,
-        )?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
+        let m_grant_read_acp =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ_ACP, wire::TimeFormat::HttpDate)?;
         let m_grant_write_acp = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_WRITE_ACP,
             wire::TimeFormat::HttpDate,
         )?;
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_metadata = wire::headers::prefixed(req.headers, "x-amz-meta-");
         let m_server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION,
             wire::TimeFormat::HttpDate,
         )?;
         let m_storage_class = wire::headers::scalar::<StorageClass>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_STORAGE_CLASS,
             wire::TimeFormat::HttpDate,
         )?;
         let m_website_redirect_location = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_WEBSITE_REDIRECT_LOCATION,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_kms_key_id = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_kms_encryption_context = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CONTEXT,
             wire::TimeFormat::HttpDate,
         )?;
         let m_bucket_key_enabled = wire::headers::scalar::<bool>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_BUCKET_KEY_ENABLED,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_tagging =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TAGGING, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_TAGGING, wire::TimeFormat::HttpDate)?;
         let m_object_lock_mode = wire::headers::scalar::<ObjectLockMode>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OBJECT_LOCK_MODE,
             wire::TimeFormat::HttpDate,
         )?;
         let m_object_lock_retain_until_date = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
             wire::TimeFormat::Iso8601Millis,
         )?;
         let m_object_lock_legal_hold_status = wire::headers::scalar::<ObjectLockLegalHoldStatus>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_type = wire::headers::scalar::<ChecksumType>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_TYPE,
             wire::TimeFormat::HttpDate,
         )?;
@@ -299,9 +290,10 @@ impl DeleteBucketInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -330,9 +322,10 @@ impl DeleteBucketTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -377,34 +370,35 @@ impl DeleteObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let m_mfa = wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
+        let m_mfa = wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_bypass_governance_retention = wire::headers::scalar::<bool>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_BYPASS_GOVERNANCE_RETENTION,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_if_match =
-            wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
         let m_if_match_last_modified_time = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_IF_MATCH_LAST_MODIFIED_TIME,
             wire::TimeFormat::HttpDate,
         )?;
         let m_if_match_size =
-            wire::headers::scalar::<i64>(req.headers, &header_names::X_AMZ_IF_MATCH_SIZE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<i64>(&headers, &header_names::X_AMZ_IF_MATCH_SIZE, wire::TimeFormat::HttpDate)?;
         let input: Result<Self, wire::ParseError> = Ok(Self {
             bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
             key: wire::required(m_key, "Key", wire::Location::Uri)?,
@@ -449,11 +443,12 @@ impl DeleteObjectTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -501,25 +496,26 @@ impl DeleteObjectsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_mfa = wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
+        let m_mfa = wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_bypass_governance_retention = wire::headers::scalar::<bool>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_BYPASS_GOVERNANCE_RETENTION,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
@@ -563,14 +559,15 @@ impl GetBucketAccelerateConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -600,9 +597,10 @@ impl GetBucketAclInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -633,10 +631,11 @@ impl GetBucketAnalyticsConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -666,9 +665,10 @@ impl GetBucketCorsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -697,9 +697,10 @@ impl GetBucketEncryptionInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -730,10 +731,11 @@ impl GetBucketIntelligentTieringConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -765,10 +767,11 @@ impl GetBucketInventoryConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -798,9 +801,10 @@ impl GetBucketLifecycleConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -829,40 +833,10 @@ impl GetBucketLocationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            expected_bucket_owner: m_expected_bucket_owner,
-        })
-    }
-}
-
-/// The input of [`GetBucketLogging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLogging.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketLoggingInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetBucketLoggingInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;

@@ -2,6 +2,38 @@
 
 use super::prelude::*;
 
+/// The input of [`GetBucketLogging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLogging.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketLoggingInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetBucketLoggingInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
 /// The input of [`GetBucketMetricsConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketMetricsConfiguration.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetBucketMetricsConfigurationInput {
@@ -22,10 +54,11 @@ impl GetBucketMetricsConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -55,9 +88,10 @@ impl GetBucketNotificationConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -86,9 +120,10 @@ impl GetBucketOwnershipControlsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -117,9 +152,10 @@ impl GetBucketPolicyInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -148,9 +184,10 @@ impl GetBucketPolicyStatusInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -179,9 +216,10 @@ impl GetBucketReplicationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -210,9 +248,10 @@ impl GetBucketRequestPaymentInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -241,9 +280,10 @@ impl GetBucketTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -272,9 +312,10 @@ impl GetBucketVersioningInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -303,9 +344,10 @@ impl GetBucketWebsiteInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -400,27 +442,25 @@ impl GetObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_if_match =
-            wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
-        let m_if_modified_since = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::IF_MODIFIED_SINCE,
-            wire::TimeFormat::HttpDate,
-        )
-        .ok()
-        .flatten();
+            wire::headers::scalar::<String>(&headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
+        let m_if_modified_since =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::IF_MODIFIED_SINCE, wire::TimeFormat::HttpDate)
+                .ok()
+                .flatten();
         let m_if_none_match =
-            wire::headers::scalar::<String>(req.headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
         let m_if_unmodified_since = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::IF_UNMODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let m_range = wire::headers::scalar::<String>(req.headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
+        let m_range = wire::headers::scalar::<String>(&headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
         let m_response_cache_control =
             req.query.scalar::<String>("response-cache-control", wire::TimeFormat::Iso8601Millis)?;
         let m_response_content_disposition =
@@ -434,33 +474,33 @@ impl GetObjectInput {
         let m_response_expires = req.query.scalar::<Timestamp>("response-expires", wire::TimeFormat::HttpDate)?;
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_mode = wire::headers::scalar::<ChecksumMode>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_MODE,
             wire::TimeFormat::HttpDate,
         )?;
@@ -521,16 +561,17 @@ impl GetObjectAclInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -605,43 +646,44 @@ impl GetObjectAttributesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_max_parts =
-            wire::headers::scalar::<i32>(req.headers, &header_names::X_AMZ_MAX_PARTS, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<i32>(&headers, &header_names::X_AMZ_MAX_PARTS, wire::TimeFormat::HttpDate)?;
         let m_part_number_marker = wire::headers::scalar::<i32>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_PART_NUMBER_MARKER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_object_attributes = wire::headers::list::<ObjectAttributes>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;
@@ -692,16 +734,17 @@ impl GetObjectLegalHoldInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -740,9 +783,10 @@ impl GetObjectLockConfigurationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -750,59 +794,5 @@ impl GetObjectLockConfigurationInput {
             bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
             expected_bucket_owner: m_expected_bucket_owner,
         })
-    }
-}
-
-/// The input of [`GetObjectRetention`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectRetention.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetObjectRetentionInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// The path's `Key`.
-    pub key: String,
-    /// Query parameter `versionId`.
-    pub version_id: Option<String>,
-    /// Header `x-amz-request-payer`.
-    pub request_payer: Option<RequestPayer>,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetObjectRetentionInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
-            &header_names::X_AMZ_REQUEST_PAYER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(m_key, "Key", wire::Location::Uri)?,
-            version_id: m_version_id,
-            request_payer: m_request_payer,
-            expected_bucket_owner: m_expected_bucket_owner,
-        });
-        let input = input?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
-        Ok(())
     }
 }

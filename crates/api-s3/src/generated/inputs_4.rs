@@ -2,6 +2,61 @@
 
 use super::prelude::*;
 
+/// The input of [`GetObjectRetention`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectRetention.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetObjectRetentionInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// The path's `Key`.
+    pub key: String,
+    /// Query parameter `versionId`.
+    pub version_id: Option<String>,
+    /// Header `x-amz-request-payer`.
+    pub request_payer: Option<RequestPayer>,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetObjectRetentionInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
+            &headers,
+            &header_names::X_AMZ_REQUEST_PAYER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+        });
+        let input = input?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
+        Ok(())
+    }
+}
+
 /// The input of [`GetObjectTagging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetObjectTaggingInput {
@@ -26,16 +81,17 @@ impl GetObjectTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -74,9 +130,10 @@ impl GetPublicAccessBlockInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -105,9 +162,10 @@ impl HeadBucketInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -202,27 +260,25 @@ impl HeadObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_if_match =
-            wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
-        let m_if_modified_since = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::IF_MODIFIED_SINCE,
-            wire::TimeFormat::HttpDate,
-        )
-        .ok()
-        .flatten();
+            wire::headers::scalar::<String>(&headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
+        let m_if_modified_since =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::IF_MODIFIED_SINCE, wire::TimeFormat::HttpDate)
+                .ok()
+                .flatten();
         let m_if_none_match =
-            wire::headers::scalar::<String>(req.headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
         let m_if_unmodified_since = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::IF_UNMODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let m_range = wire::headers::scalar::<String>(req.headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
+        let m_range = wire::headers::scalar::<String>(&headers, &header_names::RANGE, wire::TimeFormat::HttpDate)?;
         let m_response_cache_control =
             req.query.scalar::<String>("response-cache-control", wire::TimeFormat::Iso8601Millis)?;
         let m_response_content_disposition =
@@ -236,33 +292,33 @@ impl HeadObjectInput {
         let m_response_expires = req.query.scalar::<Timestamp>("response-expires", wire::TimeFormat::HttpDate)?;
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_mode = wire::headers::scalar::<ChecksumMode>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_MODE,
             wire::TimeFormat::HttpDate,
         )?;
@@ -319,10 +375,11 @@ impl ListBucketAnalyticsConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -354,10 +411,11 @@ impl ListBucketIntelligentTieringConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -389,10 +447,11 @@ impl ListBucketInventoryConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -424,10 +483,11 @@ impl ListBucketMetricsConfigurationsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -515,6 +575,7 @@ impl ListMultipartUploadsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
         let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
@@ -523,12 +584,12 @@ impl ListMultipartUploadsInput {
         let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
         let m_upload_id_marker = req.query.scalar::<String>("upload-id-marker", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -580,6 +641,7 @@ impl ListObjectVersionsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
         let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
@@ -588,17 +650,17 @@ impl ListObjectVersionsInput {
         let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
         let m_version_id_marker = req.query.scalar::<String>("version-id-marker", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;
@@ -649,6 +711,7 @@ impl ListObjectsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
         let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
@@ -656,17 +719,17 @@ impl ListObjectsInput {
         let m_max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
         let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;
@@ -720,6 +783,7 @@ impl ListObjectsV2Input {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
         let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
@@ -729,17 +793,17 @@ impl ListObjectsV2Input {
         let m_fetch_owner = req.query.scalar::<bool>("fetch-owner", wire::TimeFormat::Iso8601Millis)?;
         let m_start_after = req.query.scalar::<String>("start-after", wire::TimeFormat::Iso8601Millis)?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
             wire::TimeFormat::HttpDate,
         )?;

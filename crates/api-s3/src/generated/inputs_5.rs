@@ -53,33 +53,34 @@ impl ListPartsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_max_parts = req.query.scalar::<i32>("max-parts", wire::TimeFormat::Iso8601Millis)?;
         let m_part_number_marker = req.query.scalar::<i32>("part-number-marker", wire::TimeFormat::Iso8601Millis)?;
         let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
@@ -141,40 +142,35 @@ impl PutBucketAclInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_acl = wire::headers::scalar::<BucketCannedACL>(
-            req.headers,
-            &header_names::X_AMZ_ACL,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_acl =
+            wire::headers::scalar::<BucketCannedACL>(&headers, &header_names::X_AMZ_ACL, wire::TimeFormat::HttpDate)?;
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_content_md5 =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_grant_full_control = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_FULL_CONTROL,
             wire::TimeFormat::HttpDate,
         )?;
         let m_grant_read =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
-        let m_grant_read_acp = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_GRANT_READ_ACP,
-            wire::TimeFormat::HttpDate,
-        )?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
+        let m_grant_read_acp =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ_ACP, wire::TimeFormat::HttpDate)?;
         let m_grant_write =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_WRITE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_WRITE, wire::TimeFormat::HttpDate)?;
         let m_grant_write_acp = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_WRITE_ACP,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -220,16 +216,17 @@ impl PutBucketTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_content_md5 =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -277,17 +274,18 @@ impl PutBucketVersioningInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_content_md5 =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_mfa = wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
+        let m_mfa = wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_MFA, wire::TimeFormat::HttpDate)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -464,183 +462,165 @@ impl PutObjectInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_acl = wire::headers::scalar::<ObjectCannedACL>(
-            req.headers,
-            &header_names::X_AMZ_ACL,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_acl =
+            wire::headers::scalar::<ObjectCannedACL>(&headers, &header_names::X_AMZ_ACL, wire::TimeFormat::HttpDate)?;
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_cache_control =
-            wire::headers::scalar::<String>(req.headers, &header_names::CACHE_CONTROL, wire::TimeFormat::HttpDate)?;
-        let m_content_disposition = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::CONTENT_DISPOSITION,
-            wire::TimeFormat::HttpDate,
-        )?;
+            wire::headers::scalar::<String>(&headers, &header_names::CACHE_CONTROL, wire::TimeFormat::HttpDate)?;
+        let m_content_disposition =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_DISPOSITION, wire::TimeFormat::HttpDate)?;
         let m_content_encoding =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
         let m_content_language =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_LANGUAGE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_LANGUAGE, wire::TimeFormat::HttpDate)?;
         let m_content_length =
-            wire::headers::scalar::<i64>(req.headers, &header_names::CONTENT_LENGTH, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<i64>(&headers, &header_names::CONTENT_LENGTH, wire::TimeFormat::HttpDate)?;
         let m_content_md5 =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
         let m_content_type =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_checksum_crc32 = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_CHECKSUM_CRC32,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_checksum_crc32 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_CRC32, wire::TimeFormat::HttpDate)?;
         let m_checksum_crc32c = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_CRC32C,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_crc64nvme = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_CRC64NVME,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_checksum_sha1 = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_CHECKSUM_SHA1,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_checksum_sha1 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_SHA1, wire::TimeFormat::HttpDate)?;
         let m_checksum_sha256 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_SHA256,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_sha512 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_SHA512,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_checksum_md5 = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_CHECKSUM_MD5,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_checksum_md5 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_xxhash64 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH64,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_xxhash3 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH3,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_xxhash128 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH128,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_expires =
-            wire::headers::scalar::<String>(req.headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
+        let m_expires = wire::headers::scalar::<String>(&headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
         let m_if_match =
-            wire::headers::scalar::<String>(req.headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
         let m_if_none_match =
-            wire::headers::scalar::<String>(req.headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
         let m_grant_full_control = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_FULL_CONTROL,
             wire::TimeFormat::HttpDate,
         )?;
         let m_grant_read =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
-        let m_grant_read_acp = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_GRANT_READ_ACP,
-            wire::TimeFormat::HttpDate,
-        )?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
+        let m_grant_read_acp =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ_ACP, wire::TimeFormat::HttpDate)?;
         let m_grant_write_acp = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_WRITE_ACP,
             wire::TimeFormat::HttpDate,
         )?;
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_write_offset_bytes = wire::headers::scalar::<i64>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_WRITE_OFFSET_BYTES,
             wire::TimeFormat::HttpDate,
         )?;
         let m_metadata = wire::headers::prefixed(req.headers, "x-amz-meta-");
         let m_server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION,
             wire::TimeFormat::HttpDate,
         )?;
         let m_storage_class = wire::headers::scalar::<StorageClass>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_STORAGE_CLASS,
             wire::TimeFormat::HttpDate,
         )?;
         let m_website_redirect_location = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_WEBSITE_REDIRECT_LOCATION,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_kms_key_id = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_kms_encryption_context = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CONTEXT,
             wire::TimeFormat::HttpDate,
         )?;
         let m_bucket_key_enabled = wire::headers::scalar::<bool>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_BUCKET_KEY_ENABLED,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_tagging =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TAGGING, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_TAGGING, wire::TimeFormat::HttpDate)?;
         let m_object_lock_mode = wire::headers::scalar::<ObjectLockMode>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OBJECT_LOCK_MODE,
             wire::TimeFormat::HttpDate,
         )?;
         let m_object_lock_retain_until_date = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
             wire::TimeFormat::Iso8601Millis,
         )?;
         let m_object_lock_legal_hold_status = wire::headers::scalar::<ObjectLockLegalHoldStatus>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -743,47 +723,42 @@ impl PutObjectAclInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_acl = wire::headers::scalar::<ObjectCannedACL>(
-            req.headers,
-            &header_names::X_AMZ_ACL,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_acl =
+            wire::headers::scalar::<ObjectCannedACL>(&headers, &header_names::X_AMZ_ACL, wire::TimeFormat::HttpDate)?;
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_content_md5 =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_grant_full_control = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_FULL_CONTROL,
             wire::TimeFormat::HttpDate,
         )?;
         let m_grant_read =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
-        let m_grant_read_acp = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_GRANT_READ_ACP,
-            wire::TimeFormat::HttpDate,
-        )?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
+        let m_grant_read_acp =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ_ACP, wire::TimeFormat::HttpDate)?;
         let m_grant_write =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_GRANT_WRITE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_WRITE, wire::TimeFormat::HttpDate)?;
         let m_grant_write_acp = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_GRANT_WRITE_ACP,
             wire::TimeFormat::HttpDate,
         )?;
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -845,23 +820,24 @@ impl PutObjectTaggingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
         let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
         let m_content_md5 =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;

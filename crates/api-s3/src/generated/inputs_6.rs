@@ -89,63 +89,55 @@ impl UploadPartInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_content_length =
-            wire::headers::scalar::<i64>(req.headers, &header_names::CONTENT_LENGTH, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<i64>(&headers, &header_names::CONTENT_LENGTH, wire::TimeFormat::HttpDate)?;
         let m_content_md5 =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_checksum_crc32 = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_CHECKSUM_CRC32,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_checksum_crc32 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_CRC32, wire::TimeFormat::HttpDate)?;
         let m_checksum_crc32c = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_CRC32C,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_crc64nvme = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_CRC64NVME,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_checksum_sha1 = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_CHECKSUM_SHA1,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_checksum_sha1 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_SHA1, wire::TimeFormat::HttpDate)?;
         let m_checksum_sha256 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_SHA256,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_sha512 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_SHA512,
             wire::TimeFormat::HttpDate,
         )?;
-        let m_checksum_md5 = wire::headers::scalar::<String>(
-            req.headers,
-            &header_names::X_AMZ_CHECKSUM_MD5,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_checksum_md5 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_MD5, wire::TimeFormat::HttpDate)?;
         let m_checksum_xxhash64 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH64,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_xxhash3 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH3,
             wire::TimeFormat::HttpDate,
         )?;
         let m_checksum_xxhash128 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_CHECKSUM_XXHASH128,
             wire::TimeFormat::HttpDate,
         )?;
@@ -153,27 +145,27 @@ impl UploadPartInput {
         let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
         let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
@@ -289,35 +281,36 @@ impl UploadPartCopyInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
         let m_copy_source =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_COPY_SOURCE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_COPY_SOURCE, wire::TimeFormat::HttpDate)?;
         let m_copy_source_if_match = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_MATCH,
             wire::TimeFormat::HttpDate,
         )?;
         let m_copy_source_if_modified_since = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_MODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
         let m_copy_source_if_none_match = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_NONE_MATCH,
             wire::TimeFormat::HttpDate,
         )?;
         let m_copy_source_if_unmodified_since = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_IF_UNMODIFIED_SINCE,
             wire::TimeFormat::HttpDate,
         )
         .ok()
         .flatten();
         let m_copy_source_range = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_RANGE,
             wire::TimeFormat::HttpDate,
         )?;
@@ -325,47 +318,47 @@ impl UploadPartCopyInput {
         let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
         let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
         let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_copy_source_sse_customer_algorithm = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
             wire::TimeFormat::HttpDate,
         )?;
         let m_copy_source_sse_customer_key = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
             wire::TimeFormat::HttpDate,
         )?;
         let m_copy_source_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
             wire::TimeFormat::HttpDate,
         )?;
         let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_REQUEST_PAYER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;
         let m_expected_source_bucket_owner = wire::headers::scalar::<String>(
-            req.headers,
+            &headers,
             &header_names::X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER,
             wire::TimeFormat::HttpDate,
         )?;

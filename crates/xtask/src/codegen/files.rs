@@ -69,7 +69,7 @@ fn shapes(api: &Api<'_>) -> Vec<String> {
         }
         out
     };
-    names.map(|name| shape(&name)).collect()
+    names.map(shape).collect()
 }
 
 fn header(constant: &str, name: &str) -> String {

@@ -69,6 +69,9 @@ impl<'m> Api<'m> {
             return self.json_body(fields.iter());
         }
         let mut out = String::new();
+        if fields.iter().any(|field| field.member.location.as_deref() == Some("header")) {
+            out += "let headers = wire::headers::Headers::of(req.headers);\n";
+        }
         for field in fields {
             out += &self.input_slot(field, fields);
         }
@@ -128,14 +131,14 @@ impl<'m> Api<'m> {
             Some("header") => {
                 let header = self.header(wire);
                 let call = match item {
-                    _ if field.member.jsonvalue => format!("wire::headers::encoded(req.headers, {header})"),
+                    _ if field.member.jsonvalue => format!("wire::headers::encoded(&headers, {header})"),
                     Some(item) => {
                         let (ty, format) = (self.rust_type(&item.shape), self.time_format(item, "rfc822"));
-                        format!("wire::headers::list::<{ty}>(req.headers, {header}, {format})")
+                        format!("wire::headers::list::<{ty}>(&headers, {header}, {format})")
                     }
                     None => {
                         let format = self.time_format(field.member, "rfc822");
-                        format!("wire::headers::scalar::<{ty}>(req.headers, {header}, {format})")
+                        format!("wire::headers::scalar::<{ty}>(&headers, {header}, {format})")
                     }
                 };
                 let lenient = self.service.lenient.iter().any(|lenient| lenient == field.name);

@@ -703,7 +703,8 @@ impl HttpPayloadTraitsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_foo = wire::headers::scalar::<String>(&headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
         let m_blob = wire::rest::blob_payload(req.body);
         Ok(Self { foo: m_foo, blob: m_blob })
     }

@@ -52,7 +52,8 @@ impl HttpPrefixHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_foo = wire::headers::scalar::<String>(&headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
         let m_foo_map = wire::headers::prefixed(req.headers, "x-foo-");
         Ok(Self { foo: m_foo, foo_map: m_foo_map })
     }
@@ -479,42 +480,41 @@ impl InputAndOutputWithHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_header_string =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_STRING, wire::TimeFormat::HttpDate)?;
-        let m_header_byte =
-            wire::headers::scalar::<i32>(req.headers, &header_names::X_BYTE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_STRING, wire::TimeFormat::HttpDate)?;
+        let m_header_byte = wire::headers::scalar::<i32>(&headers, &header_names::X_BYTE, wire::TimeFormat::HttpDate)?;
         let m_header_short =
-            wire::headers::scalar::<i32>(req.headers, &header_names::X_SHORT, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<i32>(&headers, &header_names::X_SHORT, wire::TimeFormat::HttpDate)?;
         let m_header_integer =
-            wire::headers::scalar::<i32>(req.headers, &header_names::X_INTEGER, wire::TimeFormat::HttpDate)?;
-        let m_header_long =
-            wire::headers::scalar::<i64>(req.headers, &header_names::X_LONG, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<i32>(&headers, &header_names::X_INTEGER, wire::TimeFormat::HttpDate)?;
+        let m_header_long = wire::headers::scalar::<i64>(&headers, &header_names::X_LONG, wire::TimeFormat::HttpDate)?;
         let m_header_float =
-            wire::headers::scalar::<f64>(req.headers, &header_names::X_FLOAT, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<f64>(&headers, &header_names::X_FLOAT, wire::TimeFormat::HttpDate)?;
         let m_header_double =
-            wire::headers::scalar::<f64>(req.headers, &header_names::X_DOUBLE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<f64>(&headers, &header_names::X_DOUBLE, wire::TimeFormat::HttpDate)?;
         let m_header_true_bool =
-            wire::headers::scalar::<bool>(req.headers, &header_names::X_BOOLEAN1, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<bool>(&headers, &header_names::X_BOOLEAN1, wire::TimeFormat::HttpDate)?;
         let m_header_false_bool =
-            wire::headers::scalar::<bool>(req.headers, &header_names::X_BOOLEAN2, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<bool>(&headers, &header_names::X_BOOLEAN2, wire::TimeFormat::HttpDate)?;
         let m_header_string_list =
-            wire::headers::list::<String>(req.headers, &header_names::X_STRINGLIST, wire::TimeFormat::HttpDate)?;
+            wire::headers::list::<String>(&headers, &header_names::X_STRINGLIST, wire::TimeFormat::HttpDate)?;
         let m_header_string_set =
-            wire::headers::list::<String>(req.headers, &header_names::X_STRINGSET, wire::TimeFormat::HttpDate)?;
+            wire::headers::list::<String>(&headers, &header_names::X_STRINGSET, wire::TimeFormat::HttpDate)?;
         let m_header_integer_list =
-            wire::headers::list::<i32>(req.headers, &header_names::X_INTEGERLIST, wire::TimeFormat::HttpDate)?;
+            wire::headers::list::<i32>(&headers, &header_names::X_INTEGERLIST, wire::TimeFormat::HttpDate)?;
         let m_header_boolean_list =
-            wire::headers::list::<bool>(req.headers, &header_names::X_BOOLEANLIST, wire::TimeFormat::HttpDate)?;
+            wire::headers::list::<bool>(&headers, &header_names::X_BOOLEANLIST, wire::TimeFormat::HttpDate)?;
         let m_header_timestamp_list =
-            wire::headers::list::<Timestamp>(req.headers, &header_names::X_TIMESTAMPLIST, wire::TimeFormat::HttpDate)?;
+            wire::headers::list::<Timestamp>(&headers, &header_names::X_TIMESTAMPLIST, wire::TimeFormat::HttpDate)?;
         let m_header_enum =
-            wire::headers::scalar::<FooEnum>(req.headers, &header_names::X_ENUM, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<FooEnum>(&headers, &header_names::X_ENUM, wire::TimeFormat::HttpDate)?;
         let m_header_enum_list =
-            wire::headers::list::<FooEnum>(req.headers, &header_names::X_ENUMLIST, wire::TimeFormat::HttpDate)?;
+            wire::headers::list::<FooEnum>(&headers, &header_names::X_ENUMLIST, wire::TimeFormat::HttpDate)?;
         let m_header_integer_enum =
-            wire::headers::scalar::<i32>(req.headers, &header_names::X_INTEGERENUM, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<i32>(&headers, &header_names::X_INTEGERENUM, wire::TimeFormat::HttpDate)?;
         let m_header_integer_enum_list =
-            wire::headers::list::<i32>(req.headers, &header_names::X_INTEGERENUMLIST, wire::TimeFormat::HttpDate)?;
+            wire::headers::list::<i32>(&headers, &header_names::X_INTEGERENUMLIST, wire::TimeFormat::HttpDate)?;
         Ok(Self {
             header_string: m_header_string,
             header_byte: m_header_byte,

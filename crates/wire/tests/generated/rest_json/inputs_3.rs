@@ -628,7 +628,8 @@ impl MediaTypeHeaderInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_json = wire::headers::encoded(req.headers, &header_names::X_JSON)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_json = wire::headers::encoded(&headers, &header_names::X_JSON)?;
         Ok(Self { json: m_json })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -703,9 +704,10 @@ impl NullAndEmptyHeadersClientInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_a = wire::headers::scalar::<String>(req.headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
-        let m_b = wire::headers::scalar::<String>(req.headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
-        let m_c = wire::headers::list::<String>(req.headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_a = wire::headers::scalar::<String>(&headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
+        let m_b = wire::headers::scalar::<String>(&headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
+        let m_c = wire::headers::list::<String>(&headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
         Ok(Self { a: m_a, b: m_b, c: m_c })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {

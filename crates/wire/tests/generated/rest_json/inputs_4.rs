@@ -20,8 +20,9 @@ impl PutWithContentEncodingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_encoding =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
         let mut m_data: Option<String> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
@@ -241,7 +242,8 @@ impl SimpleScalarPropertiesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_foo = wire::headers::scalar::<String>(&headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
         let mut m_string_value: Option<String> = None;
         let mut m_true_boolean_value: Option<bool> = None;
         let mut m_false_boolean_value: Option<bool> = None;
@@ -377,8 +379,9 @@ impl TestBodyStructureInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_test_id =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
         let mut m_test_config: Option<TestConfig> = None;
         if let Some(value) = wire::json::document(req.body)? {
             for (name, value) in wire::json::object(value)? {
@@ -444,8 +447,9 @@ impl TestGetNoPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_test_id =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
         Ok(Self { test_id: m_test_id })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -476,8 +480,9 @@ impl TestPayloadBlobInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_content_type =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
         let m_data = wire::rest::blob_payload(req.body);
         Ok(Self { content_type: m_content_type, data: m_data })
     }
@@ -513,8 +518,9 @@ impl TestPayloadStructureInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_test_id =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
         let m_payload_config = match wire::json::document(req.body)? {
             Some(value) => Some(PayloadConfig::read_json(value)?),
             None => None,
@@ -572,8 +578,9 @@ impl TestPostNoPayloadInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_test_id =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_TEST_ID, wire::TimeFormat::HttpDate)?;
         Ok(Self { test_id: m_test_id })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -614,41 +621,27 @@ impl TimestampFormatHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_member_epoch_seconds = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_MEMBEREPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let m_member_http_date = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_MEMBERHTTPDATE,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_member_date_time = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_MEMBERDATETIME,
-            wire::TimeFormat::Iso8601,
-        )?;
-        let m_default_format = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_DEFAULTFORMAT,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_member_http_date =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_MEMBERHTTPDATE, wire::TimeFormat::HttpDate)?;
+        let m_member_date_time =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_MEMBERDATETIME, wire::TimeFormat::Iso8601)?;
+        let m_default_format =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_DEFAULTFORMAT, wire::TimeFormat::HttpDate)?;
         let m_target_epoch_seconds = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_TARGETEPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let m_target_http_date = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_TARGETHTTPDATE,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_target_date_time = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_TARGETDATETIME,
-            wire::TimeFormat::Iso8601,
-        )?;
+        let m_target_http_date =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_TARGETHTTPDATE, wire::TimeFormat::HttpDate)?;
+        let m_target_date_time =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_TARGETDATETIME, wire::TimeFormat::Iso8601)?;
         Ok(Self {
             member_epoch_seconds: m_member_epoch_seconds,
             member_http_date: m_member_http_date,

@@ -437,8 +437,9 @@ impl EndpointWithHostLabelHeaderOperationInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_account_id =
-            wire::headers::scalar::<String>(req.headers, &header_names::X_AMZ_ACCOUNT_ID, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_ACCOUNT_ID, wire::TimeFormat::HttpDate)?;
         Ok(Self { account_id: wire::required(m_account_id, "x-amz-account-id", wire::Location::Header)? })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -691,7 +692,8 @@ impl HttpPayloadTraitsInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_foo = wire::headers::scalar::<String>(&headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
         let m_blob = wire::rest::blob_payload(req.body);
         Ok(Self { foo: m_foo, blob: m_blob })
     }

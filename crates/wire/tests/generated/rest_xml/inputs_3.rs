@@ -146,9 +146,10 @@ impl NullAndEmptyHeadersClientInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_a = wire::headers::scalar::<String>(req.headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
-        let m_b = wire::headers::scalar::<String>(req.headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
-        let m_c = wire::headers::list::<String>(req.headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_a = wire::headers::scalar::<String>(&headers, &header_names::X_A, wire::TimeFormat::HttpDate)?;
+        let m_b = wire::headers::scalar::<String>(&headers, &header_names::X_B, wire::TimeFormat::HttpDate)?;
+        let m_c = wire::headers::list::<String>(&headers, &header_names::X_C, wire::TimeFormat::HttpDate)?;
         Ok(Self { a: m_a, b: m_b, c: m_c })
     }
     pub(crate) fn write_params(&self, w: &mut wire::JsonWriter) {
@@ -227,8 +228,9 @@ impl PutWithContentEncodingInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_encoding =
-            wire::headers::scalar::<String>(req.headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
         let mut m_data: Option<String> = None;
         if let Some((mut x, e)) = wire::XmlReader::open(req.body, "PutWithContentEncodingRequest")? {
             let x = &mut x;
@@ -448,7 +450,8 @@ impl SimpleScalarPropertiesInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let m_foo = wire::headers::scalar::<String>(req.headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_foo = wire::headers::scalar::<String>(&headers, &header_names::X_FOO, wire::TimeFormat::HttpDate)?;
         let mut m_string_value: Option<String> = None;
         let mut m_true_boolean_value: Option<bool> = None;
         let mut m_false_boolean_value: Option<bool> = None;
@@ -592,41 +595,27 @@ impl TimestampFormatHeadersInput {
     /// # Errors
     /// What does not fit the model.
     pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
         let m_member_epoch_seconds = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_MEMBEREPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let m_member_http_date = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_MEMBERHTTPDATE,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_member_date_time = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_MEMBERDATETIME,
-            wire::TimeFormat::Iso8601,
-        )?;
-        let m_default_format = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_DEFAULTFORMAT,
-            wire::TimeFormat::HttpDate,
-        )?;
+        let m_member_http_date =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_MEMBERHTTPDATE, wire::TimeFormat::HttpDate)?;
+        let m_member_date_time =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_MEMBERDATETIME, wire::TimeFormat::Iso8601)?;
+        let m_default_format =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_DEFAULTFORMAT, wire::TimeFormat::HttpDate)?;
         let m_target_epoch_seconds = wire::headers::scalar::<Timestamp>(
-            req.headers,
+            &headers,
             &header_names::X_TARGETEPOCHSECONDS,
             wire::TimeFormat::EpochSeconds,
         )?;
-        let m_target_http_date = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_TARGETHTTPDATE,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_target_date_time = wire::headers::scalar::<Timestamp>(
-            req.headers,
-            &header_names::X_TARGETDATETIME,
-            wire::TimeFormat::Iso8601,
-        )?;
+        let m_target_http_date =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_TARGETHTTPDATE, wire::TimeFormat::HttpDate)?;
+        let m_target_date_time =
+            wire::headers::scalar::<Timestamp>(&headers, &header_names::X_TARGETDATETIME, wire::TimeFormat::Iso8601)?;
         Ok(Self {
             member_epoch_seconds: m_member_epoch_seconds,
             member_http_date: m_member_http_date,
