@@ -133,7 +133,7 @@ def test_too_small(s3, bucket):
 ])  # fmt: skip
 def test_refused_completion(s3, bucket, spoil, code):
     upload = begin(s3, bucket)
-    parts = bare([put(s3, bucket, upload, 1, BIG[0]), put(s3, bucket, upload, 2, b"x")])
+    parts = bare([put(s3, bucket, upload, 1, BIG[0]), put(s3, bucket, upload, 2, BIG[1])])
     with refused(code, 400):
         complete(s3, bucket, upload, spoil(parts))
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
