@@ -32,6 +32,8 @@ struct Inner {
     /// Memory for bodies on their way in, in KiB.
     memory: Arc<tokio::sync::Semaphore>,
     pins: Mutex<HashMap<u128, u32>>,
+    /// Whether the store knows which extents are live.
+    live_loaded: tokio::sync::Mutex<bool>,
 }
 
 impl Lake {
@@ -50,11 +52,23 @@ impl Lake {
         let hashing = HashPool::new();
         let key_locks = (0..KEY_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
         let config = LakeConfig { min_part_bytes: config.min_part_bytes.max(1), ..config };
-        let pins = Mutex::default();
+        let (pins, live_loaded) = (Mutex::default(), tokio::sync::Mutex::new(false));
         // One body always fits, however small the budget.
         let kib = usize::try_from(config.ingest_budget.max(HELD_BYTES) / 1024).unwrap_or(usize::MAX);
         let memory = Arc::new(tokio::sync::Semaphore::new(kib.min(tokio::sync::Semaphore::MAX_PERMITS)));
-        Ok(Self(Arc::new(Inner { kv, blobs, clock, random, config, buckets, key_locks, hashing, memory, pins })))
+        Ok(Self(Arc::new(Inner {
+            kv,
+            blobs,
+            clock,
+            random,
+            config,
+            buckets,
+            key_locks,
+            hashing,
+            memory,
+            pins,
+            live_loaded,
+        })))
     }
 
     pub(crate) fn kv(&self) -> &Engine {
@@ -83,6 +97,10 @@ impl Lake {
 
     pub(crate) fn key_locks(&self) -> &[tokio::sync::Mutex<()>] {
         &self.0.key_locks
+    }
+
+    pub(crate) fn live_loaded(&self) -> &tokio::sync::Mutex<bool> {
+        &self.0.live_loaded
     }
 
     pub(crate) fn hashing(&self) -> &HashPool {

@@ -152,11 +152,16 @@ impl Lake {
         Ok(upkept)
     }
 
-    /// Tells the store which extents are live, so that it knows which segments are worth reclaiming.
+    /// Tells the store which extents are live, so that it knows which segments are worth reclaiming. Once: it keeps count from then on.
     async fn load_live(&self) -> Result<(), LakeError> {
+        let mut loaded = self.live_loaded().lock().await;
+        if *loaded {
+            return Ok(());
+        }
+        let view = self.kv().snapshot().await?;
         let mut walk = Walk::table(tables::EXTENT, WALK_PAGE);
         loop {
-            let page = walk.next(self.kv()).await?;
+            let page = walk.next(&*view).await?;
             if page.is_empty() {
                 break;
             }
@@ -165,10 +170,14 @@ impl Lake {
                 let id = keys::u128_at(&key, 1).ok_or_else(|| rows::damaged("extent"))?;
                 live.push((ExtentId(id), rows::location_of(&row)?));
             }
-            self.blobs().load_live(live);
+            let lost = self.blobs().load_live(live);
+            if lost > 0 {
+                tracing::error!(extents = lost, "extents lie in segments that do not exist; run fsck");
+            }
             tokio::task::yield_now().await;
         }
         self.blobs().load_done();
+        *loaded = true;
         Ok(())
     }
 

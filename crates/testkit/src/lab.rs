@@ -1,5 +1,6 @@
 //! Lakes for tests: small thresholds, so that few bytes reach every kind of storage, and a clock that the test moves.
 
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use bytes::Bytes;
 use millpond_blob::{BlobConfig, Blobs};
 use millpond_digest::ChecksumAlgorithm;
 use millpond_io::sim::SimDisk;
-use millpond_io::{Disk, ManualClock, RealDisk, SeededRandom};
+use millpond_io::{Clock, Disk, ManualClock, RealDisk, SeededRandom};
 use millpond_lake::{
     Bucket, CheckReport, Checksum, Condition, IngestPlan, Ingested, Lake, LakeConfig, LakeError, Metadata, NewBucket,
     PutRequest, Tags, Version, Written, tables,
 };
-use millpond_meta::{FjallConfig, FjallKv, Kv, MemoryKv};
+use millpond_meta::{FjallConfig, FjallKv, Kv, MemoryKv, Scan};
 use millpond_types::{AccountId, ObjectKey, Origin, RequestId, Timestamp};
 
 /// Bodies up to this size are inline in a laboratory.
@@ -29,6 +30,8 @@ pub const GRACE: Duration = Duration::from_secs(30);
 pub struct Lab {
     /// The lake.
     pub lake: Lake,
+    /// The engine below it.
+    pub kv: Arc<dyn Kv>,
     /// Its clock.
     pub clock: Arc<ManualClock>,
 }
@@ -59,8 +62,8 @@ pub async fn open(kv: Arc<dyn Kv>, disk: Arc<dyn Disk>, dir: &Path, seed: u64) -
     let random = Arc::new(SeededRandom::new(seed));
     let blobs = Blobs::open(disk, random.clone(), dir, blob_config())?;
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_700_000_000)));
-    let lake = Lake::open(kv, blobs, clock.clone(), random, config()).await?;
-    Ok(Lab { lake, clock })
+    let lake = Lake::open(kv.clone(), blobs, clock.clone(), random, config()).await?;
+    Ok(Lab { lake, kv, clock })
 }
 
 /// A lake in memory.
@@ -153,6 +156,25 @@ impl Lab {
             self.clock.advance(GRACE + Duration::from_secs(1));
         }
         Ok(())
+    }
+
+    /// What the lake's clock shows.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// How many extents the metadata names that lie in files of their own.
+    pub async fn file_extents(&self) -> Result<usize, LakeError> {
+        let (from, to) = ([tables::EXTENT].to_vec(), [tables::EXTENT + 1].to_vec());
+        let scan = Scan {
+            from: Bound::Included(from.into()),
+            to: Bound::Excluded(to.into()),
+            reverse: false,
+            limit: usize::MAX,
+        };
+        let rows = self.kv.scan(scan).await?;
+        // A location that names a segment begins with its first field.
+        Ok(rows.iter().filter(|(_, row)| row.first() != Some(&0x08)).count())
     }
 
     /// A check of everything, bytes included.
