@@ -314,3 +314,25 @@ async fn removed_rows_are_cleared_out() {
     assert_eq!(kv.scan(scan()).await.unwrap().len(), 200);
     assert_eq!(kv.verify().damages, 0);
 }
+
+#[tokio::test]
+async fn memory_is_written_out_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv = FjallKv::open(dir.path(), FjallConfig { reserve: 0, ..FjallConfig::new(|_| Class::Large) }).unwrap();
+    // Many small groups far above what may collect in memory: fjall's worker must not drown in messages about it.
+    for n in 0..1200_u64 {
+        let value = Bytes::from(vec![n as u8; 40_000]);
+        let op = Op::Put([&[1], &n.to_be_bytes()[..]].concat().into(), value);
+        kv.commit(Batch { ops: vec![op], ..Batch::default() }).await.unwrap();
+    }
+    let began = Instant::now();
+    loop {
+        let state = kv.state();
+        // 48 MB were written, 16 MiB may still be in memory.
+        if state.bytes - state.journal_bytes > 25_000_000 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{state:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -44,8 +44,10 @@ const MAX_OUTCOMES: usize = 100_000;
 /// Forgotten names that one group removes: more than it adds, so that the table shrinks, yet no group is long.
 const FORGET_AT_ONCE: usize = 2 * MAX_GROUP_BATCHES;
 
-/// After this many bytes of changes the merging thread is woken to see whether there is something to merge.
-const POKE_BYTES: usize = 8 << 20;
+/// After this many bytes of changes the background is woken to see whether memory is to be written out...
+const POKE_BYTES: usize = 1 << 20;
+/// ...and every so many times, whether there is something to merge.
+const POKES_A_MERGE: u64 = 8;
 
 pub(super) type Answer = Result<Committed, CommitError>;
 
@@ -85,6 +87,7 @@ pub(super) struct Committer {
     overlay: Overlay<Summed>,
     accepted: Vec<(Committed, oneshot::Sender<Answer>)>,
     since_poke: usize,
+    pokes: u64,
     stopped: Option<String>,
 }
 
@@ -102,6 +105,7 @@ impl Committer {
             overlay: Overlay::new(),
             accepted: Vec::with_capacity(MAX_GROUP_BATCHES),
             since_poke: 0,
+            pokes: 0,
             stopped: None,
         }
     }
@@ -204,7 +208,8 @@ impl Committer {
         self.since_poke += bytes;
         if self.since_poke >= POKE_BYTES {
             self.since_poke = 0;
-            self.shared.upkeep.poke();
+            self.pokes += 1;
+            self.shared.upkeep.poke(self.pokes.is_multiple_of(POKES_A_MERGE));
         }
     }
 

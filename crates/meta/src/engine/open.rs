@@ -263,7 +263,7 @@ fn start(
     };
     spawn("meta-commit", Box::new(move || committer.run(messages)))?;
     let (marker, disk, at) = (Arc::clone(&shared), Arc::clone(&config.disk), dir.to_owned());
-    spawn("meta-mark", Box::new(move || upkeep::keep_mark(&marker, &*disk, &at, mark)))?;
+    spawn("meta-keep", Box::new(move || upkeep::keep(&marker, &*disk, &at, mark)))?;
     let (disk, at) = (Arc::clone(&config.disk), dir.to_owned());
     spawn("meta-merge", Box::new(move || upkeep::merge(&shared, &*disk, &at)))?;
     Ok(kv)

@@ -48,7 +48,7 @@ impl Class {
 
     /// What collects in memory before it is written out as a table. Together with up to four of each that wait to be
     /// written, these bound the engine's memory; they also bound how much journal an opening replays.
-    const fn memtable_bytes(self) -> u64 {
+    pub(super) const fn memtable_bytes(self) -> u64 {
         match self {
             Self::Rows => 8 << 20,
             Self::Large => 16 << 20,
@@ -58,7 +58,8 @@ impl Class {
 
     fn options(self) -> KeyspaceCreateOptions {
         let options = KeyspaceCreateOptions::default()
-            .max_memtable_size(self.memtable_bytes())
+            // Ours is kept by `upkeep`.
+            .max_memtable_size(u64::MAX)
             // fjall's own worker must never be busy with merging when a table waits to be written: merging is done by
             // our own thread (see `upkeep`). This strategy only ever moves tables.
             .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(u8::MAX)))

@@ -1,6 +1,6 @@
 //! What goes on in the background: noting how far commits have come, merging tables, and clearing out removed rows.
 //!
-//! fjall's own worker only writes tables out of memory. Merging is done here, for three reasons: a merge never keeps a table
+//! fjall's own worker only writes tables out of memory, when it is told to here. Merging is done here, for three reasons: a merge never keeps a table
 //! from being written (commits stall when four of them wait); a merge that fails for want of room is tried again later
 //! instead of stopping the store; and removed rows are cleared out when they slow scans down, not when levels fill up.
 
@@ -54,14 +54,18 @@ pub(super) struct Signal {
 
 #[derive(Default)]
 struct SignalState {
-    poked: bool,
+    merge: bool,
+    write_out: bool,
     closing: bool,
 }
 
 impl Signal {
-    /// There may be something to merge.
-    pub(super) fn poke(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).poked = true;
+    /// There may be something to write out of memory, or (less often) to merge.
+    pub(super) fn poke(&self, merge: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.write_out = true;
+        state.merge |= merge;
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -71,22 +75,29 @@ impl Signal {
         self.changed.notify_all();
     }
 
-    /// Waits for a tick, or (if asked) for a poke; whether the store is still open.
-    fn wait(&self, for_poke: bool) -> bool {
+    /// Waits for a poke that `asks` takes, or a tick; whether the store is still open.
+    fn wait(&self, asks: impl Fn(&mut SignalState) -> &mut bool) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |state: &mut SignalState| !(state.closing || (for_poke && state.poked));
+        let idle = |state: &mut SignalState| !(state.closing || *asks(state));
         let (mut state, _) = self.changed.wait_timeout_while(state, TICK, idle).unwrap_or_else(PoisonError::into_inner);
-        if for_poke {
-            state.poked = false;
-        }
+        *asks(&mut state) = false;
         !state.closing
     }
 }
 
-/// Keeps the high-water mark, and has the shown moment renewed when the store changed without a commit.
-pub(super) fn keep_mark(shared: &Shared, disk: &dyn Disk, dir: &Path, mut marked: u64) {
+/// Has memory written out in time, keeps the high-water mark, and has the shown moment renewed when the store changed
+/// without a commit.
+pub(super) fn keep(shared: &Shared, disk: &dyn Disk, dir: &Path, mut marked: u64) {
+    let mut last_mark = Instant::now();
     loop {
-        let open = shared.upkeep.wait(false);
+        let open = shared.upkeep.wait(|state| &mut state.write_out);
+        if open {
+            write_out_memory(shared);
+        }
+        if open && last_mark.elapsed() < TICK {
+            continue;
+        }
+        last_mark = Instant::now();
         let durable = shared.durable.load(Relaxed);
         if durable > marked {
             match write_mark(disk, dir, durable) {
@@ -107,10 +118,25 @@ pub(super) fn keep_mark(shared: &Shared, disk: &dyn Disk, dir: &Path, mut marked
     }
 }
 
+/// Hands what has collected in memory to fjall's worker. fjall would do so itself, by a message to its worker for every
+/// commit above the limit; when they fill the worker's queue, the worker waits for ever to put its own next step into it.
+/// So its limit is out of reach (see `spaces`), and this is the only one.
+fn write_out_memory(shared: &Shared) {
+    for class in Class::ALL {
+        let space = shared.spaces.space(class);
+        if space.tree.active_memtable().size() < class.memtable_bytes() {
+            continue;
+        }
+        if let Err(error) = space.rotate_memtable() {
+            tracing::error!(%error, space = class.name(), "memory cannot be written out");
+        }
+    }
+}
+
 /// Merges tables until the store is closed.
 pub(super) fn merge(shared: &Arc<Shared>, disk: &dyn Disk, dir: &Path) {
     let mut cleaners = Class::ALL.map(|class| Cleaner::new(shared.spaces.space(class), class));
-    while shared.upkeep.wait(true) {
+    while shared.upkeep.wait(|state| &mut state.merge) {
         let free = disk.space(dir).map_or(u64::MAX, |(free, _)| free);
         for cleaner in &mut cleaners {
             if shared.closing.load(Relaxed) {
