@@ -1,6 +1,7 @@
 //! Giving space back: segments of which little is live, and extents that no metadata names.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -26,6 +27,9 @@ const MAX_MOVES: usize = 64;
 const MAX_MOVE_BYTES: u64 = 8 << 20;
 /// Extents asked about at once.
 const MAX_ASKED: usize = 1000;
+
+/// Directories listed at once: an eighth of the names is held in memory.
+const LISTED: usize = 32;
 
 /// A future that borrows.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -189,9 +193,13 @@ impl Blobs {
     pub async fn sweep(&self, mover: &dyn Mover) -> Result<Swept, BlobError> {
         let mut done = Swept::default();
         self.settle_overdue(mover, &mut done).await?;
-        for fan in file::fans(&self.inner.dir) {
-            let inner = Arc::clone(&self.inner);
-            let listed = self.inner.readers.run(move || Ok(inner.disk.list(&fan)?));
+        let fans: Vec<PathBuf> = file::fans(&self.inner.dir).collect();
+        for fans in fans.chunks(LISTED) {
+            let (inner, fans) = (Arc::clone(&self.inner), fans.to_vec());
+            let listed = self.inner.readers.run(move || {
+                let lists: Result<Vec<_>, _> = fans.iter().map(|fan| inner.disk.list(fan)).collect();
+                Ok(lists?.concat())
+            });
             let ids: Vec<ExtentId> = outcome(listed).await?.iter().filter_map(|name| file::extent(name)).collect();
             done.files += ids.len() as u64;
             for some in ids.chunks(MAX_ASKED) {

@@ -91,9 +91,9 @@ impl SeededRandom {
 
 impl Random for SeededRandom {
     fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&self.u64().to_le_bytes()[..chunk.len()]);
-        }
+        let (whole, rest) = bytes.as_chunks_mut::<8>();
+        whole.iter_mut().for_each(|chunk| *chunk = self.u64().to_le_bytes());
+        rest.copy_from_slice(&self.u64().to_le_bytes()[..rest.len()]);
     }
 
     fn u64(&self) -> u64 {

@@ -81,6 +81,15 @@ impl File for SimFile {
         self.read(|content| content.read(buffer, offset))
     }
 
+    fn read_append(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> Result<usize, IoError> {
+        self.read(|content| {
+            let start = buffer.len();
+            let there = content.len.saturating_sub(offset).min(len as u64) as usize;
+            buffer.resize(start + there, 0);
+            content.read(&mut buffer[start..], offset)
+        })
+    }
+
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<(), IoError> {
         if self.lacks_room(offset, bytes.len())? {
             return Err(Fault::Enospc.error("pwrite", &self.path));
@@ -90,7 +99,8 @@ impl File for SimFile {
     }
 
     fn write_vectored_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> Result<(), IoError> {
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let mut bytes = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
+        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
         self.write_all_at(&bytes, offset)
     }
 

@@ -320,7 +320,9 @@ impl Disk for SimDisk {
     fn list(&self, dir: &Path) -> Result<Vec<String>, IoError> {
         let mut state = self.lock();
         let mut names: BTreeSet<String> = state.dir(dir, "readdir")?.current.keys().cloned().collect();
-        names.extend(state.dirs.keys().filter(|d| d.parent() == Some(dir)).map(|d| split(d).1));
+        // Paths are in the order of their components: what is below a directory follows it.
+        let below = state.dirs.range(dir.to_owned()..).map(|(d, _)| d).take_while(|d| d.starts_with(dir));
+        names.extend(below.filter(|d| d.parent() == Some(dir)).map(|d| split(d).1));
         Ok(names.into_iter().collect())
     }
 
