@@ -34,7 +34,7 @@ def test_upload(s3, bucket):
     parts = [put(s3, bucket, upload, n, data) for n, data in enumerate(BIG, 1)]
     with refused("NoSuchKey", 404):
         s3.get_object(Bucket=bucket, Key="k")
-    done = complete(s3, bucket, upload, parts)
+    done = complete(s3, bucket, upload, bare(parts))
     assert done["ETag"] == multipart_etag(BIG)
     assert (done["Bucket"], done["Key"]) == (bucket, "k")
     assert done["Location"].endswith("/k")
@@ -50,7 +50,7 @@ def test_out_of_order_gaps_and_replaced_parts(s3, bucket):
     last = put(s3, bucket, upload, 9000, BIG[2])
     put(s3, bucket, upload, 5, BIG[1])
     first = put(s3, bucket, upload, 5, BIG[0])
-    done = complete(s3, bucket, upload, [first, last])
+    done = complete(s3, bucket, upload, bare([first, last]))
     assert done["ETag"] == multipart_etag([BIG[0], BIG[2]])
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == BIG[0] + BIG[2]
 
@@ -60,7 +60,7 @@ def test_parts_that_are_left_out_do_not_count(s3, bucket):
     first = put(s3, bucket, upload, 1, BIG[0])
     put(s3, bucket, upload, 2, BIG[1])
     last = put(s3, bucket, upload, 3, BIG[2])
-    complete(s3, bucket, upload, [first, last])
+    complete(s3, bucket, upload, bare([first, last]))
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == BIG[0] + BIG[2]
     with refused("NoSuchUpload", 404):
         s3.list_parts(Bucket=bucket, Key="k", UploadId=upload)
@@ -69,8 +69,8 @@ def test_parts_that_are_left_out_do_not_count(s3, bucket):
 def test_complete_is_idempotent(s3, versioned):
     upload = begin(s3, versioned)
     part = put(s3, versioned, upload, 1, b"only")
-    first = complete(s3, versioned, upload, [part])
-    again = complete(s3, versioned, upload, [part])
+    first = complete(s3, versioned, upload, bare([part]))
+    again = complete(s3, versioned, upload, bare([part]))
     assert (again["ETag"], again.get("VersionId")) == (first["ETag"], first["VersionId"])
     assert len(s3.list_object_versions(Bucket=versioned)["Versions"]) == 1
 
@@ -116,12 +116,12 @@ def test_too_small(s3, bucket):
     upload = begin(s3, bucket)
     parts = [put(s3, bucket, upload, 1, BIG[0][: MIN - 1]), put(s3, bucket, upload, 2, b"x")]
     with refused("EntityTooSmall", 400) as error:
-        complete(s3, bucket, upload, parts)
+        complete(s3, bucket, upload, bare(parts))
     assert error["Error"]["PartNumber"] == "1"
     assert int(error["Error"]["ProposedSize"]) == MIN - 1
     # The upload lives on and can be put right.
     parts[0] = put(s3, bucket, upload, 1, BIG[0])
-    complete(s3, bucket, upload, parts)
+    complete(s3, bucket, upload, bare(parts))
 
 
 @pytest.mark.parametrize("spoil, code", [
@@ -154,6 +154,17 @@ def test_etag_may_come_without_quotes(s3, bucket):
     upload = begin(s3, bucket)
     part = put(s3, bucket, upload, 1, b"x")
     complete(s3, bucket, upload, [{"PartNumber": 1, "ETag": part["ETag"].strip('"')}])
+
+
+def test_part_checksums_of_an_upload_without_algorithm(s3, bucket):
+    """SDKs checksum every part on their own; what they were answered may be handed in at completion."""
+    upload = begin(s3, bucket)
+    part = put(s3, bucket, upload, 1, b"x")
+    assert part["ChecksumCRC32"] == checksum("CRC32", b"x")
+    complete(s3, bucket, upload, [part])
+    # S3 adds a checksum of the whole object when the upload named none.
+    head = s3.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    assert (head["ChecksumCRC64NVME"], head["ChecksumType"]) == (checksum("CRC64NVME", b"x"), "FULL_OBJECT")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -216,8 +227,8 @@ def test_object_size_condition(raw, s3, bucket):
     upload = begin(s3, bucket)
     part = put(s3, bucket, upload, 1, b"four")
     with refused("InvalidRequest", 400):
-        complete(s3, bucket, upload, [part], MpuObjectSize=5)
-    complete(s3, bucket, upload, [part], MpuObjectSize=4)
+        complete(s3, bucket, upload, bare([part]), MpuObjectSize=5)
+    complete(s3, bucket, upload, bare([part]), MpuObjectSize=4)
 
 
 def test_conditional_completion(s3, bucket):
@@ -225,12 +236,12 @@ def test_conditional_completion(s3, bucket):
     upload = begin(s3, bucket)
     part = put(s3, bucket, upload, 1, b"x")
     with refused("PreconditionFailed", 412):
-        complete(s3, bucket, upload, [part], IfNoneMatch="*")
+        complete(s3, bucket, upload, bare([part]), IfNoneMatch="*")
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"there"
     s3.delete_object(Bucket=bucket, Key="k")
     upload = begin(s3, bucket)
     part = put(s3, bucket, upload, 1, b"x")
-    complete(s3, bucket, upload, [part], IfNoneMatch="*")
+    complete(s3, bucket, upload, bare([part]), IfNoneMatch="*")
 
 
 def test_list_parts(s3, bucket):

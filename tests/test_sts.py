@@ -41,7 +41,8 @@ def test_refusals(server):
     (b"Version=2011-06-15", ("MissingAction", "InvalidAction")),
     (b"Action=GetCallerIdentity&Version=1999-01-01", ("InvalidAction", "NoSuchVersion", "InvalidParameterValue")),
     (b"Action=GetSessionToken&Version=2011-06-15", ("NotImplemented", "InvalidAction")),
-    (b"Action=%FF", ("InvalidAction", "MalformedInput", "MalformedQueryString", "InvalidParameterValue")),
+    (b"Action=%FF", ("InvalidAction", "MalformedInput", "MalformedQueryString", "InvalidParameterValue",
+                        "ValidationError")),
     (b"", ("MissingAction", "InvalidAction", "MissingAuthenticationToken")),
 ])  # fmt: skip
 def test_bad_actions(server, body, codes):

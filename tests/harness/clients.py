@@ -58,7 +58,8 @@ class Tools:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         (home / ".aws").mkdir(exist_ok=True)
-        (home / ".aws" / "config").write_text("[default]\ns3 =\n    addressing_style = path\n")
+        # Without signature_version the CLI presigns us-east-1 by Signature Version 2, which is not served.
+        (home / ".aws" / "config").write_text("[default]\ns3 =\n    addressing_style = path\n    signature_version = s3v4\n")
         (home / "s3cfg").write_text(
             "[default]\n"
             f"access_key = {server.access_key}\nsecret_key = {server.secret_key}\n"
