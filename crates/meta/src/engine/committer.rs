@@ -242,10 +242,10 @@ impl Committer {
     /// Nothing more is written: after a failed write or sync, nobody knows what is on disk. Reads go on, as of before.
     fn stop(&mut self, reason: String) {
         tracing::error!(reason, "the metadata store takes no more writes");
+        self.shared.stop(&reason);
         for (_, reply) in self.accepted.drain(..) {
             let _ = reply.send(Err(CommitError::Stopped(reason.clone())));
         }
-        self.shared.stop(&reason);
         self.stopped = Some(reason);
     }
 
