@@ -91,18 +91,29 @@ impl SeededRandom {
 
 impl Random for SeededRandom {
     fn fill(&self, bytes: &mut [u8]) {
+        // The whole stretch is taken at once, so that a buffer costs one atomic operation.
         let (whole, rest) = bytes.as_chunks_mut::<8>();
-        whole.iter_mut().for_each(|chunk| *chunk = self.u64().to_le_bytes());
-        rest.copy_from_slice(&self.u64().to_le_bytes()[..rest.len()]);
+        let numbers = whole.len() as u64 + u64::from(!rest.is_empty());
+        let mut state = self.0.fetch_add(GOLDEN.wrapping_mul(numbers), Ordering::Relaxed);
+        for chunk in whole {
+            state = state.wrapping_add(GOLDEN);
+            *chunk = mix(state).to_le_bytes();
+        }
+        rest.copy_from_slice(&mix(state.wrapping_add(GOLDEN)).to_le_bytes()[..rest.len()]);
     }
 
     fn u64(&self) -> u64 {
-        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self.0.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mix(self.0.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN))
     }
+}
+
+/// The step of SplitMix64's state.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]
@@ -128,7 +139,12 @@ mod tests {
     fn a_seed_gives_the_published_sequence() {
         // The reference implementation's first outputs for the seed 1234567.
         let random = SeededRandom::new(1_234_567);
-        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        let expected: [u64; 3] = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!([random.u64(), random.u64(), random.u64()], expected);
+        let (filled, mut bytes) = (SeededRandom::new(1_234_567), [0; 20]);
+        filled.fill(&mut bytes);
+        assert_eq!(bytes[..8], expected[0].to_le_bytes());
+        assert_eq!(bytes[16..], expected[2].to_le_bytes()[..4]);
+        assert_eq!(filled.u64(), random.u64(), "as many numbers used");
     }
 }

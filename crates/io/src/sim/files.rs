@@ -83,10 +83,10 @@ impl File for SimFile {
 
     fn read_append(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> Result<usize, IoError> {
         self.read(|content| {
-            let start = buffer.len();
-            let there = content.len.saturating_sub(offset).min(len as u64) as usize;
-            buffer.resize(start + there, 0);
-            content.read(&mut buffer[start..], offset)
+            let mut there = vec![0; content.len.saturating_sub(offset).min(len as u64) as usize];
+            content.read(&mut there, offset);
+            buffer.extend_from_slice(&there);
+            there.len()
         })
     }
 
