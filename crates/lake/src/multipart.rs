@@ -102,7 +102,8 @@ impl Lake {
     ) -> Result<Part, LakeError> {
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be a part".into()))?;
         let checksum = match upload.checksum {
-            None => None,
+            // One that the client sent on its own account: kept for the completion to be compared with.
+            None => ingested.checksums.first().copied(),
             Some((algorithm, _)) => Some(ingested.checksum(algorithm).ok_or_else(|| {
                 LakeError::Internal(format!("a part of this upload has to be taken in with {algorithm}"))
             })?),

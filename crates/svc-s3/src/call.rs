@@ -58,13 +58,13 @@ impl<'a> Call<'a> {
     }
 
     /// Reads the whole body, for operations that have a document in it.
-    pub async fn read_document(&mut self, payload: &mut Payload) -> Result<(), ServiceError> {
+    pub async fn read_document(&mut self, payload: &mut Payload, about_object: bool) -> Result<(), ServiceError> {
         let too_large = || {
             ServiceError::new("MaxMessageLengthExceeded", 400, "Your request was too large.")
                 .field("MaxMessageLengthBytes", MAX_DOCUMENT.to_string())
         };
         self.document = payload.collect(MAX_DOCUMENT, too_large).await?;
-        crate::documents::check_digest(&self.head.headers, &self.document)
+        crate::documents::check_digest(&self.head.headers, &self.document, about_object)
     }
 
     /// The input, read and validated.

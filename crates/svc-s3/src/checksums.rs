@@ -14,10 +14,8 @@ pub const DEFAULT: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
 /// What the client said of the bytes that it sends.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// The checksum's algorithm: the one named, or the default.
-    pub algorithm: ChecksumAlgorithm,
-    /// Whether the client named it.
-    pub named: bool,
+    /// The checksum's algorithm, if the client sends a checksum.
+    algorithm: Option<ChecksumAlgorithm>,
     value: Option<Digest>,
     in_trailer: bool,
     md5: Option<Md5Digest>,
@@ -58,12 +56,21 @@ impl Expected {
                 "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.",
             ));
         }
-        let algorithm = found.or(declared).unwrap_or(DEFAULT);
-        Ok(Self { algorithm, named: found.is_some(), value, in_trailer, md5 })
+        Ok(Self { algorithm: found, value, in_trailer, md5 })
+    }
+
+    /// The algorithm of the checksum that the client sends, if it sends one.
+    pub fn algorithm(&self) -> Option<ChecksumAlgorithm> {
+        self.algorithm
     }
 
     /// Compares with what came, now that all of it came.
-    pub fn check(&self, end: &VerifiedEnd, md5: Option<&Md5Digest>, digest: &Digest) -> Result<(), ServiceError> {
+    pub fn check(
+        &self,
+        end: &VerifiedEnd,
+        md5: Option<&Md5Digest>,
+        digest: Option<&Digest>,
+    ) -> Result<(), ServiceError> {
         if let (Some(expected), Some(actual)) = (&self.md5, md5)
             && expected != actual
         {
@@ -75,24 +82,23 @@ impl Expected {
             .field("ExpectedDigest", expected.base64())
             .field("CalculatedDigest", actual.base64()));
         }
-        let sent = if self.in_trailer { Some(self.from_trailer(end)?) } else { self.value.clone() };
-        match sent {
-            Some(sent) if sent != *digest => Err(errors::bad_checksum(self.algorithm.name())),
-            _ => Ok(()),
-        }
+        let Some(algorithm) = self.algorithm else { return Ok(()) };
+        let sent = if self.in_trailer { Some(from_trailer(algorithm, end)?) } else { self.value };
+        // A checksum that was sent is compared with one that was computed, or the write fails.
+        if sent.as_ref() == digest { Ok(()) } else { Err(errors::bad_checksum(algorithm.name())) }
     }
+}
 
-    fn from_trailer(&self, end: &VerifiedEnd) -> Result<Digest, ServiceError> {
-        let header = self.algorithm.header();
-        let Some((_, value)) = end.trailers.iter().find(|(name, _)| name == header) else {
-            return Err(ServiceError::new(
-                "MalformedTrailerError",
-                400,
-                format!("The trailer {header} that x-amz-trailer announced did not come."),
-            ));
-        };
-        parse(self.algorithm, value)
-    }
+fn from_trailer(algorithm: ChecksumAlgorithm, end: &VerifiedEnd) -> Result<Digest, ServiceError> {
+    let header = algorithm.header();
+    let Some((_, value)) = end.trailers.iter().find(|(name, _)| name == header) else {
+        return Err(ServiceError::new(
+            "MalformedTrailerError",
+            400,
+            format!("The trailer {header} that x-amz-trailer announced did not come."),
+        ));
+    };
+    parse(algorithm, value)
 }
 
 /// The one `x-amz-checksum-<algorithm>` header, if there is one.
@@ -169,10 +175,10 @@ mod tests {
     fn what_clients_say() {
         let crc32 = ("x-amz-checksum-crc32", "AAAAAA==");
         for (sent, expected) in [
-            (vec![], Ok((DEFAULT, false))),
-            (vec![crc32], Ok((ChecksumAlgorithm::Crc32, true))),
-            (vec![crc32, ("x-amz-sdk-checksum-algorithm", "CRC32")], Ok((ChecksumAlgorithm::Crc32, true))),
-            (vec![("x-amz-trailer", "x-amz-checksum-sha256")], Ok((ChecksumAlgorithm::Sha256, true))),
+            (vec![], Ok(None)),
+            (vec![crc32], Ok(Some(ChecksumAlgorithm::Crc32))),
+            (vec![crc32, ("x-amz-sdk-checksum-algorithm", "CRC32")], Ok(Some(ChecksumAlgorithm::Crc32))),
+            (vec![("x-amz-trailer", "x-amz-checksum-sha256")], Ok(Some(ChecksumAlgorithm::Sha256))),
             (vec![crc32, ("x-amz-sdk-checksum-algorithm", "SHA1")], Err("InvalidRequest")),
             (vec![crc32, ("x-amz-checksum-crc32c", "AAAAAA==")], Err("InvalidRequest")),
             (vec![crc32, ("x-amz-trailer", "x-amz-checksum-crc32")], Err("InvalidRequest")),
@@ -181,7 +187,7 @@ mod tests {
             (vec![("x-amz-sdk-checksum-algorithm", "MD4")], Err("InvalidRequest")),
             (vec![("content-md5", "notbase64")], Err("InvalidDigest")),
         ] {
-            let found = Expected::of(&headers(&sent)).map(|e| (e.algorithm, e.named)).map_err(|e| e.code.into_owned());
+            let found = Expected::of(&headers(&sent)).map(|e| e.algorithm()).map_err(|e| e.code.into_owned());
             assert_eq!(found, expected.map_err(str::to_owned), "{sent:?}");
         }
     }

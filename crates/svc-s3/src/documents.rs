@@ -6,9 +6,18 @@ use millpond_kernel::ServiceError;
 
 use crate::checksums;
 
-/// Compares `Content-MD5` and `x-amz-checksum-*` with a document, where the client sent them. Checksums in trailers have
-/// no second copy to compare with and are verified with the body's signature; those named in a header are compared here.
-pub fn check_digest(headers: &HeaderMap, document: &[u8]) -> Result<(), ServiceError> {
+/// DeleteObjects must come with a digest of its document (API reference, DeleteObjects).
+pub fn demand_digest(headers: &HeaderMap) -> Result<(), ServiceError> {
+    let named = |name: &str| name == "content-md5" || name == "x-amz-trailer" || name.starts_with("x-amz-checksum-");
+    if headers.keys().any(|name| named(name.as_str())) {
+        return Ok(());
+    }
+    Err(crate::errors::invalid_request("Missing required header for this request: Content-MD5 OR x-amz-checksum-*"))
+}
+
+/// Compares `Content-MD5` and `x-amz-checksum-*` with a document, where the client sent them. `about_object` tells that the
+/// checksum headers speak of the object instead, as those of CompleteMultipartUpload do.
+pub fn check_digest(headers: &HeaderMap, document: &[u8], about_object: bool) -> Result<(), ServiceError> {
     if let Some(sent) = headers.get("content-md5") {
         let sent = sent.to_str().unwrap_or_default();
         let expected = Md5Digest::parse_base64(sent).map_err(|_| {
@@ -22,6 +31,9 @@ pub fn check_digest(headers: &HeaderMap, document: &[u8]) -> Result<(), ServiceE
                 "The Content-MD5 you specified did not match what we received.",
             ));
         }
+    }
+    if about_object {
+        return Ok(());
     }
     match checksums::value_in(headers)? {
         Some(sent) if Hasher::of(sent.algorithm(), document) != sent => {

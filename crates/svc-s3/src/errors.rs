@@ -1,6 +1,7 @@
 //! S3's errors: the one place where what went wrong below becomes a code, a status and a sentence
 //! (S3 API reference, "Error responses").
 
+use crate::checksums;
 use millpond_kernel::{Denied, ServiceError};
 use millpond_lake::LakeError;
 use millpond_wire::{ErrorKind, Location, ParseError};
@@ -122,12 +123,27 @@ fn from_lake_alone(error: LakeError) -> ServiceError {
 /// S3's word for an input that does not fit its model.
 pub fn from_parse(error: &ParseError) -> ServiceError {
     match (&error.kind, error.location) {
+        (ErrorKind::BadEnum { value }, Location::Header) => bad_enum(&error.member, value, error),
         (ErrorKind::MalformedXml { why }, _) => malformed_xml().field("Reason", why.clone()),
         (_, Location::Body) => malformed_xml().field("Reason", error.to_string()),
-        (ErrorKind::NotUtf8, _) => {
+        (ErrorKind::NotUtf8, Location::Uri) => {
             ServiceError::new("InvalidURI", 400, "Couldn't parse the specified URI: it must be percent-encoded UTF-8.")
         }
         _ => invalid_argument(&error.member, None, &error.to_string()),
+    }
+}
+
+/// Some headers have errors of their own for a value that is not among theirs.
+fn bad_enum(header: &str, value: &str, error: &ParseError) -> ServiceError {
+    match header.to_ascii_lowercase().as_str() {
+        "x-amz-storage-class" => {
+            ServiceError::new("InvalidStorageClass", 400, "The storage class you specified is not valid")
+                .field("StorageClassRequested", value)
+        }
+        "x-amz-sdk-checksum-algorithm" | "x-amz-checksum-algorithm" => {
+            checksums::algorithm(value).err().unwrap_or_else(|| invalid_request(&error.to_string()))
+        }
+        _ => invalid_argument(header, Some(value), &error.to_string()),
     }
 }
 

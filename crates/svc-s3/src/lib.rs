@@ -98,7 +98,7 @@ fn resource_type(address: &Address) -> &'static str {
 
 async fn dispatch(operation: Operation, mut call: Call<'_>, mut payload: Payload) -> Result<Response, ServiceError> {
     if !streams(operation) {
-        call.read_document(&mut payload).await?;
+        call.read_document(&mut payload, operation == Operation::CompleteMultipartUpload).await?;
     }
     if let Some(answer) = ops::configurations::dispatch(operation, &call).await {
         return answer;

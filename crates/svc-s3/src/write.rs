@@ -1,6 +1,7 @@
 //! What the writes of objects and parts have in common: their bytes, and their conditions.
 
 use http::HeaderMap;
+use millpond_digest::ChecksumAlgorithm;
 use millpond_kernel::{Payload, ServiceError, VerifiedEnd};
 use millpond_lake::{Condition, IngestPlan, Ingested, Lake};
 
@@ -12,23 +13,29 @@ use crate::errors::{self, About};
 pub struct Received {
     /// The bytes.
     pub ingested: Ingested,
-    /// Their checksum.
-    pub digest: millpond_digest::Checksum,
+    /// Their checksum, if one was to be computed.
+    pub digest: Option<millpond_digest::Checksum>,
 }
 
-/// Takes a body in. Its bytes are on disk when this returns, but no object has them yet.
+/// AWS's answer to a body whose length nobody told.
+fn missing_length() -> ServiceError {
+    ServiceError::new("MissingContentLength", 411, "You must provide the Content-Length HTTP header.")
+}
+
+/// Takes a body in, and computes the checksum of an algorithm: the one that the client sends, where it sends one. Its bytes are on disk when this returns, but no object has them yet.
 pub async fn receive(
     lake: &Lake,
     mut payload: Payload,
     expected: &Expected,
+    algorithm: Option<ChecksumAlgorithm>,
     largest: u64,
     about: About<'_>,
 ) -> Result<Received, ServiceError> {
-    let length = payload.length();
-    if let Some(length) = length.filter(|length| *length > largest) {
+    let length = payload.length().ok_or_else(missing_length)?;
+    if length > largest {
         return Err(errors::entity_too_large(length, largest));
     }
-    let plan = IngestPlan { expected_len: length, md5: true, checksums: vec![expected.algorithm] };
+    let plan = IngestPlan { expected_len: Some(length), md5: true, checksums: algorithm.into_iter().collect() };
     let mut ingest = lake.ingest(plan);
     let mut size = 0;
     while let Some(chunk) = payload.next().await? {
@@ -40,8 +47,8 @@ pub async fn receive(
     }
     let end: VerifiedEnd = payload.end().ok_or_else(ServiceError::internal)?;
     let ingested = ingest.finish().await.map_err(|error| errors::from_lake(error, about))?;
-    let digest = ingested.checksum(expected.algorithm).ok_or_else(ServiceError::internal)?;
-    expected.check(&end, ingested.md5.as_ref(), &digest)?;
+    let digest = algorithm.and_then(|algorithm| ingested.checksum(algorithm));
+    expected.check(&end, ingested.md5.as_ref(), digest.as_ref())?;
     Ok(Received { ingested, digest })
 }
 

@@ -196,7 +196,8 @@ async fn a_batch_is_decided_key_by_key() {
     server.send(owner.clone(), &("", "PUT", "/bucket", &[], ""), "").await.unwrap();
     server.send(owner.clone(), &("", "PUT", "/bucket/key", &[], "bytes"), "").await.unwrap();
     let document = "<Delete><Object><Key>key</Key></Object></Delete>";
-    let row = ("DeleteObjects", "POST", "/bucket?delete", &[] as &[_], document);
+    let digest: &[_] = &[("x-amz-checksum-crc32", "+0FcTQ==")];
+    let row = ("DeleteObjects", "POST", "/bucket?delete", digest, document);
     for refused in [Principal::Anonymous, Principal::Root(STRANGER.parse().unwrap())] {
         let answer = body(server.send(refused, &row, "").await.unwrap().1);
         assert!(answer.contains("<Code>AccessDenied</Code>") && !answer.contains("<Deleted>"), "{answer}");

@@ -5,11 +5,13 @@
 use std::process::ExitCode;
 
 mod codegen;
+mod tidy;
 
 const HELP: &str = "\
 usage: cargo xtask <task>
 
 tasks:
+  tidy                     check the house rules: dependency direction, lengths, panics, authorization rows
   codegen                  generate crates/api-*/src/generated and the protocol tests from models/
   codegen --check          fail when the committed code differs from what would be generated
   codegen --botocore DIR   first trim models/*.json anew from botocore's models (DIR holds data/, or is data/)";
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args.split_first() {
         Some((&"codegen", rest)) => codegen::run(rest),
+        Some((&"tidy", [])) => tidy::run(),
         Some((&("help" | "--help" | "-h"), _)) => {
             println!("{HELP}");
             Ok(())

@@ -25,6 +25,13 @@ pub async fn get(
     let version = found(operation.get(), false)?;
     let Some(object) = version.object() else { return Err(ServiceError::internal()) };
     let input = &operation.get().target.input;
+    if input.object_attributes.is_empty() {
+        return Err(errors::invalid_argument(
+            "x-amz-object-attributes",
+            None,
+            "At least one object attribute must be named.",
+        ));
+    }
     let wants = |attribute: api::ObjectAttributes| input.object_attributes.contains(&attribute);
     let mut output = api::GetObjectAttributesOutput::default();
     if wants(api::ObjectAttributes::ETag) {

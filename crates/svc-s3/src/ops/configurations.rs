@@ -5,6 +5,8 @@ use http::StatusCode;
 use millpond_api_s3::{self as api, Operation};
 use millpond_kernel::{Authorized, Response, ServiceError};
 
+use millpond_types::AccountId;
+
 use crate::answer;
 use crate::call::Call;
 use crate::errors;
@@ -59,75 +61,63 @@ pub async fn dispatch(operation: Operation, call: &Call<'_>) -> Option<Answer> {
     })
 }
 
+/// The error that AWS has for a configuration that is not set.
+macro_rules! absent {
+    ($call:ident, $input:ident, $code:literal, $message:literal) => {
+        $call.on_bucket::<api::$input>().await.and_then(|operation| {
+            let name = operation.get().bucket.name.to_string();
+            Err(ServiceError::new($code, 404, $message).field("BucketName", name))
+        })
+    };
+}
+
 /// Configurations whose absence AWS answers with an error of its own.
 async fn unset(operation: Operation, call: &Call<'_>) -> Option<Answer> {
-    macro_rules! absent {
-        ($input:ident, $code:literal, $message:literal) => {
-            call.on_bucket::<api::$input>().await.and_then(|operation| {
-                let name = operation.get().bucket.name.to_string();
-                Err(ServiceError::new($code, 404, $message).field("BucketName", name))
-            })
-        };
-    }
     Some(match operation {
         Operation::GetBucketCors => {
-            absent!(GetBucketCorsInput, "NoSuchCORSConfiguration", "The CORS configuration does not exist")
+            absent!(call, GetBucketCorsInput, "NoSuchCORSConfiguration", "The CORS configuration does not exist")
         }
         Operation::GetBucketEncryption => absent!(
+            call,
             GetBucketEncryptionInput,
             "ServerSideEncryptionConfigurationNotFoundError",
             "The server side encryption configuration was not found"
         ),
         Operation::GetBucketLifecycleConfiguration => absent!(
+            call,
             GetBucketLifecycleConfigurationInput,
             "NoSuchLifecycleConfiguration",
             "The lifecycle configuration does not exist"
         ),
         Operation::GetBucketPolicy => {
-            absent!(GetBucketPolicyInput, "NoSuchBucketPolicy", "The bucket policy does not exist")
+            absent!(call, GetBucketPolicyInput, "NoSuchBucketPolicy", "The bucket policy does not exist")
         }
         Operation::GetBucketPolicyStatus => {
-            absent!(GetBucketPolicyStatusInput, "NoSuchBucketPolicy", "The bucket policy does not exist")
+            absent!(call, GetBucketPolicyStatusInput, "NoSuchBucketPolicy", "The bucket policy does not exist")
         }
         Operation::GetBucketWebsite => absent!(
+            call,
             GetBucketWebsiteInput,
             "NoSuchWebsiteConfiguration",
             "The specified bucket does not have a website configuration"
         ),
         Operation::GetBucketReplication => absent!(
+            call,
             GetBucketReplicationInput,
             "ReplicationConfigurationNotFoundError",
             "The replication configuration was not found"
         ),
         Operation::GetObjectLockConfiguration => absent!(
+            call,
             GetObjectLockConfigurationInput,
             "ObjectLockConfigurationNotFoundError",
             "Object Lock configuration does not exist for this bucket"
         ),
         Operation::GetPublicAccessBlock => absent!(
+            call,
             GetPublicAccessBlockInput,
             "NoSuchPublicAccessBlockConfiguration",
             "The public access block configuration was not found"
-        ),
-        Operation::GetBucketAnalyticsConfiguration => absent!(
-            GetBucketAnalyticsConfigurationInput,
-            "NoSuchConfiguration",
-            "The specified configuration does not exist."
-        ),
-        Operation::GetBucketMetricsConfiguration => absent!(
-            GetBucketMetricsConfigurationInput,
-            "NoSuchConfiguration",
-            "The specified configuration does not exist."
-        ),
-        Operation::GetBucketInventoryConfiguration => absent!(
-            GetBucketInventoryConfigurationInput,
-            "NoSuchConfiguration",
-            "The specified configuration does not exist."
-        ),
-        Operation::GetBucketIntelligentTieringConfiguration => absent!(
-            GetBucketIntelligentTieringConfigurationInput,
-            "NoSuchConfiguration",
-            "The specified configuration does not exist."
         ),
         Operation::GetObjectLegalHold => {
             call.on_object().await.and_then(no_object_lock::<api::GetObjectLegalHoldInput>)
@@ -135,6 +125,37 @@ async fn unset(operation: Operation, call: &Call<'_>) -> Option<Answer> {
         Operation::GetObjectRetention => {
             call.on_object().await.and_then(no_object_lock::<api::GetObjectRetentionInput>)
         }
+        _ => return unset_by_id(operation, call).await,
+    })
+}
+
+/// Configurations that have an id, of which there are none.
+async fn unset_by_id(operation: Operation, call: &Call<'_>) -> Option<Answer> {
+    Some(match operation {
+        Operation::GetBucketAnalyticsConfiguration => absent!(
+            call,
+            GetBucketAnalyticsConfigurationInput,
+            "NoSuchConfiguration",
+            "The specified configuration does not exist."
+        ),
+        Operation::GetBucketMetricsConfiguration => absent!(
+            call,
+            GetBucketMetricsConfigurationInput,
+            "NoSuchConfiguration",
+            "The specified configuration does not exist."
+        ),
+        Operation::GetBucketInventoryConfiguration => absent!(
+            call,
+            GetBucketInventoryConfigurationInput,
+            "NoSuchConfiguration",
+            "The specified configuration does not exist."
+        ),
+        Operation::GetBucketIntelligentTieringConfiguration => absent!(
+            call,
+            GetBucketIntelligentTieringConfigurationInput,
+            "NoSuchConfiguration",
+            "The specified configuration does not exist."
+        ),
         _ => return None,
     })
 }
@@ -154,7 +175,7 @@ fn ownership(_operation: Authorized<OnBucket<api::GetBucketOwnershipControlsInpu
 }
 
 /// The one grant there is: the owner may everything.
-fn owner_grants(owner: millpond_types::AccountId) -> (Option<api::Owner>, Option<Vec<api::Grant>>) {
+fn owner_grants(owner: AccountId) -> (Option<api::Owner>, Option<Vec<api::Grant>>) {
     let grantee = api::Grantee {
         id: Some(owner.canonical_id()),
         type_: api::Type::CanonicalUser,
@@ -177,9 +198,23 @@ fn object_acl(operation: Authorized<OnVersion<api::GetObjectAclInput>>) -> Answe
     answer::document(api::GetObjectAclOutput { owner, grants, ..Default::default() }.write())
 }
 
-/// A document with grants is refused; the canned ACLs that say what holds anyhow were let through by their header.
-fn put_acl(policy: Option<&api::AccessControlPolicy>, canned: Option<&str>) -> Answer {
+/// Whether a policy says just what holds anyhow: its one grant gives the owner full control. Clients such as s3cmd read an ACL
+/// and write it back.
+fn says_what_holds(policy: &api::AccessControlPolicy, owner: &str) -> bool {
+    let is_owner = |id: Option<&String>| id.is_none_or(|id| id == owner);
+    let grants = policy.grants.as_deref().unwrap_or_default();
+    is_owner(policy.owner.as_ref().and_then(|owner| owner.id.as_ref()))
+        && grants.len() == 1
+        && grants.iter().all(|grant| {
+            let grantee = grant.grantee.as_ref().and_then(|grantee| grantee.id.as_deref());
+            grantee == Some(owner) && grant.permission == Some(api::Permission::FullControl)
+        })
+}
+
+/// Grants are refused, unless they say what holds anyhow, as the canned ACLs do that were let through by their header.
+fn put_acl(policy: Option<&api::AccessControlPolicy>, canned: Option<&str>, owner: AccountId) -> Answer {
     match (policy, canned) {
+        (Some(policy), _) if says_what_holds(policy, &owner.canonical_id()) => Ok(answer::empty(StatusCode::OK)),
         (Some(_), _) => Err(refused::acl_not_supported()),
         (None, Some(_)) => Ok(answer::empty(StatusCode::OK)),
         (None, None) => Err(ServiceError::new(
@@ -193,11 +228,15 @@ fn put_acl(policy: Option<&api::AccessControlPolicy>, canned: Option<&str>) -> A
 
 fn put_bucket_acl(operation: Authorized<OnBucket<api::PutBucketAclInput>>) -> Answer {
     let input = &operation.get().input;
-    put_acl(input.access_control_policy.as_ref(), input.acl.as_ref().map(|acl| acl.as_str()))
+    put_acl(
+        input.access_control_policy.as_ref(),
+        input.acl.as_ref().map(|acl| acl.as_str()),
+        operation.get().bucket.owner,
+    )
 }
 
 fn put_object_acl(operation: Authorized<OnVersion<api::PutObjectAclInput>>) -> Answer {
-    found(operation.get(), false)?;
+    let owner = found(operation.get(), false)?.owner;
     let input = &operation.get().target.input;
-    put_acl(input.access_control_policy.as_ref(), input.acl.as_ref().map(|acl| acl.as_str()))
+    put_acl(input.access_control_policy.as_ref(), input.acl.as_ref().map(|acl| acl.as_str()), owner)
 }

@@ -2,12 +2,13 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use millpond_api_s3 as api;
-use millpond_kernel::{Authorized, Response, ServiceError};
+use millpond_kernel::{AuthType, Authorized, Response, ServiceError};
 use millpond_lake::{DeleteCondition, DeleteItem, Deleted, LakeError};
 
 use crate::answer;
 use crate::call::{Call, parse_key, parse_version};
 use crate::conditions::{bare, precondition_failed};
+use crate::documents;
 use crate::errors::{self, About};
 use crate::operations::{self, OnObject};
 
@@ -56,8 +57,13 @@ enum Item {
 
 /// DeleteObjects: each key is decided and deleted by itself, and has an answer of its own.
 pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
-    let input: api::DeleteObjectsInput = call.parse(api::DeleteObjectsInput::parse)?;
     let bucket = call.bucket().await?;
+    let input: api::DeleteObjectsInput = match documents::demand_digest(call.headers()) {
+        Ok(()) => call.parse(api::DeleteObjectsInput::parse),
+        Err(error) => Err(error),
+    }
+    // Each key is decided by itself; who asks for none that can be read, and is nobody, is denied all the same.
+    .map_err(|error| if call.caller.auth == AuthType::None { errors::access_denied() } else { error })?;
     let wanted = &input.delete.objects;
     if wanted.is_empty() || wanted.len() > MAX_KEYS {
         return Err(errors::malformed_xml().field("Reason", "1 to 1000 keys are expected"));

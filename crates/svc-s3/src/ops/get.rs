@@ -181,6 +181,9 @@ fn override_headers(call: &Call<'_>, read: &Read, headers: &mut HeaderMap) -> Re
                 "Request specific response headers cannot be used for anonymous GET requests.",
             ));
         }
+        if value.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(errors::invalid_argument(name.as_str(), None, "A response header has no control characters."));
+        }
         answer::set(headers, name.clone(), value);
     }
     Ok(())

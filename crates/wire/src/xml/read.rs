@@ -271,7 +271,9 @@ impl<'a> XmlReader<'a> {
 fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<char, ParseError> {
     let number = reference.resolve_char_ref().map_err(|e| ParseError::malformed_xml(e.to_string()))?;
     if let Some(character) = number {
-        return Ok(character);
+        // XML 1.0, production [2]: no other control characters, not even by reference.
+        let allowed = !character.is_control() || matches!(character, '\t' | '\n' | '\r' | '\u{7f}'..='\u{9f}');
+        return if allowed { Ok(character) } else { Err(ParseError::malformed_xml("a reference to no XML character")) };
     }
     match reference.as_ref() {
         "amp" => Ok('&'),
