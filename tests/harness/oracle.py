@@ -80,6 +80,9 @@ class Oracle:
         self.seed = seed
         self.workers = [Worker(f"w{n}") for n in range(WORKERS)]
         self.stopping = threading.Event()
+        # Around a power cut: set before it begins, and after it is done.
+        self.cut_begun = threading.Event()
+        self.cut_done = threading.Event()
         self.threads: list[threading.Thread] = []
         self.round = 0
 
@@ -100,7 +103,8 @@ class Oracle:
 
     def start(self):
         self.round += 1
-        self.stopping.clear()
+        for event in (self.stopping, self.cut_begun, self.cut_done):
+            event.clear()
         self.threads = [
             threading.Thread(target=self._work, args=(w, random.Random(f"{self.seed}/{self.round}/{w.name}")), daemon=True)
             for w in self.workers
@@ -114,6 +118,15 @@ class Oracle:
         for thread in self.threads:
             thread.join(REQUEST_SECONDS + 10)
             assert not thread.is_alive(), "a request hangs"
+
+    def cut(self, cut_power):
+        """Cuts the power of the server's disk. An answer that comes while that happens proves nothing: a sync that was
+        under way may return well from a journal that was aborted meanwhile (jbd2 then sees no transaction to wait for),
+        and a server without power would not have answered. A change that was asked for after the cut must not be
+        acknowledged."""
+        self.cut_begun.set()
+        cut_power()
+        self.cut_done.set()
 
     def acknowledged(self) -> int:
         return sum(w.acknowledged for w in self.workers)
@@ -144,8 +157,13 @@ class Oracle:
         return data, State(hashlib.md5(data).hexdigest(), len(data), f"{seed:x}")
 
     def _change(self, worker: Worker, key: str, new: State | None, send) -> bool:
+        dead = self.cut_done.is_set()
         worker.unsure[key] = [new]
         status, _, body = send()
+        if status in (200, 204) and self.cut_begun.is_set():
+            if dead and new != worker.known.get(key):
+                worker.wrong.append(f"{key}: acknowledged on a dead disk")
+            return False
         if status in (200, 204) and not body.startswith(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error"):
             worker.known[key] = new
             worker.unsure.pop(key)
@@ -198,9 +216,13 @@ class Oracle:
         self._change(worker, key, state, lambda: c.request("POST", path, f"uploadId={quote(upload)}", {}, complete))
 
     def _version(self, worker, rng, c, key):
+        dead = self.cut_done.is_set()
         data, state = self._new(rng, rng.choice(SIZES[:6]))
         status, headers, body = c.request("PUT", f"/{VERSIONED}/{quote(key)}", "", {"x-amz-meta-mark": state.mark}, data)
-        if status == 200:
+        if status == 200 and self.cut_begun.is_set():
+            if dead:
+                worker.wrong.append(f"version {key}: acknowledged on a dead disk")
+        elif status == 200:
             worker.versions[(key, headers["x-amz-version-id"])] = state
             worker.acknowledged += 1
         else:
