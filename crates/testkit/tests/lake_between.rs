@@ -1,0 +1,228 @@
+//! Each operation with each other one in between what it reads and what it commits: all interleavings of two, by construction.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use millpond_digest::Md5;
+use millpond_io::sim::SimDisk;
+use millpond_lake::{
+    Bucket, CompletePart, CompleteRequest, Condition, CopyRequest, DeleteCondition, DeleteItem, Found, LakeError,
+    Metadata, NewUpload, Tags, Upload, Version, VersionId, Versioning, VersionsRequest,
+};
+use millpond_meta::MemoryKv;
+use millpond_testkit::between::BetweenKv;
+use millpond_testkit::lab::{self, Lab, account, origin};
+use millpond_types::ObjectKey;
+
+const LONG: usize = 1500;
+
+/// The scene that every pair begins with: key `k` with an object (and under versioning older ones), and an upload with two parts.
+struct Scene {
+    lab: Lab,
+    kv: BetweenKv<MemoryKv>,
+    bucket: Arc<Bucket>,
+    upload: Upload,
+    parts: Vec<CompletePart>,
+    /// The current object of `k`, as the operations look it up before.
+    source: Version,
+    old: Option<VersionId>,
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(name).unwrap()
+}
+
+async fn scene(versioning: Versioning) -> Arc<Scene> {
+    let kv = BetweenKv::new(MemoryKv::new());
+    let lab = lab::open(Arc::new(kv.clone()), Arc::new(SimDisk::new()), Path::new("/blobs"), 1).await.unwrap();
+    let bucket = lab.bucket("bucket").await.unwrap();
+    let first = lab.put(&bucket, "k", &[1; LONG], Condition::Always).await.unwrap();
+    let mut old = None;
+    if versioning != Versioning::Unset {
+        lab.lake.set_versioning(&bucket, Versioning::Enabled, &origin()).await.unwrap();
+        lab.put(&bucket, "k", &[2; LONG], Condition::Always).await.unwrap();
+        lab.lake.set_versioning(&bucket, versioning, &origin()).await.unwrap();
+        old = Some(first.version.id);
+    }
+    let new = NewUpload {
+        bucket: bucket.clone(),
+        key: key("k"),
+        metadata: Metadata::default(),
+        tags: Tags::new(),
+        owner: account(),
+        initiator: "tester".into(),
+        checksum: None,
+    };
+    let upload = lab.lake.create_upload(new, &origin()).await.unwrap();
+    let mut parts = Vec::new();
+    for number in 1..=2u16 {
+        let ingested = lab.ingest(&[number as u8 + 10; LONG], &[]).await.unwrap();
+        let part = lab.lake.put_part(&upload, number, ingested, &origin()).await.unwrap();
+        parts.push(CompletePart { number, etag: part.md5.to_string(), checksum: None });
+    }
+    let Found::Object(source) = lab.lake.lookup(&bucket, &key("k"), None).await.unwrap() else { panic!("no object") };
+    Arc::new(Scene { lab, kv, bucket, upload, parts, source, old })
+}
+
+type Run = fn(Arc<Scene>) -> BoxFuture<'static, Result<(), LakeError>>;
+
+/// The operations, by name.
+fn operations() -> Vec<(&'static str, Run)> {
+    vec![
+        ("put", |s| Box::pin(async move { s.lab.put(&s.bucket, "k", &[3; LONG], Condition::Always).await.map(drop) })),
+        ("put if absent", |s| {
+            Box::pin(async move { s.lab.put(&s.bucket, "k", &[4; LONG], Condition::IfAbsent).await.map(drop) })
+        }),
+        ("put if match", |s| {
+            let condition = Condition::IfMatch(s.source.object().unwrap().etag.clone());
+            Box::pin(async move { s.lab.put(&s.bucket, "k", &[5; LONG], condition).await.map(drop) })
+        }),
+        ("delete", |s| Box::pin(delete(s, None))),
+        ("delete the head", |s| {
+            let id = s.source.id;
+            Box::pin(delete(s, Some(id)))
+        }),
+        ("delete an old version", |s| {
+            let id = s.old;
+            Box::pin(delete(s, Some(id.unwrap_or(VersionId::Null))))
+        }),
+        ("delete many", |s| {
+            Box::pin(async move {
+                let item = |version| DeleteItem { key: key("k"), version, condition: DeleteCondition::Always };
+                let items = [item(None), item(Some(s.source.id))];
+                s.lab.lake.delete_many(&s.bucket, &items, &origin()).await?.into_iter().try_for_each(|r| r.map(drop))
+            })
+        }),
+        ("copy from it", |s| Box::pin(copy(s, "copy"))),
+        ("copy onto itself", |s| Box::pin(copy(s, "k"))),
+        ("tag", |s| {
+            Box::pin(async move {
+                let tags = Tags::from([("a".into(), "b".into())]);
+                s.lab.lake.set_tags(&s.bucket, &key("k"), None, tags, &origin()).await.map(drop)
+            })
+        }),
+        ("complete", |s| Box::pin(complete(s))),
+        ("abort", |s| Box::pin(async move { s.lab.lake.abort(&s.upload, &origin()).await })),
+        ("replace a part", |s| {
+            Box::pin(async move {
+                let ingested = s.lab.ingest(&[99; LONG], &[]).await?;
+                s.lab.lake.put_part(&s.upload, 2, ingested, &origin()).await.map(drop)
+            })
+        }),
+        ("copy a part", |s| {
+            Box::pin(async move {
+                s.lab.lake.copy_part(&s.upload, 2, &s.source, 10..LONG as u64, &origin()).await.map(drop)
+            })
+        }),
+        ("enable versioning", |s| Box::pin(versioning(s, Versioning::Enabled))),
+        ("suspend versioning", |s| Box::pin(versioning(s, Versioning::Suspended))),
+        ("upkeep", |s| Box::pin(async move { s.lab.lake.upkeep_once().await.map(drop) })),
+    ]
+}
+
+async fn delete(s: Arc<Scene>, version: Option<VersionId>) -> Result<(), LakeError> {
+    s.lab.lake.delete(&s.bucket, &key("k"), version, DeleteCondition::Always, &origin()).await.map(drop)
+}
+
+async fn versioning(s: Arc<Scene>, versioning: Versioning) -> Result<(), LakeError> {
+    s.lab.lake.set_versioning(&s.bucket, versioning, &origin()).await.map(drop)
+}
+
+async fn copy(s: Arc<Scene>, to: &'static str) -> Result<(), LakeError> {
+    let request = CopyRequest {
+        source: s.source.clone(),
+        bucket: s.bucket.clone(),
+        key: key(to),
+        metadata: Metadata::default(),
+        tags: Tags::new(),
+        checksum: None,
+        owner: account(),
+        condition: Condition::Always,
+    };
+    s.lab.lake.copy(request, &origin()).await.map(drop)
+}
+
+async fn complete(s: Arc<Scene>) -> Result<(), LakeError> {
+    let request = CompleteRequest {
+        bucket: s.bucket.clone(),
+        key: key("k"),
+        upload: s.upload.id,
+        parts: s.parts.clone(),
+        expected_size: None,
+        checksum: None,
+        condition: Condition::Always,
+    };
+    let version = s.lab.lake.complete(request, &origin()).await?.version;
+    // Of the parts that were named, whatever else was written meanwhile (and the object may be gone by now).
+    match s.lab.read(&version, 0..2 * LONG as u64).await {
+        Ok(body) => assert_eq!(body, [[11; LONG], [12; LONG]].concat()),
+        Err(error) => assert_eq!(error, LakeError::Changed),
+    }
+    Ok(())
+}
+
+fn expected(error: &LakeError) -> bool {
+    matches!(
+        error,
+        LakeError::Changed
+            | LakeError::NoSuchKey
+            | LakeError::NoSuchUpload
+            | LakeError::IsDeleteMarker
+            | LakeError::PreconditionFailed
+            | LakeError::InvalidPart { .. }
+    )
+}
+
+/// Everything that is listed can be read and is what its ETag says; rows agree.
+async fn look(s: &Scene, what: &str) {
+    assert_eq!(s.lab.check().await.unwrap().problems, Vec::<String>::new(), "{what}");
+    let request = VersionsRequest { limit: 1000, ..VersionsRequest::default() };
+    for entry in s.lab.lake.list_versions(&s.bucket, request).await.unwrap().entries {
+        let found = s.lab.lake.lookup(&s.bucket, &key(&entry.entry.key), Some(entry.id)).await.unwrap();
+        match found {
+            Found::DeleteMarker(_) => assert!(entry.is_marker, "{what}"),
+            Found::Object(version) => {
+                let object = version.object().unwrap();
+                let body = s.lab.read(&version, 0..object.size).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+                if object.parts.is_none() {
+                    assert_eq!(Md5::of(&body).to_string(), object.etag, "{what}");
+                }
+            }
+            Found::None => panic!("{what}: {entry:?} is listed and not found"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_pair() {
+    let mut pairs = 0;
+    for mode in [Versioning::Unset, Versioning::Enabled, Versioning::Suspended] {
+        for (outer_name, outer) in operations() {
+            for (inner_name, inner) in operations() {
+                // Changes of the bucket itself stand in line within the process.
+                if outer_name.ends_with("versioning") && inner_name.ends_with("versioning") {
+                    continue;
+                }
+                let what = format!("{mode:?}: {inner_name} within {outer_name}");
+                let s = scene(mode).await;
+                let within = s.clone();
+                let told = what.clone();
+                s.kv.before_next_commit(async move {
+                    if let Err(error) = inner(within).await {
+                        assert!(expected(&error), "{told}: inner: {error}");
+                    }
+                });
+                if let Err(error) = outer(s.clone()).await {
+                    assert!(expected(&error), "{what}: {error}");
+                }
+                pairs += usize::from(!s.kv.cancel());
+                look(&s, &what).await;
+                s.lab.settle().await.unwrap();
+                look(&s, &what).await;
+            }
+        }
+    }
+    println!("{pairs} pairs");
+    assert!(pairs > 600, "only {pairs} of the operations commit anything");
+}
