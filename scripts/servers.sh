@@ -20,8 +20,9 @@ bench_cleanup() {
   local pid
   for pid in "${BENCH_PIDS[@]+"${BENCH_PIDS[@]}"}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${BENCH_PIDS[@]+"${BENCH_PIDS[@]}"}"; do
-    for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     kill -9 "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
   done
   rm -rf "$BENCH_DIR"
 }
@@ -94,6 +95,6 @@ describe_run() {
   echo "$(date -u +%F), $(nproc) cores ($(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)), $(free -g | awk '/Mem:/ { print $2 }') GiB," \
     "$(df --output=fstype "$BENCH_DIR" | tail -1), Linux $(uname -r | cut -d- -f1)"
   "$CARGO_TARGET_DIR/release/millpond" --version
-  [ -z "${SEAWEEDFS_PID:-}" ] || "$VENV/bin/weed" version
+  [ -z "${SEAWEEDFS_PID:-}" ] || "$VENV/bin/weed" version | head -1
   [ -z "${MILLPOND_IDLE_KIB:-}" ] || echo "millpond resident, idle, empty data dir: $((MILLPOND_IDLE_KIB / 1024)) MiB"
 }

@@ -178,9 +178,14 @@ fn page(
     Ok(count.unwrap_or(0))
 }
 
+/// What stands between two tags, near the head or the end of a page: the keys between these are not searched, so that the
+/// client's CPU stays small.
 fn between<'a>(data: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
-    // Both stand near the head of a page or not at all in it; a page is at most some 100 KiB.
-    let start = data.windows(before.len()).position(|w| w == before)? + before.len();
+    const NEAR: usize = 4096;
+    let find =
+        |from: usize, to: usize| data[from..to].windows(before.len()).position(|w| w == before).map(|at| from + at);
+    let tail = data.len().saturating_sub(NEAR);
+    let start = find(0, data.len().min(NEAR)).or_else(|| find(tail, data.len()))? + before.len();
     let length = data[start..].windows(after.len()).position(|w| w == after)?;
     Some(&data[start..start + length])
 }

@@ -242,7 +242,8 @@ def main():
     s3 = boto3.session.Session().client(
         "s3", endpoint_url=args.endpoint, region_name=args.region, aws_access_key_id=args.access_key,
         aws_secret_access_key=args.secret_key,
-        config=Config(s3={"addressing_style": "path"}, max_pool_connections=CLIENTS * 2, retries={"total_max_attempts": 2}),
+        # Without signature_version botocore presigns us-east-1 by Signature Version 2, which is not served.
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, max_pool_connections=CLIENTS * 2, retries={"total_max_attempts": 2}),
     )  # fmt: skip
     steps = Steps()
     run(s3, args.bucket, steps)
