@@ -119,7 +119,7 @@ impl Lake {
         md5: bool,
         checksums: &[ChecksumAlgorithm],
     ) -> Result<(Option<Md5Digest>, Vec<millpond_digest::Checksum>), LakeError> {
-        let mut hashing = Hashing::new(self.hashing(), md5, checksums);
+        let mut hashing = Hashing::new(md5, checksums);
         let mut reader = self.read(source, range).await?;
         while let Some(chunk) = reader.next().await {
             let chunk: Bytes = chunk?;

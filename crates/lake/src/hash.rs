@@ -1,27 +1,16 @@
 //! Digests of bodies: small ones where they arrive, large ones on threads that may block.
+//!
+//! A large body has a queue. Whoever puts enough into it while nobody works on it starts a worker, which hashes until the queue
+//! is empty and puts the digests back: a fast upload keeps one thread busy without a hop for each batch, a slow one holds none.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use millpond_digest::{Checksum, ChecksumAlgorithm, Hasher, Md5, Md5Digest};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 
 use crate::error::LakeError;
-use crate::limits::{HASH_BATCH, HASH_BATCH_CHUNKS, HASH_IN_PLACE};
-
-/// What bounds hashing over all uploads.
-pub(crate) struct HashPool {
-    /// One permit a core: more threads would only take turns.
-    threads: Arc<Semaphore>,
-}
-
-impl HashPool {
-    pub fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Self { threads: Arc::new(Semaphore::new(cores)) }
-    }
-}
+use crate::limits::{HASH_AHEAD, HASH_AHEAD_CHUNKS, HASH_BATCH, HASH_IN_PLACE};
 
 /// The digests of one body.
 struct Digests {
@@ -40,90 +29,178 @@ impl Digests {
     }
 }
 
-/// Where the digests are.
+/// Who has the digests.
 enum Place {
-    Here(Digests),
-    Away(JoinHandle<Digests>),
+    /// Nobody: they wait for the next bytes.
+    Idle(Digests),
+    /// A worker.
+    Away,
+    /// A worker that panicked.
+    Lost,
 }
 
-/// Computes digests over a body as it comes, in order, one batch at a time.
+struct State {
+    place: Place,
+    queue: Vec<Bytes>,
+    bytes: usize,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told when the worker has taken the queue or put the digests back. There is one listener, the body.
+    moved: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, mut digests: Digests) {
+        loop {
+            let chunks = {
+                let mut state = self.lock();
+                if state.queue.is_empty() {
+                    state.place = Place::Idle(digests);
+                    self.moved.notify_one();
+                    return;
+                }
+                state.bytes = 0;
+                std::mem::take(&mut state.queue)
+            };
+            self.moved.notify_one();
+            for chunk in chunks {
+                digests.update(&chunk);
+            }
+        }
+    }
+}
+
+/// Says that the digests are lost, unless the worker ends as it should.
+struct Worker(Arc<Shared>);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if matches!(state.place, Place::Away) {
+            state.place = Place::Lost;
+            self.0.moved.notify_one();
+        }
+    }
+}
+
+/// Computes digests over a body as it comes.
 pub(crate) struct Hashing {
-    threads: Arc<Semaphore>,
-    /// `None` only while it is being moved, or after a hashing thread panicked.
-    place: Option<Place>,
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
+    shared: Arc<Shared>,
     seen: u64,
-    idle: bool,
+    nothing: bool,
 }
 
 impl Hashing {
-    pub fn new(pool: &HashPool, md5: bool, checksums: &[ChecksumAlgorithm]) -> Self {
+    pub fn new(md5: bool, checksums: &[ChecksumAlgorithm]) -> Self {
         let sums = checksums.iter().map(|algorithm| Hasher::new(*algorithm)).collect();
+        let place = Place::Idle(Digests { md5: md5.then(Md5::new), sums });
+        let state = Mutex::new(State { place, queue: Vec::new(), bytes: 0 });
         Self {
-            threads: pool.threads.clone(),
-            place: Some(Place::Here(Digests { md5: md5.then(Md5::new), sums })),
-            batch: Vec::new(),
-            batch_bytes: 0,
+            shared: Arc::new(Shared { state, moved: Notify::new() }),
             seen: 0,
-            idle: !md5 && checksums.is_empty(),
+            nothing: !md5 && checksums.is_empty(),
         }
     }
 
-    /// Takes the next bytes. Waits while the batch before is still being hashed and this one is full.
+    /// Takes the next bytes. Waits while the queue is full.
     pub async fn update(&mut self, chunk: &Bytes) -> Result<(), LakeError> {
-        if self.idle {
+        if self.nothing {
             return Ok(());
         }
         self.seen += chunk.len() as u64;
-        if self.seen <= HASH_IN_PLACE
-            && let Some(Place::Here(digests)) = &mut self.place
-        {
-            digests.update(chunk);
-            return Ok(());
+        loop {
+            {
+                let mut state = self.shared.lock();
+                match &mut state.place {
+                    Place::Lost => return Err(lost()),
+                    Place::Idle(digests) if self.seen <= HASH_IN_PLACE => {
+                        digests.update(chunk);
+                        return Ok(());
+                    }
+                    _ => {}
+                }
+                if state.bytes < HASH_AHEAD && state.queue.len() < HASH_AHEAD_CHUNKS {
+                    state.bytes += chunk.len();
+                    state.queue.push(chunk.clone());
+                    if state.bytes >= HASH_BATCH || state.queue.len() >= HASH_AHEAD_CHUNKS {
+                        self.start(&mut state);
+                    }
+                    return Ok(());
+                }
+            }
+            self.shared.moved.notified().await;
         }
-        self.batch_bytes += chunk.len();
-        self.batch.push(chunk.clone());
-        if self.batch_bytes >= HASH_BATCH || self.batch.len() >= HASH_BATCH_CHUNKS {
-            self.send().await?;
+    }
+
+    /// Starts a worker, unless there is one.
+    fn start(&self, state: &mut State) {
+        match std::mem::replace(&mut state.place, Place::Away) {
+            Place::Idle(digests) => {
+                let worker = Worker(self.shared.clone());
+                tokio::task::spawn_blocking(move || worker.0.work(digests));
+            }
+            other => state.place = other,
         }
-        Ok(())
     }
 
     /// The digests of everything.
-    pub async fn finish(mut self) -> Result<(Option<Md5Digest>, Vec<Checksum>), LakeError> {
-        if self.batch_bytes as u64 > HASH_IN_PLACE {
-            self.send().await?;
-        }
-        let mut digests = self.back().await?;
-        for chunk in &self.batch {
-            digests.update(chunk);
-        }
-        Ok((digests.md5.map(Md5::finish), digests.sums.into_iter().map(Hasher::finish).collect()))
-    }
-
-    async fn send(&mut self) -> Result<(), LakeError> {
-        let mut digests = self.back().await?;
-        let closed = |_| LakeError::Internal("hashing has ended".into());
-        let permit = self.threads.clone().acquire_owned().await.map_err(closed)?;
-        let batch = std::mem::take(&mut self.batch);
-        self.batch_bytes = 0;
-        self.place = Some(Place::Away(tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            for chunk in batch {
-                digests.update(&chunk);
+    pub async fn finish(self) -> Result<(Option<Md5Digest>, Vec<Checksum>), LakeError> {
+        loop {
+            {
+                let mut state = self.shared.lock();
+                match std::mem::replace(&mut state.place, Place::Away) {
+                    Place::Lost => return Err(lost()),
+                    Place::Away => {}
+                    Place::Idle(digests) if state.bytes as u64 > HASH_IN_PLACE => {
+                        state.place = Place::Idle(digests);
+                        self.start(&mut state);
+                    }
+                    Place::Idle(mut digests) => {
+                        for chunk in std::mem::take(&mut state.queue) {
+                            digests.update(&chunk);
+                        }
+                        let sums = digests.sums.into_iter().map(Hasher::finish).collect();
+                        return Ok((digests.md5.map(Md5::finish), sums));
+                    }
+                }
             }
-            digests
-        })));
-        Ok(())
+            self.shared.moved.notified().await;
+        }
     }
+}
 
-    /// Waits for the batch under way.
-    async fn back(&mut self) -> Result<Digests, LakeError> {
-        match self.place.take() {
-            Some(Place::Here(digests)) => Ok(digests),
-            Some(Place::Away(job)) => job.await.map_err(|e| LakeError::Internal(format!("hashing failed: {e}"))),
-            None => Err(LakeError::Internal("hashing failed before".into())),
+fn lost() -> LakeError {
+    LakeError::Internal("a hashing thread panicked".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn digests_do_not_depend_on_how_the_bytes_come() {
+        let body: Vec<u8> = (0..3_000_000u32).map(|n| (n * 7 + n / 251) as u8).collect();
+        for length in [0, 1, HASH_IN_PLACE as usize, HASH_IN_PLACE as usize + 1, HASH_BATCH, 3_000_000] {
+            for step in [1_000, 65_536, 1_000_000] {
+                let mut hashing = Hashing::new(true, &[ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Sha256]);
+                for chunk in body[..length].chunks(step) {
+                    hashing.update(&Bytes::copy_from_slice(chunk)).await.unwrap();
+                }
+                let (md5, sums) = hashing.finish().await.unwrap();
+                assert_eq!(md5, Some(Md5::of(&body[..length])), "{length} by {step}");
+                let expected = [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Sha256];
+                assert_eq!(
+                    sums,
+                    expected.map(|algorithm| Hasher::of(algorithm, &body[..length])),
+                    "{length} by {step}"
+                );
+            }
         }
     }
 }

@@ -53,7 +53,7 @@ impl Lake {
     pub fn ingest(&self, plan: IngestPlan) -> Ingest {
         Ingest {
             lake: self.clone(),
-            hashing: Hashing::new(self.hashing(), plan.md5, &plan.checksums),
+            hashing: Hashing::new(plan.md5, &plan.checksums),
             writer: self.blobs().writer(plan.expected_len),
             expected: plan.expected_len,
             size: 0,

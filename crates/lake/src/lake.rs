@@ -11,7 +11,6 @@ use millpond_types::Timestamp;
 use crate::buckets::Buckets;
 use crate::draft::Engine;
 use crate::error::LakeError;
-use crate::hash::HashPool;
 use crate::keys;
 use crate::limits::{HELD_BYTES, KEY_LOCKS, LakeConfig, MEMORY_WAIT};
 use crate::rows::{self, FORMAT, FormatRow};
@@ -28,7 +27,6 @@ struct Inner {
     config: LakeConfig,
     buckets: Buckets,
     key_locks: Box<[tokio::sync::Mutex<()>]>,
-    hashing: HashPool,
     /// Memory for bodies on their way in, in KiB.
     memory: Arc<tokio::sync::Semaphore>,
     pins: Mutex<HashMap<u128, u32>>,
@@ -49,26 +47,13 @@ impl Lake {
     ) -> Result<Self, LakeError> {
         check_format(&*kv).await?;
         let buckets = Buckets::load(&*kv).await?;
-        let hashing = HashPool::new();
         let key_locks = (0..KEY_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
         let config = LakeConfig { min_part_bytes: config.min_part_bytes.max(1), ..config };
         let (pins, live_loaded) = (Mutex::default(), tokio::sync::Mutex::new(false));
         // One body always fits, however small the budget.
         let kib = usize::try_from(config.ingest_budget.max(HELD_BYTES) / 1024).unwrap_or(usize::MAX);
         let memory = Arc::new(tokio::sync::Semaphore::new(kib.min(tokio::sync::Semaphore::MAX_PERMITS)));
-        Ok(Self(Arc::new(Inner {
-            kv,
-            blobs,
-            clock,
-            random,
-            config,
-            buckets,
-            key_locks,
-            hashing,
-            memory,
-            pins,
-            live_loaded,
-        })))
+        Ok(Self(Arc::new(Inner { kv, blobs, clock, random, config, buckets, key_locks, memory, pins, live_loaded })))
     }
 
     pub(crate) fn kv(&self) -> &Engine {
@@ -101,10 +86,6 @@ impl Lake {
 
     pub(crate) fn live_loaded(&self) -> &tokio::sync::Mutex<bool> {
         &self.0.live_loaded
-    }
-
-    pub(crate) fn hashing(&self) -> &HashPool {
-        &self.0.hashing
     }
 
     /// Reserves memory for a body of this many bytes; `None` when there is none for a while.

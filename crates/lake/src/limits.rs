@@ -29,16 +29,18 @@ pub(crate) const MAX_ATTEMPTS: u32 = 64;
 pub(crate) const KEY_LOCKS: usize = 1024;
 /// Bodies up to this many bytes are hashed where they arrive: at 600 MiB/s that takes 27 us, less than a hop to another thread and back.
 pub(crate) const HASH_IN_PLACE: u64 = 16 * 1024;
-/// Bytes that are collected before they go to a hashing thread: large enough to make the hop cheap (0.2 ms of work), small enough that
-/// a thousand slow uploads hold little.
+/// Bytes that are collected before a hashing thread is started for them: large enough to make the hop cheap (0.2 ms of work), small
+/// enough that a thousand slow uploads hold little.
 pub(crate) const HASH_BATCH: usize = 128 * 1024;
-/// The most chunks in a hashing batch, so that a client sending single bytes does not grow a list.
-pub(crate) const HASH_BATCH_CHUNKS: usize = 256;
+/// Bytes that may wait for a hashing thread at work: 2 ms of its work, so that it does not run dry while the next are on their way.
+pub(crate) const HASH_AHEAD: usize = 1024 * 1024;
+/// The most chunks that may wait, so that a client sending single bytes does not grow a list.
+pub(crate) const HASH_AHEAD_CHUNKS: usize = 1024;
 /// Bodies up to this many bytes come in without a reservation of memory: they are bounded by the number of connections.
 pub(crate) const UNRESERVED: u64 = 64 * 1024;
 /// What one body on its way in holds in memory at most: it is gathered whole up to a segment's largest extent, beyond that it flows through a
-/// few pieces of 1 MiB on the way to disk and two batches for hashing.
-pub(crate) const HELD_BYTES: u64 = 5 * MIB;
+/// few pieces of 1 MiB on the way to disk, and twice [`HASH_AHEAD`] for hashing.
+pub(crate) const HELD_BYTES: u64 = 6 * MIB;
 /// How long a body waits for memory before the client is told to come back later.
 pub(crate) const MEMORY_WAIT: Duration = Duration::from_secs(10);
 /// Keys that one commit of `delete_many` holds: bounds what a conflict throws away.
