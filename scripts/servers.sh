@@ -95,6 +95,6 @@ describe_run() {
   echo "$(date -u +%F), $(nproc) cores ($(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)), $(free -g | awk '/Mem:/ { print $2 }') GiB," \
     "$(df --output=fstype "$BENCH_DIR" | tail -1), Linux $(uname -r | cut -d- -f1)"
   "$CARGO_TARGET_DIR/release/millpond" --version
-  [ -z "${SEAWEEDFS_PID:-}" ] || "$VENV/bin/weed" version | head -1
+  [ -z "${SEAWEEDFS_PID:-}" ] || "$VENV/bin/weed" version | grep -m1 version
   [ -z "${MILLPOND_IDLE_KIB:-}" ] || echo "millpond resident, idle, empty data dir: $((MILLPOND_IDLE_KIB / 1024)) MiB"
 }
