@@ -59,8 +59,6 @@ pub(crate) const MANIFEST_BATCH_BYTES: usize = 512 * 1024;
 /// Slices that a part made by UploadPartCopy may refer to. 5 GiB of the smallest parts are 1,024 and the two cut ones; a range of more
 /// pieces is copied byte by byte instead, so that copies of copies cannot splinter without end.
 pub(crate) const MAX_SLICES: usize = 1_026;
-/// Ranges up to this size are copied byte by byte by UploadPartCopy: cheaper than references to follow for ever.
-pub(crate) const COPY_BYTES: u64 = MIB;
 /// References that one clean-up commit drops: each is a read, a condition and up to two changes, and a batch holds 16,384.
 pub(crate) const CLEAN_REFS: usize = 2_048;
 /// How long the rows of a manifest in the making are kept: longer than any completion takes.
@@ -88,6 +86,9 @@ pub struct LakeConfig {
     pub journal_commits: u64,
     /// Bytes of memory that all bodies on their way in may hold together.
     pub ingest_budget: u64,
+    /// Ranges up to this many bytes are copied byte by byte by UploadPartCopy, larger ones are referred to: a copy of 1 MiB costs less than
+    /// a reference that every later reader follows. Tests set it lower.
+    pub copy_bytes: u64,
     /// The smallest part except the last; tests set it lower. At least 1.
     pub min_part_bytes: u64,
     /// How often upkeep looks for work.
@@ -102,6 +103,7 @@ impl Default for LakeConfig {
             journal_keep: Duration::from_secs(24 * 3600),
             journal_commits: 1_000_000,
             ingest_budget: 256 * MIB,
+            copy_bytes: MIB,
             min_part_bytes: MIN_PART_BYTES,
             upkeep_every: Duration::from_secs(1),
         }

@@ -14,7 +14,7 @@ use crate::error::{LakeError, Refused};
 use crate::ingest::Ingested;
 use crate::keys::{self, Counter, tables};
 use crate::lake::Lake;
-use crate::limits::{COPY_BYTES, MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_SLICES};
+use crate::limits::{MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_SLICES};
 use crate::manifest;
 use crate::model::{Body, Bucket, ChecksumAlgorithm, Condition, Object, Version};
 use crate::requests::{
@@ -142,7 +142,8 @@ impl Lake {
         if size > MAX_PART_BYTES {
             return Err(LakeError::EntityTooLarge { size, max: MAX_PART_BYTES });
         }
-        let slices = if size <= COPY_BYTES { None } else { self.slices_of(object, range.clone()).await? };
+        let slices =
+            if size <= self.config().copy_bytes { None } else { self.slices_of(object, range.clone()).await? };
         let algorithms: Vec<ChecksumAlgorithm> = upload.checksum.iter().map(|(algorithm, _)| *algorithm).collect();
         let Some(slices) = slices else {
             let plan = IngestPlan { expected_len: Some(size), md5: true, checksums: algorithms };

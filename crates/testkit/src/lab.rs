@@ -38,7 +38,7 @@ pub struct Lab {
 
 /// A lake's settings for tests.
 pub fn config() -> LakeConfig {
-    LakeConfig { free_grace: GRACE, min_part_bytes: MIN_PART, ..LakeConfig::default() }
+    LakeConfig { free_grace: GRACE, min_part_bytes: MIN_PART, copy_bytes: 10, ..LakeConfig::default() }
 }
 
 /// A blob store's settings for tests.

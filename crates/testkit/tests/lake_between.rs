@@ -226,3 +226,27 @@ async fn every_pair() {
     println!("{pairs} pairs");
     assert!(pairs > 600, "only {pairs} of the operations commit anything");
 }
+
+/// What a write does is decided by the bucket as it is at the commit, not as it was when the request came.
+#[tokio::test]
+async fn a_write_sees_what_became_of_its_bucket() {
+    let s = scene(Versioning::Unset).await;
+    let within = s.clone();
+    s.kv.before_next_commit(async move { versioning(within, Versioning::Enabled).await.unwrap() });
+    let written = s.lab.put(&s.bucket, "k", b"new", Condition::Always).await.unwrap();
+    assert!(written.versioned && written.version.id != VersionId::Null);
+    assert_eq!(s.lab.lake.bucket_usage(&s.bucket).await.unwrap().versions, 2);
+
+    let empty = s.lab.bucket("empty").await.unwrap();
+    let (within, bucket) = (s.clone(), empty.clone());
+    s.kv.before_next_commit(async move { within.lab.lake.delete_bucket(&bucket, &origin()).await.unwrap() });
+    assert_eq!(s.lab.put(&empty, "k", b"x", Condition::Always).await.err(), Some(LakeError::NoSuchBucket));
+
+    let busy = s.lab.bucket("busy").await.unwrap();
+    let (within, bucket) = (s.clone(), busy.clone());
+    s.kv.before_next_commit(async move {
+        within.lab.put(&bucket, "k", b"x", Condition::Always).await.unwrap();
+    });
+    assert_eq!(s.lab.lake.delete_bucket(&busy, &origin()).await, Err(LakeError::BucketNotEmpty));
+    look(&s, "buckets").await;
+}
