@@ -29,7 +29,15 @@ fn main() {
     let query = signer.presign(target, &host, 3600, now);
 
     for (name, headers, query) in [("header", &signed, ""), ("presigned", &host, query.as_str())] {
-        let parts = RequestParts { method: target.0, path: target.1, query, headers, authority: None, body: &[] };
+        let parts = RequestParts {
+            method: target.0,
+            path: target.1,
+            query,
+            headers,
+            authority: None,
+            body: &[],
+            host_bucket: None,
+        };
         let start = Instant::now();
         let mut accepted = 0;
         for _ in 0..ROUNDS {

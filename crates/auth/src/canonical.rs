@@ -200,8 +200,15 @@ mod tests {
         for (name, value) in [("a", "  x   y\t z "), ("b", "2"), ("b", " 1"), ("c", "")] {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let parts =
-            RequestParts { method: "GET", path: "/", query: "", headers: &map, authority: Some("h:1"), body: &[] };
+        let parts = RequestParts {
+            method: "GET",
+            path: "/",
+            query: "",
+            headers: &map,
+            authority: Some("h:1"),
+            body: &[],
+            host_bucket: None,
+        };
         for (signed, expected, complete) in [
             ("a;b;c;host", "a:x y z\nb:2,1\nc:\nhost:h:1\n", true),
             ("d", "d:\n", false),

@@ -5,11 +5,11 @@ mod query;
 
 use std::borrow::Cow;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use crate::canonical::ALGORITHM;
+use crate::canonical::{ALGORITHM, S3};
 use crate::percent::{decode_query, pieces};
-use crate::{AmzDate, AuthError, RequestParts};
+use crate::{AmzDate, AuthError, RequestParts, version_two};
 
 /// The longest `Authorization` header that is read. A long one has some 60 names of signed headers, far below this.
 pub const MAX_AUTHORIZATION_BYTES: usize = 8 * 1024;
@@ -51,6 +51,19 @@ impl AuthType {
 /// An unproven claim that an access key signed the request. Only [`verify`](Self::verify) makes it worth anything.
 #[derive(Debug)]
 pub struct SignedClaim<'a> {
+    pub(crate) form: Form<'a>,
+}
+
+/// The forms of a claim.
+#[derive(Debug)]
+pub(crate) enum Form<'a> {
+    Four(ScopedClaim<'a>),
+    Two(version_two::QueryClaim<'a>),
+}
+
+/// A claim by Signature Version 4.
+#[derive(Debug)]
+pub(crate) struct ScopedClaim<'a> {
     pub(crate) via: AuthType,
     pub(crate) credential: Credential<'a>,
     pub(crate) signed_headers: Cow<'a, str>,
@@ -66,27 +79,52 @@ pub struct SignedClaim<'a> {
 impl SignedClaim<'_> {
     /// The access key id.
     pub fn access_key_id(&self) -> &str {
-        self.credential.access_key_id()
+        match &self.form {
+            Form::Four(claim) => claim.credential.access_key_id(),
+            Form::Two(claim) => &claim.access_key_id,
+        }
     }
 
     /// The session token of temporary credentials.
     pub fn session_token(&self) -> Option<&str> {
-        self.session_token.as_deref()
+        match &self.form {
+            Form::Four(claim) => claim.session_token.as_deref(),
+            Form::Two(claim) => claim.session_token.as_deref(),
+        }
     }
 
     /// Where the signature is.
     pub fn auth_type(&self) -> AuthType {
-        self.via
+        match &self.form {
+            Form::Four(claim) => claim.via,
+            Form::Two(_) => AuthType::Query,
+        }
     }
 
-    /// The region in the scope.
-    pub fn region(&self) -> &str {
-        self.credential.piece(2)
+    /// The region in the scope; Signature Version 2 has none.
+    pub fn region(&self) -> Option<&str> {
+        match &self.form {
+            Form::Four(claim) => Some(claim.credential.region()),
+            Form::Two(_) => None,
+        }
     }
 
-    /// The service in the scope, such as `s3` or `sts`: tells which service is meant.
+    /// The service in the scope, such as `s3` or `sts`: tells which service is meant. Signature Version 2 is for S3 alone.
     pub fn service(&self) -> &str {
-        self.credential.piece(3)
+        match &self.form {
+            Form::Four(claim) => claim.credential.service(),
+            Form::Two(_) => S3,
+        }
+    }
+
+    /// Query parameters that stand for headers and are signed as such, with names and values as headers have them: `x-amz-*`
+    /// in a request presigned by Signature Version 2. Where the request has the header too it says the same. Whoever acts on the
+    /// request must take them for headers; they are as unproven as the claim.
+    pub fn headers_in_query(&self) -> &[(HeaderName, HeaderValue)] {
+        match &self.form {
+            Form::Four(_) => &[],
+            Form::Two(claim) => &claim.headers,
+        }
     }
 }
 
@@ -123,6 +161,14 @@ impl<'a> Credential<'a> {
         &self.text[self.slashes[number - 1] + 1..end]
     }
 
+    pub(crate) fn region(&self) -> &str {
+        self.piece(2)
+    }
+
+    pub(crate) fn service(&self) -> &str {
+        self.piece(3)
+    }
+
     /// All behind the access key id.
     pub(crate) fn scope(&self) -> &str {
         &self.text[self.slashes[0] + 1..]
@@ -137,16 +183,17 @@ impl<'a> Credential<'a> {
 pub fn claim<'a>(parts: &RequestParts<'a>) -> Result<Claim<'a>, AuthError> {
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     let header = headers.next();
-    let presigned = query::signs(parts.query);
-    if headers.next().is_some() || (header.is_some() && presigned.is_some()) {
+    let (four, two) = query::signs(parts.query);
+    if headers.next().is_some() || [header.is_some(), four, two].iter().filter(|way| **way).count() > 1 {
         return Err(AuthError::SeveralMechanisms);
     }
-    match (header, presigned) {
-        (Some(value), _) => header::parse(value, parts).map(Claim::Signed),
-        (None, Some(query::Version::Four)) => query::parse(parts).map(Claim::Signed),
-        (None, Some(query::Version::Two)) => Err(AuthError::UnsupportedMechanism),
-        (None, None) => Ok(Claim::Anonymous),
-    }
+    let form = match header {
+        Some(value) => header::parse(value, parts).map(Form::Four),
+        None if four => query::parse(parts).map(Form::Four),
+        None if two => version_two::parse(parts).map(Form::Two),
+        None => return Ok(Claim::Anonymous),
+    };
+    form.map(|form| Claim::Signed(SignedClaim { form }))
 }
 
 /// Whether a list of signed headers is well formed: lower-case names, none twice, not too many.

@@ -18,7 +18,7 @@ pub enum AuthError {
     /// An `Authorization` header of no AWS scheme.
     #[error("Unsupported Authorization Type")]
     UnsupportedType,
-    /// Signature Version 2, 4A or another algorithm.
+    /// Signature Version 2 in a header, 4A or another algorithm.
     #[error("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")]
     UnsupportedMechanism,
     /// The `Authorization` header does not parse, or names a wrong scope.
@@ -27,6 +27,14 @@ pub enum AuthError {
     /// The signed query does not parse, or names a wrong scope.
     #[error("{0}")]
     QueryMalformed(String),
+    /// A request presigned by Signature Version 2 that does not parse, or is good for too long.
+    #[error("{0}")]
+    VersionTwoDenied(String),
+    /// Query parameters that Signature Version 2 does not cover.
+    #[error(
+        "There were query parameters present in the request which Signature Version 2 does not sign. Please use AWS4-HMAC-SHA256."
+    )]
+    ParametersNotSigned(Vec<String>),
     /// The scope names another region.
     #[error("{}", region_text(.via, .given, .expected))]
     WrongRegion {
@@ -62,8 +70,8 @@ pub enum AuthError {
     /// A presigned request after its end.
     #[error("Request has expired")]
     Expired {
-        /// Seconds it was good for.
-        expires: u32,
+        /// Seconds it was good for; Signature Version 2 does not say.
+        expires: Option<u32>,
         /// Its end.
         end: Timestamp,
         /// When it came.
@@ -107,8 +115,24 @@ pub struct Mismatch {
     pub provided: String,
     /// The string to sign.
     pub string_to_sign: String,
-    /// The canonical request; bytes, since header values may be any bytes.
-    pub canonical_request: Vec<u8>,
+    /// The canonical request; bytes, since header values may be any bytes. Signature Version 2 has none.
+    pub canonical_request: Option<Vec<u8>>,
+}
+
+impl Mismatch {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = vec![
+            ("AWSAccessKeyId", self.access_key_id.clone()),
+            ("StringToSign", self.string_to_sign.clone()),
+            ("SignatureProvided", self.provided.clone()),
+            ("StringToSignBytes", spaced(self.string_to_sign.as_bytes())),
+        ];
+        if let Some(canonical) = &self.canonical_request {
+            fields.push(("CanonicalRequest", String::from_utf8_lossy(canonical).into_owned()));
+            fields.push(("CanonicalRequestBytes", spaced(canonical)));
+        }
+        fields
+    }
 }
 
 fn region_text(via: &AuthType, given: &str, expected: &str) -> String {
@@ -139,9 +163,12 @@ impl AuthError {
             Self::QueryMalformed(_) | Self::WrongRegion { via: AuthType::Query, .. } => {
                 "AuthorizationQueryParametersError"
             }
-            Self::MissingDate | Self::HeadersNotSigned(_) | Self::Expired { .. } | Self::NotYetValid { .. } => {
-                "AccessDenied"
-            }
+            Self::MissingDate
+            | Self::HeadersNotSigned(_)
+            | Self::ParametersNotSigned(_)
+            | Self::VersionTwoDenied(_)
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. } => "AccessDenied",
             Self::TimeTooSkewed { .. } => "RequestTimeTooSkewed",
             Self::InvalidUri => "InvalidURI",
             Self::UnknownAccessKey(_) => "InvalidAccessKeyId",
@@ -192,25 +219,24 @@ impl AuthError {
             }
             Self::WrongRegion { expected, .. } => vec![("Region", expected.clone())],
             Self::HeadersNotSigned(names) => vec![("HeadersNotSigned", names.join(", "))],
+            Self::ParametersNotSigned(names) => vec![("ParametersNotSigned", names.join(", "))],
             Self::TimeTooSkewed { signed, now } => vec![
                 ("RequestTime", crate::AmzDate::from(*signed).to_string()),
                 ("ServerTime", extended(*now)),
                 ("MaxAllowedSkewMilliseconds", MAX_SKEW.as_millis().to_string()),
             ],
-            Self::Expired { expires, end, now } | Self::NotYetValid { expires, end, now } => vec![
+            Self::Expired { expires, end, now } => {
+                let seconds = expires.map(|seconds| ("X-Amz-Expires", seconds.to_string()));
+                let times = [("Expires", extended(*end)), ("ServerTime", extended(*now))];
+                seconds.into_iter().chain(times).collect()
+            }
+            Self::NotYetValid { expires, end, now } => vec![
                 ("X-Amz-Expires", expires.to_string()),
                 ("Expires", extended(*end)),
                 ("ServerTime", extended(*now)),
             ],
             Self::UnknownAccessKey(id) => vec![("AWSAccessKeyId", id.clone())],
-            Self::SignatureMismatch(mismatch) => vec![
-                ("AWSAccessKeyId", mismatch.access_key_id.clone()),
-                ("StringToSign", mismatch.string_to_sign.clone()),
-                ("SignatureProvided", mismatch.provided.clone()),
-                ("StringToSignBytes", spaced(mismatch.string_to_sign.as_bytes())),
-                ("CanonicalRequest", String::from_utf8_lossy(&mismatch.canonical_request).into_owned()),
-                ("CanonicalRequestBytes", spaced(&mismatch.canonical_request)),
-            ],
+            Self::SignatureMismatch(mismatch) => mismatch.fields(),
             _ => Vec::new(),
         }
     }

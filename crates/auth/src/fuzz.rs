@@ -37,7 +37,15 @@ pub fn authorization(data: &[u8]) -> bool {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    accepted(&RequestParts { method: "GET", path: "/a", query: "", headers: &headers, authority: None, body: &[] })
+    accepted(&RequestParts {
+        method: "GET",
+        path: "/a",
+        query: "",
+        headers: &headers,
+        authority: None,
+        body: &[],
+        host_bucket: None,
+    })
 }
 
 /// `data` is the query of a request. True when it was accepted, which must never be.
@@ -45,7 +53,15 @@ pub fn presigned(data: &[u8]) -> bool {
     let Ok(query) = std::str::from_utf8(data) else { return false };
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("examplebucket.s3.amazonaws.com"));
-    accepted(&RequestParts { method: "GET", path: "/a", query, headers: &headers, authority: None, body: &[] })
+    accepted(&RequestParts {
+        method: "GET",
+        path: "/a",
+        query,
+        headers: &headers,
+        authority: None,
+        body: &[],
+        host_bucket: None,
+    })
 }
 
 /// The first bytes of `data` choose the mode, the declared length and the size of the pieces, the rest is a chunked body. Returns

@@ -51,6 +51,25 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new(&(*block).into())
 }
 
+/// The HMAC that Signature Version 2 signs with.
+pub(crate) struct HmacSha1;
+
+impl HmacSha1 {
+    /// The HMAC-SHA1 of a string to sign, by the secret itself: Version 2 derives no keys.
+    pub(crate) fn of(secret: &Secret, text: &[u8]) -> [u8; 20] {
+        use sha1::Digest;
+        let mut block = Zeroizing::new([0; 64]);
+        if secret.text.len() > block.len() {
+            block[..20].copy_from_slice(&sha1::Sha1::digest(secret.text.as_slice()));
+        } else {
+            block[..secret.text.len()].copy_from_slice(&secret.text);
+        }
+        let mut mac: Hmac<sha1::Sha1> = Hmac::new(&(*block).into());
+        mac.update(text);
+        mac.finalize().into_bytes().into()
+    }
+}
+
 fn hmac(key: &[u8], text: &str) -> Zeroizing<[u8; 32]> {
     let mut mac = keyed(key);
     mac.update(text.as_bytes());
@@ -91,8 +110,8 @@ impl fmt::Debug for SigningKey {
 }
 
 /// Whether two signatures are the same, in a time that does not tell where they differ.
-pub(crate) fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
-    one.ct_eq(other).into()
+pub(crate) fn same<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
+    one.as_slice().ct_eq(other.as_slice()).into()
 }
 
 struct Entry {
@@ -199,6 +218,17 @@ mod tests {
         let long = hmac(&[0xaa; 131], "Test Using Larger Than Block-Size Key - Hash Key First");
         assert_eq!(::hex::encode(*long), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     }
+
+    #[test]
+    fn hmac_sha1() {
+        // RFC 2202, test cases 2 and 6.
+        let sign = |key: &str, text: &str| ::hex::encode(HmacSha1::of(&Secret::new(key), text.as_bytes()));
+        assert_eq!(sign("Jefe", "what do ya want for nothing?"), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        let long = HmacSha1::of(&Secret { text: Zeroizing::new(vec![0xaa; 80]), print: [0; 32] }, LONG_KEY_TEXT);
+        assert_eq!(::hex::encode(long), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+    }
+
+    const LONG_KEY_TEXT: &[u8] = b"Test Using Larger Than Block-Size Key - Hash Key First";
 
     #[test]
     fn a_changed_secret_or_scope_never_matches() {

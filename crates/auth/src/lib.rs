@@ -1,4 +1,4 @@
-//! Who is asking: AWS Signature Version 4, for servers.
+//! Who is asking: AWS Signature Version 4, for servers; of Version 2, S3's presigned requests alone.
 //!
 //! Pure: no I/O, no clock, no async. A request is read in two steps, because the secret lies in between:
 //!
@@ -23,6 +23,7 @@ mod percent;
 mod time;
 mod trailers;
 mod verify;
+mod version_two;
 
 #[cfg(feature = "testing")]
 pub mod fuzz;

@@ -18,6 +18,9 @@ pub struct RequestParts<'a> {
     pub authority: Option<&'a str>,
     /// The whole body, for services other than S3, whose signatures cover its hash without naming it. S3 ignores it.
     pub body: &'a [u8],
+    /// The bucket that the host names (virtual-hosted style), in lower case. Signature Version 2 covers it; Version 4 covers
+    /// the host.
+    pub host_bucket: Option<&'a str>,
 }
 
 impl<'a> RequestParts<'a> {
@@ -31,6 +34,7 @@ impl<'a> RequestParts<'a> {
             headers: request.headers(),
             authority: uri.authority().map(http::uri::Authority::as_str),
             body: &[],
+            host_bucket: None,
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! It shares the canonical form with the server, so it proves nothing about that; published examples and AWS's own suite do.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use millpond_digest::sha256;
 use millpond_types::Timestamp;
 
 use crate::canonical::{self, ALGORITHM, S3};
 use crate::hex::Hex32;
+use crate::key::HmacSha1;
 use crate::payload::ChunkSigning;
 use crate::percent::{Keep, encode};
 use crate::trailers::Trailers;
@@ -90,7 +93,7 @@ impl Signer {
             put(headers, "x-amz-security-token", token);
         }
         let signed = names(headers);
-        let parts = RequestParts { method, path, query, headers, authority: None, body: &[] };
+        let parts = RequestParts { method, path, query, headers, authority: None, body: &[], host_bucket: None };
         let signature = self.signature(&parts, &signed, &hash, &date);
         let authorization = format!(
             "{ALGORITHM} Credential={}/{}, SignedHeaders={signed}, Signature={}",
@@ -139,11 +142,21 @@ impl Signer {
         } else {
             Hex32::of(&sha256(b"")).as_str().to_owned()
         };
-        let parts = RequestParts { method, path, query: &query, headers, authority: None, body: &[] };
+        let parts =
+            RequestParts { method, path, query: &query, headers, authority: None, body: &[], host_bucket: None };
         let signature = self.signature(&parts, &signed, &hash, &date);
         query.push_str("&X-Amz-Signature=");
         query.push_str(Hex32::of(&signature).as_str());
         query
+    }
+
+    /// The query of a request presigned by Signature Version 2, for a string to sign and the seconds since the epoch that stand in
+    /// its fourth line.
+    pub fn presign_version_two(&self, string_to_sign: &str, expires: u64) -> String {
+        let signature = STANDARD.encode(HmacSha1::of(&Secret::new(&self.secret_key), string_to_sign.as_bytes()));
+        let mut text = format!("AWSAccessKeyId={}&Expires={expires}&Signature=", self.access_key_id).into_bytes();
+        encode(&mut text, signature.as_bytes(), Keep::Unreserved);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// A body of signed chunks (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, with trailers `…-TRAILER`) that follows the signature which

@@ -6,6 +6,7 @@ use millpond_digest::sha256;
 use millpond_types::{Region, Timestamp};
 
 use crate::canonical::{self, S3};
+use crate::claim::{Form, ScopedClaim};
 use crate::hex::{self, Hex32};
 use crate::key::same;
 use crate::payload::{ChunkSigning, PayloadMode};
@@ -28,13 +29,14 @@ pub struct VerifyPolicy<'a> {
 /// A request whose signature is right. Made by [`SignedClaim::verify`] alone.
 #[derive(Debug)]
 pub struct Verified {
-    access_key_id: String,
-    session_token: Option<String>,
-    auth_type: AuthType,
-    signed_at: Timestamp,
-    age: Duration,
-    content_sha256: Option<String>,
-    payload: PayloadMode,
+    pub(crate) access_key_id: String,
+    pub(crate) session_token: Option<String>,
+    pub(crate) auth_type: AuthType,
+    pub(crate) signature_version: &'static str,
+    pub(crate) signed_at: Option<Timestamp>,
+    pub(crate) age: Option<Duration>,
+    pub(crate) content_sha256: Option<String>,
+    pub(crate) payload: PayloadMode,
 }
 
 impl Verified {
@@ -55,16 +57,16 @@ impl Verified {
 
     /// The condition key `s3:signatureversion`.
     pub fn signature_version(&self) -> &'static str {
-        canonical::ALGORITHM
+        self.signature_version
     }
 
-    /// When it was signed, by the client's clock.
-    pub fn signed_at(&self) -> Timestamp {
+    /// When it was signed, by the client's clock. Signature Version 2 does not say.
+    pub fn signed_at(&self) -> Option<Timestamp> {
         self.signed_at
     }
 
-    /// How long ago that was; the condition key `s3:signatureAge` in milliseconds.
-    pub fn age(&self) -> Duration {
+    /// How long ago that was; the condition key `s3:signatureAge` in milliseconds. Signature Version 2 does not say.
+    pub fn age(&self) -> Option<Duration> {
         self.age
     }
 
@@ -121,14 +123,17 @@ impl PayloadMode {
     ///
     /// A value that is none, or one that needs a signing key.
     pub fn anonymous(headers: &http::HeaderMap) -> Result<Self, AuthError> {
-        let Some(value) = headers.get("x-amz-content-sha256") else { return Ok(Self::Unsigned) };
-        match PayloadHash::parse(value.to_str().unwrap_or_default())? {
+        Self::unkeyed(headers.get("x-amz-content-sha256").map(|value| value.to_str().unwrap_or_default()))
+    }
+
+    /// What `x-amz-content-sha256` says where there is no key to sign chunks with.
+    pub(crate) fn unkeyed(content_sha256: Option<&str>) -> Result<Self, AuthError> {
+        let Some(text) = content_sha256 else { return Ok(Self::Unsigned) };
+        match PayloadHash::parse(text)? {
             PayloadHash::Unsigned => Ok(Self::Unsigned),
             PayloadHash::Sha256(hash) => Ok(Self::Sha256(hash)),
             PayloadHash::Chunked { signed: false, trailer } => Ok(Self::Chunked { signing: None, trailer }),
-            PayloadHash::Chunked { signed: true, .. } => {
-                Err(AuthError::InvalidContentSha256(value.to_str().unwrap_or_default().to_owned()))
-            }
+            PayloadHash::Chunked { signed: true, .. } => Err(AuthError::InvalidContentSha256(text.to_owned())),
         }
     }
 }
@@ -141,6 +146,35 @@ impl SignedClaim<'_> {
     ///
     /// As [`verify`](Self::verify), except a signature that does not match.
     pub fn check(&self, parts: &RequestParts<'_>, policy: &VerifyPolicy<'_>) -> Result<(), AuthError> {
+        match &self.form {
+            Form::Four(claim) => claim.check(parts, policy),
+            Form::Two(claim) => claim.check(policy),
+        }
+    }
+
+    /// Checks the request's signature with the secret of its access key.
+    ///
+    /// `parts` must be those that the claim was read from. `keys` may be shared by all requests.
+    ///
+    /// # Errors
+    ///
+    /// A wrong scope, region, service or time; headers that are not signed; a signature that does not match.
+    pub fn verify(
+        &self,
+        parts: &RequestParts<'_>,
+        secret: &Secret,
+        policy: &VerifyPolicy<'_>,
+        keys: &KeyCache,
+    ) -> Result<Verified, AuthError> {
+        match &self.form {
+            Form::Four(claim) => claim.verify(parts, secret, policy, keys),
+            Form::Two(claim) => claim.verify(parts, secret, policy),
+        }
+    }
+}
+
+impl ScopedClaim<'_> {
+    fn check(&self, parts: &RequestParts<'_>, policy: &VerifyPolicy<'_>) -> Result<(), AuthError> {
         self.check_scope(policy)?;
         self.check_time(policy.now)?;
         self.check_signed_headers(parts)
@@ -155,12 +189,12 @@ impl SignedClaim<'_> {
                 "Invalid credential date \"{day}\". This date is not the same as X-Amz-Date: \"{expected}\"."
             ));
         }
-        if self.region() != policy.region.as_str() {
-            let (given, expected) = (self.region().to_owned(), policy.region.to_string());
+        if self.credential.region() != policy.region.as_str() {
+            let (given, expected) = (self.credential.region().to_owned(), policy.region.to_string());
             return Err(AuthError::WrongRegion { via: self.via, given, expected });
         }
-        if !policy.services.contains(&self.service()) {
-            let (given, expected) = (self.service(), policy.services.join("\" or \""));
+        if !policy.services.contains(&self.credential.service()) {
+            let (given, expected) = (self.credential.service(), policy.services.join("\" or \""));
             return wrong(format!("incorrect service \"{given}\". This endpoint belongs to \"{expected}\"."));
         }
         let terminator = self.credential.piece(4);
@@ -183,7 +217,7 @@ impl SignedClaim<'_> {
             return Err(AuthError::NotYetValid { expires, end, now });
         }
         if now > end {
-            return Err(AuthError::Expired { expires, end, now });
+            return Err(AuthError::Expired { expires: Some(expires), end, now });
         }
         Ok(())
     }
@@ -206,7 +240,7 @@ impl SignedClaim<'_> {
 
     /// What stands for the body, and its text in the canonical request.
     fn payload_hash(&self, parts: &RequestParts<'_>) -> Result<PayloadHash, AuthError> {
-        if self.service() != S3 {
+        if self.credential.service() != S3 {
             // Their signatures cover the hash of the body that came, whatever a header says of it.
             return Ok(PayloadHash::Sha256(sha256(parts.body)));
         }
@@ -220,14 +254,7 @@ impl SignedClaim<'_> {
         }
     }
 
-    /// Checks the request's signature with the secret of its access key.
-    ///
-    /// `parts` must be those that the claim was read from. `keys` may be shared by all requests.
-    ///
-    /// # Errors
-    ///
-    /// A wrong scope, region, service or time; headers that are not signed; a signature that does not match.
-    pub fn verify(
+    fn verify(
         &self,
         parts: &RequestParts<'_>,
         secret: &Secret,
@@ -244,11 +271,12 @@ impl SignedClaim<'_> {
             }
             _ => self.content_sha256.as_deref().unwrap_or(UNSIGNED),
         };
-        let canonical = canonical::request(parts, self.service(), &self.signed_headers, hash_text)
+        let canonical = canonical::request(parts, self.credential.service(), &self.signed_headers, hash_text)
             .map_err(|_| AuthError::InvalidUri)?;
         let string_to_sign = canonical::string_to_sign(&self.date, self.credential.scope(), &canonical.text);
 
-        let (id, [day, region, service]) = (self.access_key_id(), [1, 2, 3].map(|piece| self.credential.piece(piece)));
+        let (id, [day, region, service]) =
+            (self.credential.access_key_id(), [1, 2, 3].map(|piece| self.credential.piece(piece)));
         let cached = keys.get(id, secret, day, region, service);
         let fresh = cached.is_none();
         let key = cached.unwrap_or_else(|| SigningKey::derive(secret, day, region, service));
@@ -259,7 +287,7 @@ impl SignedClaim<'_> {
                 access_key_id: id.to_owned(),
                 provided: self.signature.clone().into_owned(),
                 string_to_sign,
-                canonical_request: canonical.text,
+                canonical_request: Some(canonical.text),
             })));
         }
         if fresh {
@@ -279,11 +307,12 @@ impl SignedClaim<'_> {
             }
         };
         Verified {
-            access_key_id: self.access_key_id().to_owned(),
+            access_key_id: self.credential.access_key_id().to_owned(),
             session_token: self.session_token.as_deref().map(str::to_owned),
             auth_type: self.via,
-            signed_at: self.date.time(),
-            age: now.since(self.date.time()),
+            signature_version: canonical::ALGORITHM,
+            signed_at: Some(self.date.time()),
+            age: Some(now.since(self.date.time())),
             content_sha256: self.content_sha256.as_deref().map(str::to_owned),
             payload,
         }

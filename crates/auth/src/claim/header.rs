@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::HeaderValue;
 
 use super::{
-    ALGORITHM, AmzDate, AuthError, AuthType, Credential, MAX_AUTHORIZATION_BYTES, RequestParts, SignedClaim, single,
+    ALGORITHM, AmzDate, AuthError, AuthType, Credential, MAX_AUTHORIZATION_BYTES, RequestParts, ScopedClaim, single,
     valid_signed_headers,
 };
 
@@ -14,7 +14,7 @@ fn malformed(detail: &str) -> AuthError {
 }
 
 /// Reads `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…` and the headers that belong to it.
-pub(super) fn parse<'a>(value: &'a HeaderValue, parts: &RequestParts<'a>) -> Result<SignedClaim<'a>, AuthError> {
+pub(super) fn parse<'a>(value: &'a HeaderValue, parts: &RequestParts<'a>) -> Result<ScopedClaim<'a>, AuthError> {
     if value.len() > MAX_AUTHORIZATION_BYTES {
         return Err(malformed("the authorization header is too long."));
     }
@@ -33,7 +33,7 @@ pub(super) fn parse<'a>(value: &'a HeaderValue, parts: &RequestParts<'a>) -> Res
     if !valid_signed_headers(signed_headers) {
         return Err(malformed("the SignedHeaders component is malformed."));
     }
-    Ok(SignedClaim {
+    Ok(ScopedClaim {
         via: AuthType::Header,
         credential,
         signed_headers: Cow::Borrowed(signed_headers),

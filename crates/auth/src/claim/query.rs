@@ -3,36 +3,27 @@
 use std::borrow::Cow;
 
 use super::{
-    ALGORITHM, AmzDate, AuthError, AuthType, Credential, MAX_EXPIRES_SECONDS, RequestParts, SignedClaim, decode_query,
+    ALGORITHM, AmzDate, AuthError, AuthType, Credential, MAX_EXPIRES_SECONDS, RequestParts, ScopedClaim, decode_query,
     pieces, single, valid_signed_headers,
 };
-
-/// The signature version that a query's parameters belong to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Version {
-    /// `AWSAccessKeyId`, `Signature`.
-    Two,
-    /// `X-Amz-Algorithm`, `X-Amz-Credential`, `X-Amz-Signature`.
-    Four,
-}
 
 /// A parameter's decoded name, without an allocation where nothing is escaped. A name that does not decode is none of ours.
 fn name_of(raw: &str) -> Cow<'_, str> {
     decode_query(raw).unwrap_or(Cow::Borrowed(""))
 }
 
-/// Whether a query carries a signature: one parameter of a kind is enough, so that a half-signed request is refused, not anonymous.
-pub(super) fn signs(query: &str) -> Option<Version> {
-    let mut two = (false, false);
+/// Whether a query carries a signature of Version 4, and of Version 2: one parameter is enough, so that a half-signed request is
+/// refused, not anonymous.
+pub(super) fn signs(query: &str) -> (bool, bool) {
+    let (mut four, mut two) = (false, false);
     for (name, _) in pieces(query) {
         match &*name_of(name) {
-            "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature" => return Some(Version::Four),
-            "AWSAccessKeyId" => two.0 = true,
-            "Signature" => two.1 = true,
+            "X-Amz-Algorithm" | "X-Amz-Credential" | "X-Amz-Signature" => four = true,
+            "AWSAccessKeyId" | "Signature" => two = true,
             _ => {}
         }
     }
-    (two == (true, true)).then_some(Version::Two)
+    (four, two)
 }
 
 /// The parameters of a presigned request.
@@ -79,7 +70,7 @@ fn malformed(text: &str) -> AuthError {
 }
 
 /// Reads the parameters of a presigned request.
-pub(super) fn parse<'a>(parts: &RequestParts<'a>) -> Result<SignedClaim<'a>, AuthError> {
+pub(super) fn parse<'a>(parts: &RequestParts<'a>) -> Result<ScopedClaim<'a>, AuthError> {
     let found = Parameters::read(parts.query)?;
     if found.algorithm.as_deref().is_some_and(|algorithm| algorithm != ALGORITHM) {
         return Err(AuthError::UnsupportedMechanism);
@@ -109,7 +100,7 @@ pub(super) fn parse<'a>(parts: &RequestParts<'a>) -> Result<SignedClaim<'a>, Aut
     if !valid_signed_headers(&signed_headers) {
         return Err(malformed("X-Amz-SignedHeaders is malformed"));
     }
-    Ok(SignedClaim {
+    Ok(ScopedClaim {
         via: AuthType::Query,
         credential,
         signed_headers,
@@ -171,13 +162,15 @@ mod tests {
     #[test]
     fn which_queries_are_signed() {
         for (query, expected) in [
-            ("", None),
-            ("prefix=X-Amz-Signature", None),
-            ("X-Amz-Signature=1", Some(Version::Four)),
-            ("a&X-Amz-Credential", Some(Version::Four)),
-            ("X%2DAmz%2dAlgorithm=1", Some(Version::Four)),
-            ("AWSAccessKeyId=1&Signature=2&Expires=3", Some(Version::Two)),
-            ("Signature=2", None),
+            ("", (false, false)),
+            ("prefix=X-Amz-Signature", (false, false)),
+            ("X-Amz-Signature=1", (true, false)),
+            ("a&X-Amz-Credential", (true, false)),
+            ("X%2DAmz%2dAlgorithm=1", (true, false)),
+            ("AWSAccessKeyId=1&Signature=2&Expires=3", (false, true)),
+            ("Signature=2", (false, true)),
+            ("signature=2&Expires=3", (false, false)),
+            ("%53ignature=2&X-Amz-Signature=1", (true, true)),
         ] {
             assert_eq!(signs(query), expected, "{query}");
         }
