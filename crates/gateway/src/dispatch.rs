@@ -1,5 +1,6 @@
 //! One request's way: limits, address, service, sender, operation, handler, answer.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -72,6 +73,16 @@ pub(crate) async fn serve(
     Ok(answer::finished(&server, &asked, response, &peer.progress, Some(record)))
 }
 
+/// A request whose sender is believed.
+struct Admitted<'a> {
+    served: &'a Served,
+    operation: OperationRef,
+    sender: Sender,
+    payload: Payload,
+    /// The head to act on, where it is not the one that was sent.
+    head: Option<RequestHead>,
+}
+
 /// A request whose head was read.
 struct Arrived<'a> {
     server: &'a Arc<Server>,
@@ -108,21 +119,18 @@ impl<'a> Arrived<'a> {
                 Addressed::Bucket(name) => Some(name),
             },
         };
-        let (service, operation, sender, payload) = self.admit(&head, authority.as_ref().map(|a| a.as_str())).await?;
+        let admitted = self.admit(&head, authority.as_ref().map(|a| a.as_str())).await?;
         let format = self.format;
-        let request = self.request(head, operation, sender, payload);
-        match service.service.call(request).await {
+        let head = admitted.head.unwrap_or(head);
+        let request = self.request(head, admitted.operation, admitted.sender, admitted.payload);
+        match admitted.served.service.call(request).await {
             Ok(response) => Ok((format, response)),
             Err(error) => Err(Box::new(Refused { format, error })),
         }
     }
 
     /// Finds the service and the operation, and believes the sender or does not.
-    async fn admit(
-        &mut self,
-        head: &RequestHead,
-        authority: Option<&str>,
-    ) -> Result<(&'a Served, OperationRef, Sender, Payload), Box<Refused>> {
+    async fn admit(&mut self, head: &RequestHead, authority: Option<&str>) -> Result<Admitted<'a>, Box<Refused>> {
         let server: &'a Arc<Server> = self.server;
         let parts = sender::signed_parts(head, authority, &[]);
         let claim = millpond_auth::claim(&parts);
@@ -132,7 +140,8 @@ impl<'a> Arrived<'a> {
         }
         let served = sender::service_of(server, &claim, head).map_err(|error| self.refused(error))?;
         self.format = served.service.error_format();
-        let operation = served.service.identify(head);
+        let acting = sender::acting(&claim, head);
+        let operation = served.service.identify(&acting);
         self.record.operation = Some(Arc::clone(match &operation {
             Ok(operation) => served.metrics.of(&server.metrics, operation.name, operation.index),
             Err(_) => served.metrics.unknown(&server.metrics),
@@ -153,7 +162,12 @@ impl<'a> Arrived<'a> {
             }
         };
         let operation = operation.map_err(|error| self.refused(error))?;
-        self.payload(head, sender, payload).map(|(sender, payload)| (served, operation, sender, payload))
+        let (sender, payload) = self.payload(&acting, sender, payload)?;
+        let head = match acting {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(head) => Some(head),
+        };
+        Ok(Admitted { served, operation, sender, payload, head })
     }
 
     /// The body, read whole, where the signature covers its hash without naming it.

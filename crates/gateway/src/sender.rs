@@ -74,7 +74,23 @@ pub(crate) fn signed_parts<'a>(head: &'a RequestHead, authority: Option<&'a str>
         headers: &head.headers,
         authority,
         body,
+        host_bucket: head.host_bucket.as_deref(),
     }
+}
+
+/// The request as it is to be acted on: query parameters that the signature takes for headers are headers. The signature itself is
+/// verified of the head as it was sent.
+pub(crate) fn acting<'a>(claim: &Claim<'_>, head: &'a RequestHead) -> Cow<'a, RequestHead> {
+    let Claim::Signed(signed) = claim else { return Cow::Borrowed(head) };
+    let parameters = signed.headers_in_query();
+    if parameters.is_empty() {
+        return Cow::Borrowed(head);
+    }
+    let mut acting = head.clone();
+    for (name, value) in parameters {
+        acting.headers.insert(name.clone(), value.clone());
+    }
+    Cow::Owned(acting)
 }
 
 /// How errors are rendered for a request whose service is not known: as its own protocol does, as far as it shows.

@@ -30,6 +30,46 @@ async fn signed_requests_have_a_sender() {
 }
 
 #[tokio::test]
+async fn presigned_by_version_two() {
+    let world = World::with(|config| config.domains = vec!["s3.test".to_owned()]).await;
+    let mut client = Client::to(&world).await;
+    let end = NOW.seconds() + 600;
+    let presigned = |text: &str| signer("s3").presign_version_two(text, end);
+
+    // The host's bucket is part of the path that is signed, and parameters that stand for headers are headers.
+    let plain = presigned(&format!("GET\n\n\n{end}\n/b/WhoAmI"));
+    let virtual_host = head(&format!("GET /WhoAmI?{plain}"), &[]).replace("Host: localhost", "Host: b.s3.test");
+    for (text, bucket) in [(head(&format!("GET /b/WhoAmI?{plain}"), &[]), "-"), (virtual_host.clone(), "b")] {
+        client.send(text).await;
+        let answer = client.answer().await;
+        let expected =
+            [" who=arn:aws:iam::123456789012:root auth=Query ", &format!(" key={KEY} "), &format!(" bucket={bucket} ")];
+        assert!(answer.status == 200 && expected.iter().all(|piece| answer.text().contains(piece)), "{answer:?}");
+    }
+    let signed = presigned(&format!("PUT\n\n\n{end}\nx-amz-meta-a:1 2\nx-amz-meta-b:3\n/b/Headers"));
+    let parameters = format!("PUT /b/Headers?{signed}&x-amz-meta-a=1%202");
+    client.send(head(&parameters, &["x-amz-meta-b: 3", "Content-Length: 0"])).await;
+    assert_eq!(client.answer().await.text(), "x-amz-meta-a=1 2;x-amz-meta-b=3");
+
+    for (text, status, code) in [
+        (virtual_host.replace("b.s3", "c.s3"), 403, "SignatureDoesNotMatch"),
+        (head(&parameters, &["x-amz-meta-b: 4", "Content-Length: 0"]), 403, "SignatureDoesNotMatch"),
+        (head(&parameters, &["x-amz-meta-a: 1", "x-amz-meta-b: 3", "Content-Length: 0"]), 403, "AccessDenied"),
+        (
+            head(&parameters, &["x-amz-meta-b: 3", "x-amz-acl: private", "Content-Length: 0"]),
+            403,
+            "SignatureDoesNotMatch",
+        ),
+        (head(&format!("GET /b/WhoAmI?{plain}&attributes"), &[]), 403, "AccessDenied"),
+        (head("GET /b/WhoAmI", &[&format!("Authorization: AWS {KEY}:c2lnbmF0dXJl")]), 400, "InvalidRequest"),
+    ] {
+        client.send(text).await;
+        client.answer().await.assert_error(status, code);
+        client.assert_alive().await;
+    }
+}
+
+#[tokio::test]
 async fn others_are_told_what_is_wrong() {
     let world = World::new().await;
     let mut client = Client::to(&world).await;

@@ -63,7 +63,7 @@ pub struct Toy {
     shared: Arc<Shared>,
 }
 
-const OPERATIONS: [&str; 13] = [
+const OPERATIONS: [&str; 14] = [
     "Hello",
     "Echo",
     "Ignore",
@@ -75,6 +75,7 @@ const OPERATIONS: [&str; 13] = [
     "Long",
     "Wait",
     "WhoAmI",
+    "Headers",
     "Unchanged",
     "Gone",
 ];
@@ -86,6 +87,14 @@ fn full(text: impl Into<Bytes>) -> Response {
 fn streamed(length: u64, chunks: Vec<Result<Bytes, BodyFailed>>) -> Response {
     let chunks = Box::pin(stream::iter(VecDeque::from(chunks)));
     Response { status: StatusCode::OK, headers: HeaderMap::new(), body: ResponseBody::Stream { length, chunks } }
+}
+
+/// The `x-amz-*` headers that a handler sees.
+fn amz_headers(head: &RequestHead) -> Response {
+    let ours = head.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz-"));
+    let mut lines: Vec<String> = ours.map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+    lines.sort();
+    full(lines.join(";"))
 }
 
 /// The pieces of a streamed answer: 64 KiB each, numbered in every byte.
@@ -171,6 +180,7 @@ impl Service for Toy {
                 "Long" => Ok(streamed(16 * 64 * 1024 - 1, pieces(16))),
                 "Wait" => Ok(self.wait().await),
                 "WhoAmI" => Ok(self.who(&request)),
+                "Headers" => Ok(amz_headers(&request.head)),
                 "Unchanged" => Err(ServiceError::new("NotModified", 304, "").header("etag", "\"e\"")),
                 "Gone" => {
                     let mut headers = HeaderMap::new();
