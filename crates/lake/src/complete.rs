@@ -243,7 +243,8 @@ struct Sum {
 }
 
 enum ChecksumSum {
-    None,
+    /// The upload names none: the default, as long as every part has one.
+    Default(Option<FullObject>),
     Full(FullObject),
     Composite(Box<Composite>),
 }
@@ -251,7 +252,7 @@ enum ChecksumSum {
 impl Sum {
     fn new(upload: &Upload, min: u64) -> Self {
         let checksum = match upload.checksum {
-            None => ChecksumSum::None,
+            None => ChecksumSum::Default(FullObject::new(crate::DEFAULT_CHECKSUM)),
             Some((algorithm, ChecksumType::Composite)) => ChecksumSum::Composite(Box::new(Composite::new(algorithm))),
             // Only for CRCs; an upload of another kind is not created, and would be read as composite.
             Some((algorithm, ChecksumType::FullObject)) => match FullObject::new(algorithm) {
@@ -282,7 +283,17 @@ impl Sum {
         }
         self.md5.update(&md5.0);
         let added = match (&mut self.checksum, &value) {
-            (ChecksumSum::None, _) => true,
+            (ChecksumSum::Default(sum), _) => {
+                let added = match (sum.as_mut(), part.default_value()?) {
+                    (Some(sum), Some(value)) => sum.add(&value, part.size),
+                    _ => false,
+                };
+                // Parts of an upload that began before there was a default have none.
+                if !added {
+                    *sum = None;
+                }
+                true
+            }
             (ChecksumSum::Full(full), Some(value)) => full.add(value, part.size),
             (ChecksumSum::Composite(composite), Some(value)) => composite.add(value),
             (_, None) => false,
@@ -297,7 +308,7 @@ impl Sum {
             return Err(LakeError::SizeMismatch { expected, actual: self.size });
         }
         let checksum = match self.checksum {
-            ChecksumSum::None => None,
+            ChecksumSum::Default(sum) => sum.map(|sum| Checksum::full(sum.finish())),
             ChecksumSum::Full(full) => Some(Checksum::full(full.finish())),
             ChecksumSum::Composite(composite) => {
                 Some(Checksum { kind: ChecksumType::Composite, value: composite.finish().0 })

@@ -17,6 +17,8 @@ pub const MIN_PART_BYTES: u64 = 5 * MIB;
 pub const MAX_PARTS: u16 = 10_000;
 /// The largest object: 10,000 parts of 5 GiB come to 48.8 TiB, which AWS rounds to 50 TB.
 pub const MAX_OBJECT_BYTES: u64 = 10_000 * MAX_PART_BYTES;
+/// The checksum of objects for which the client names none (S3 User Guide, "Checking object integrity in Amazon S3").
+pub const DEFAULT_CHECKSUM: millpond_digest::ChecksumAlgorithm = millpond_digest::ChecksumAlgorithm::Crc64Nvme;
 /// The most entries of one page of a listing (S3 API reference, `max-keys`).
 pub const MAX_PAGE: usize = 1_000;
 /// The most keys of one `delete_many` (S3 API reference, DeleteObjects).

@@ -102,7 +102,7 @@ impl Lake {
     ) -> Result<Part, LakeError> {
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be a part".into()))?;
         let checksum = match upload.checksum {
-            // One that the client sent on its own account: kept for the completion to be compared with.
+            // The one that the client sent on its own account, for the completion to be compared with, or else the default.
             None => ingested.checksums.first().copied(),
             Some((algorithm, _)) => Some(ingested.checksum(algorithm).ok_or_else(|| {
                 LakeError::Internal(format!("a part of this upload has to be taken in with {algorithm}"))
@@ -113,6 +113,10 @@ impl Lake {
             size: ingested.size,
             md5: Bytes::copy_from_slice(&md5.0),
             checksum: checksum.as_ref().map(ChecksumRow::of_value),
+            default_checksum: match upload.checksum {
+                None => ingested.checksums.get(1).map(ChecksumRow::of_value),
+                Some(_) => None,
+            },
             ..PartRow::default()
         };
         if let Some(body) = ingested.body() {
@@ -144,7 +148,7 @@ impl Lake {
         }
         let slices =
             if size <= self.config().copy_bytes { None } else { self.slices_of(object, range.clone()).await? };
-        let algorithms: Vec<ChecksumAlgorithm> = upload.checksum.iter().map(|(algorithm, _)| *algorithm).collect();
+        let algorithms = upload.part_checksums(None);
         let Some(slices) = slices else {
             let plan = IngestPlan { expected_len: Some(size), md5: true, checksums: algorithms };
             let mut ingest = self.ingest(plan);
@@ -162,7 +166,7 @@ impl Lake {
             md5: Bytes::copy_from_slice(&md5.0),
             checksum: checksums.first().map(ChecksumRow::of_value),
             slices,
-            modified: 0,
+            ..PartRow::default()
         };
         self.commit_part(upload, row, None, Some(source)).await
     }

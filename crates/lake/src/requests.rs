@@ -292,6 +292,18 @@ pub struct Upload {
     pub created: Timestamp,
 }
 
+impl Upload {
+    /// By which algorithms a part is to be taken in, when the client sends a checksum of `sent` with it: that of the upload, or
+    /// else the client's own and the default, from which the object's is made.
+    pub fn part_checksums(&self, sent: Option<ChecksumAlgorithm>) -> Vec<ChecksumAlgorithm> {
+        match (self.checksum, sent) {
+            (Some((algorithm, _)), _) => vec![algorithm],
+            (None, Some(sent)) if sent != crate::DEFAULT_CHECKSUM => vec![sent, crate::DEFAULT_CHECKSUM],
+            (None, _) => vec![crate::DEFAULT_CHECKSUM],
+        }
+    }
+}
+
 /// A part that was uploaded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Part {

@@ -435,6 +435,9 @@ pub(crate) struct PartRow {
     /// Only of an upload.
     #[prost(fixed64, tag = "6")]
     pub modified: u64,
+    /// The checksum by [`crate::DEFAULT_CHECKSUM`], when the upload names no algorithm and the client sent another with the part.
+    #[prost(message, optional, tag = "7")]
+    pub default_checksum: Option<ChecksumRow>,
 }
 
 impl PartRow {
@@ -448,6 +451,13 @@ impl PartRow {
 
     pub fn value(&self) -> Result<Option<Value>, LakeError> {
         self.checksum.as_ref().map(ChecksumRow::value).transpose()
+    }
+
+    /// The checksum by [`crate::DEFAULT_CHECKSUM`], where it was computed.
+    pub fn default_value(&self) -> Result<Option<Value>, LakeError> {
+        let rows = self.default_checksum.iter().chain(&self.checksum);
+        let values = rows.map(ChecksumRow::value).collect::<Result<Vec<_>, _>>()?;
+        Ok(values.into_iter().find(|value| value.algorithm() == crate::DEFAULT_CHECKSUM))
     }
 }
 

@@ -255,14 +255,10 @@ impl Driver {
         let named = self.named_parts(&self.models[bucket].uploads[&(name.clone(), id)]);
         let condition = self.any_condition(bucket, &name);
         let object = self.models[bucket].completes(&name, id, &named, MIN_PART);
-        let expected = object.as_ref().map_err(Clone::clone).and_then(|_| {
-            self.models[bucket]
-                .allows(&name, &condition)
-                .map_err(|e| e.clone())
-                .as_ref()
-                .map(|()| ())
-                .map_err(Clone::clone)
-        });
+        let expected = match &object {
+            Ok(_) => self.models[bucket].allows(&name, &condition),
+            Err(error) => Err(error.clone()),
+        };
         let request = self.completion(bucket, &name, id, named, condition);
         let got = self.lab.lake.complete(request.clone(), &origin()).await;
         if let (Ok(written), Ok(object)) = (&got, &object) {
