@@ -285,6 +285,20 @@ def test_expect_continue(raw, s3, bucket):
                 assert read_response(sock).status == 200
 
 
+@pytest.mark.parametrize("length, missing", [(0, False), (4, True)])
+def test_no_continue_closes_the_connection(raw, bucket, length, missing):
+    """A final answer to `Expect: 100-continue` without a 100 before it ends the connection: clients that sent no body, and
+    some that misread what follows (see test_clients), must not use it again."""
+    path = f"/no-such-{bucket}/k" if missing else f"/{bucket}/k"
+    signed = raw.sign("PUT", path, payload=UNSIGNED).headers
+    head = f"PUT {path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in signed.items())
+    with raw.connect() as sock:
+        sock.sendall(head.encode() + f"expect: 100-continue\r\ncontent-length: {length}\r\n\r\n".encode())
+        first = sock.recv(65536)
+        closes = b"connection: close" in first.lower()
+        assert first.startswith(b"HTTP/1.1 100") or closes, first
+
+
 def test_keep_alive_after_an_error(raw, s3, bucket):
     """An error whose body was read leaves the connection good for the next request."""
     with raw.connect() as sock:
