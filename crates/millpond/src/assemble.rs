@@ -55,7 +55,7 @@ pub enum AssembleError {
 fn hint(error: &OpenError) -> &'static str {
     match error {
         OpenError::LostCommits { .. } => {
-            ". Restore the data dir from a backup, or go on without what is lost: millpond fsck --accept-loss"
+            ". Restore the data dir from a backup, or accept the loss: millpond fsck --accept-loss"
         }
         _ => "",
     }

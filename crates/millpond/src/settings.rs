@@ -46,7 +46,7 @@ pub struct Settings {
     /// How logs are written. [default: text]
     #[arg(long, env = "MILLPOND_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// What is logged: error, warn, info (one line a request that failed), debug (every request) or a filter such as
+    /// What is logged: error, warn, info, debug (a line for every request) or a filter such as
     /// `info,millpond_lake=debug`. [default: info]
     #[arg(long, env = "MILLPOND_LOG_LEVEL", value_name = "FILTER")]
     log_level: Option<String>,
@@ -65,7 +65,7 @@ pub struct Settings {
     /// Seconds without a byte after which a request's body is given up. [default: 60]
     #[arg(long, env = "MILLPOND_BODY_TIMEOUT", value_name = "SECONDS")]
     body_timeout: Option<u64>,
-    /// Seconds that a connection may be idle between requests. [default: 120]
+    /// Seconds that a connection may be idle between requests. [default: 90]
     #[arg(long, env = "MILLPOND_IDLE_TIMEOUT", value_name = "SECONDS")]
     idle_timeout: Option<u64>,
     /// Seconds that requests under way may take to finish when the server stops. [default: 30]

@@ -8,9 +8,6 @@ use millpond_lake::{Checksum, ChecksumType};
 
 use crate::errors;
 
-/// What S3 computes for objects whose client names no algorithm.
-pub const DEFAULT: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
-
 /// What the client said of the bytes that it sends.
 #[derive(Clone, Debug)]
 pub struct Expected {

@@ -13,7 +13,7 @@ use crate::errors::{self, About};
 pub struct Received {
     /// The bytes.
     pub ingested: Ingested,
-    /// Their checksum, if one was to be computed.
+    /// Their checksum, by the first algorithm that was asked for.
     pub digest: Option<millpond_digest::Checksum>,
 }
 
@@ -22,12 +22,12 @@ fn missing_length() -> ServiceError {
     ServiceError::new("MissingContentLength", 411, "You must provide the Content-Length HTTP header.")
 }
 
-/// Takes a body in, and computes the checksum of an algorithm: the one that the client sends, where it sends one. Its bytes are on disk when this returns, but no object has them yet.
+/// Takes a body in, and computes its checksums; the first algorithm is the one that the client sends, where it sends one. Its bytes are on disk when this returns, but no object has them yet.
 pub async fn receive(
     lake: &Lake,
     mut payload: Payload,
     expected: &Expected,
-    algorithm: Option<ChecksumAlgorithm>,
+    algorithms: Vec<ChecksumAlgorithm>,
     largest: u64,
     about: About<'_>,
 ) -> Result<Received, ServiceError> {
@@ -35,7 +35,7 @@ pub async fn receive(
     if length > largest {
         return Err(errors::entity_too_large(length, largest));
     }
-    let plan = IngestPlan { expected_len: Some(length), md5: true, checksums: algorithm.into_iter().collect() };
+    let plan = IngestPlan { expected_len: Some(length), md5: true, checksums: algorithms };
     let mut ingest = lake.ingest(plan);
     let mut size = 0;
     while let Some(chunk) = payload.next().await? {
@@ -47,7 +47,7 @@ pub async fn receive(
     }
     let end: VerifiedEnd = payload.end().ok_or_else(ServiceError::internal)?;
     let ingested = ingest.finish().await.map_err(|error| errors::from_lake(error, about))?;
-    let digest = algorithm.and_then(|algorithm| ingested.checksum(algorithm));
+    let digest = ingested.checksums.first().copied();
     expected.check(&end, ingested.md5.as_ref(), digest.as_ref())?;
     Ok(Received { ingested, digest })
 }

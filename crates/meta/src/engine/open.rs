@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use fjall::{Database, Readable};
+use fjall::{Database, OwnedWriteBatch, PersistMode, Readable};
 use millpond_io::{Disk, IoError, RealDisk};
 use tokio::sync::{mpsc, watch};
 
@@ -15,10 +15,12 @@ use super::files::{FORMAT, Number, read_format, read_mark, write_format, write_m
 use super::journal::{self, Finding};
 use super::manifest;
 use super::room::RoomKeeper;
+use super::row::Summed;
 use super::spaces::{Class, Moment, Spaces};
 use super::verify::FsckReport;
 use super::{Counters, FjallKv, Inner, Shared, upkeep};
 use crate::api::{Key, ReadError};
+use crate::apply::Codec;
 use crate::key::prefix_end;
 
 /// The journal that may collect before tables are written just to be rid of it. What an opening replays is at most this, the
@@ -74,7 +76,7 @@ pub enum OpenError {
         known: u64,
     },
     /// Commits that were acknowledged are not there any more.
-    #[error("commits {found} to {expected} were acknowledged and are lost; accept that by opening with loss accepted")]
+    #[error("commits up to {expected} were acknowledged, and those behind {found} are not there any more")]
     LostCommits {
         /// The last commit that is there.
         found: u64,
@@ -142,7 +144,7 @@ pub(super) fn open(dir: &Path, config: FjallConfig) -> Result<FjallKv, OpenError
         Number::Missing => {}
     }
     let (db, spaces) = open_database(&fjall_dir, &config)?;
-    let moment = Moment::new(db.snapshot(), Arc::clone(&spaces));
+    let mut moment = Moment::new(db.snapshot(), Arc::clone(&spaces));
     let found = last_commit(&moment)?;
     if found < mark && !config.accept_loss {
         return Err(OpenError::LostCommits { found, expected: mark });
@@ -154,9 +156,19 @@ pub(super) fn open(dir: &Path, config: FjallConfig) -> Result<FjallKv, OpenError
     let commit = found.max(mark);
     if found < mark {
         tracing::error!(found, expected = mark, "commits are lost; that was accepted");
-        write_mark(disk, dir, commit)?;
+        accept(&db, &spaces, commit)?;
+        moment = Moment::new(db.snapshot(), Arc::clone(&spaces));
     }
     start(dir, &config, (db, spaces, moment), commit, mark, lock)
+}
+
+/// Makes the store one whose last commit has this number, so that the loss need not be accepted again.
+fn accept(db: &Database, spaces: &Spaces, commit: u64) -> Result<(), OpenError> {
+    let key = Bytes::from_static(COMMIT_KEY);
+    let row = CommitRow { commit, seqno: db.seqno() };
+    let mut batch = OwnedWriteBatch::with_capacity(db.clone(), 1).durability(Some(PersistMode::SyncData));
+    batch.insert(spaces.space(spaces.class(COMMIT_KEY)), key.clone(), Summed::keep(&key, row.encode()));
+    Ok(batch.commit()?)
 }
 
 /// Looks the journals over before fjall does; cuts a torn end off, which fjall might refuse.

@@ -115,12 +115,14 @@ pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, 
     let id = target.input.upload_id.clone();
     let upload = upload_of(call, target, &id).await?;
     let expected = Expected::of(call.headers())?;
-    let algorithm = part_algorithm(&upload, expected.algorithm())?;
+    check_algorithm(&upload, expected.algorithm())?;
+    let shown = expected.algorithm().is_some() || upload.checksum.is_some();
+    let algorithms = upload.part_checksums(expected.algorithm());
     let origin = call.origin("UploadPart");
     let s3 = call.s3;
     let target = operation.into_inner();
     let about = about(&target, &id);
-    let received = write::receive(&s3.lake, payload, &expected, algorithm, MAX_PART_BYTES, about).await?;
+    let received = write::receive(&s3.lake, payload, &expected, algorithms, MAX_PART_BYTES, about).await?;
     let digest = received.digest;
     let part = s3
         .lake
@@ -129,24 +131,22 @@ pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, 
         .map_err(|error| errors::from_lake(error, about))?;
     let mut response = answer::empty(StatusCode::OK);
     answer::set(&mut response.headers, http::header::ETAG, &answer::quoted(&part.md5.to_string()));
-    if let Some(digest) = digest {
+    if let Some(digest) = digest.filter(|_| shown) {
         let name = http::HeaderName::from_static(digest.algorithm().header());
         answer::set(&mut response.headers, name, &digest.to_string());
     }
     Ok(response)
 }
 
-/// Which checksum a part has: that of the upload, or else the one that the client sends with it.
-fn part_algorithm(upload: &Upload, sent: Option<ChecksumAlgorithm>) -> Result<Option<ChecksumAlgorithm>, ServiceError> {
+/// A part's checksum must be of the upload's algorithm, where that has one.
+fn check_algorithm(upload: &Upload, sent: Option<ChecksumAlgorithm>) -> Result<(), ServiceError> {
     match (upload.checksum, sent) {
         (Some((wanted, _)), Some(sent)) if sent != wanted => Err(errors::invalid_request(&format!(
             "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
             wanted.name().to_lowercase(),
             sent.name().to_lowercase()
         ))),
-        // The object's checksum is made of those of its parts, so each part has one, whether or not the client sent it.
-        (Some((wanted, _)), _) => Ok(Some(wanted)),
-        (None, sent) => Ok(sent),
+        _ => Ok(()),
     }
 }
 

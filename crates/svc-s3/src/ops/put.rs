@@ -3,7 +3,7 @@
 use http::{HeaderName, StatusCode};
 use millpond_api_s3 as api;
 use millpond_kernel::{Payload, Response, ServiceError};
-use millpond_lake::{Checksum, LakeError, MAX_PUT_BYTES, PutRequest, VersionId, Written};
+use millpond_lake::{Checksum, DEFAULT_CHECKSUM, LakeError, MAX_PUT_BYTES, PutRequest, VersionId, Written};
 
 use crate::answer;
 use crate::call::Call;
@@ -20,14 +20,14 @@ pub async fn put(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceE
     let tags = operation.get().input.tagging.as_deref().map(tags::from_header).transpose()?.unwrap_or_default();
     let condition = write::condition(call.headers())?;
     let expected = Expected::of(call.headers())?;
-    let algorithm = expected.algorithm().or(Some(checksums::DEFAULT));
+    let algorithm = expected.algorithm().unwrap_or(DEFAULT_CHECKSUM);
     let origin = call.origin("PutObject");
     let (s3, owner) = (call.s3, call.s3.kernel.account());
 
     let OnObject { bucket, key, .. } = operation.into_inner();
     let (name, text) = (bucket.name.clone(), key.clone());
     let about = About { bucket: name.as_str(), key: text.as_str(), ..About::default() };
-    let received = write::receive(&s3.lake, payload, &expected, algorithm, MAX_PUT_BYTES, about).await?;
+    let received = write::receive(&s3.lake, payload, &expected, vec![algorithm], MAX_PUT_BYTES, about).await?;
     let failed = write::condition_name(&condition);
     let request = PutRequest {
         bucket,

@@ -75,6 +75,10 @@ impl<'a> XmlReader<'a> {
         if text.trim_ascii().is_empty() {
             return Ok(None);
         }
+        // XML 1.0, production [2]; the tokenizer does not look.
+        if text.bytes().any(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) {
+            return Err(ParseError::malformed_xml("a control character"));
+        }
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
         let mut reader = Self { reader, depth: 0, elements: 0 };
