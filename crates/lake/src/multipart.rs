@@ -16,7 +16,7 @@ use crate::keys::{self, Counter, tables};
 use crate::lake::Lake;
 use crate::limits::{MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_SLICES};
 use crate::manifest;
-use crate::model::{Body, Bucket, ChecksumAlgorithm, Condition, Object, Version};
+use crate::model::{Body, Bucket, Condition, Object, Version};
 use crate::requests::{
     AfterUpload, IngestPlan, NewUpload, Part, PartsPage, Upload, UploadId, UploadsPage, UploadsRequest,
 };

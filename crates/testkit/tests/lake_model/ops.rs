@@ -209,7 +209,8 @@ impl Driver {
     pub async fn put_part(&mut self) {
         let Some((bucket, upload)) = self.open_upload().await else { return };
         let (number, body) = (self.random.below(5) as u16 + 1, self.any_body());
-        let algorithms: Vec<_> = upload.checksum.iter().map(|(algorithm, _)| *algorithm).collect();
+        let sent = *self.pick(&[None, Some(ChecksumAlgorithm::Sha1), Some(ChecksumAlgorithm::Crc64Nvme)]);
+        let algorithms = upload.part_checksums(sent);
         let ingested = self.lab.ingest(&body, &algorithms).await.unwrap();
         let part = self.lab.lake.put_part(&upload, number, ingested, &origin()).await.unwrap();
         assert_eq!((part.number, part.size, part.md5), (number, body.len() as u64, Md5::of(&body)));
@@ -287,7 +288,8 @@ impl Driver {
         let found = version.object().unwrap();
         assert_eq!((found.etag.as_str(), found.size), (object.etag.as_str(), object.body.len() as u64));
         assert_eq!(found.parts, Some(request.parts.len() as u32));
-        let expected = upload.checksum.map(|(algorithm, kind)| match kind {
+        let (algorithm, kind) = upload.checksum.unwrap_or((millpond_lake::DEFAULT_CHECKSUM, ChecksumType::FullObject));
+        let expected = match kind {
             ChecksumType::FullObject => Hasher::of(algorithm, &object.body),
             ChecksumType::Composite => {
                 let mut composite = Composite::new(algorithm);
@@ -299,8 +301,8 @@ impl Driver {
                 }
                 composite.finish().0
             }
-        });
-        assert_eq!(found.checksum.map(|sum| sum.value), expected);
+        };
+        assert_eq!(found.checksum.map(|sum| (sum.kind, sum.value)), Some((kind, expected)));
     }
 
     /// An upload that is over takes no parts, is not listed, and completes only as it did.
