@@ -20,7 +20,7 @@ use crate::host::{Addressed, addressed};
 use crate::limits::Limits;
 use crate::network::{Origin, origin};
 use crate::pages;
-use crate::payload::{self, RequestBody};
+use crate::payload::{self, RequestBody, awaits_continue};
 use crate::record::Record;
 use crate::sender::{self, Accepting, Sender, Unbelieved};
 use crate::server::{Served, Server};
@@ -43,6 +43,9 @@ pub(crate) async fn serve(
     let origin = origin(peer.address.ip(), peer.secure, &parts.headers, &server.config.trusted_proxies);
     let mut record = Record::begin(&server, parts.method.clone(), origin.address);
     record.body.clone_from(&body);
+    // The codec sends a 100 when a body is read first. Where there is none to read, it sends none, and clients that wait for it
+    // misread what follows on the same connection: botocore does (RFC 9110, section 10.1.1, lets a server close it).
+    let misled = body.is_none() && awaits_continue(&parts.headers);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let fallback = sender::guessed_format(&parts.headers);
 
@@ -62,7 +65,7 @@ pub(crate) async fn serve(
 
     let keeps = match &body {
         Some(body) => body.settle(&server.config.limits).await,
-        None => true,
+        None => !misled,
     };
     let asked = Asked { method: &method, path: uri.path(), format, id: record.id, close: !keeps };
     let (response, code) = match outcome {

@@ -33,6 +33,11 @@ pub(crate) struct RequestBody {
     waits: bool,
 }
 
+/// Whether the client waits for `100 Continue` before it sends a body.
+pub(crate) fn awaits_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 impl RequestBody {
     /// The body of a request; `None` when it has none.
     pub(crate) fn of(incoming: Incoming, headers: &HeaderMap) -> Option<Arc<Self>> {
@@ -40,7 +45,6 @@ impl RequestBody {
             return None;
         }
         let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let waits = headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         Some(Arc::new(Self {
             rest: Mutex::new(Some(incoming)),
             received: AtomicU64::new(0),
@@ -48,7 +52,7 @@ impl RequestBody {
             ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             declared,
-            waits,
+            waits: awaits_continue(headers),
         }))
     }
 

@@ -19,7 +19,7 @@ use super::Shared;
 use super::room::{Room, RoomKeeper};
 use super::row::Summed;
 use super::spaces::{Class, Moment};
-use crate::api::{Batch, CommitError, Committed, Key, Op, RESERVED_TABLES};
+use crate::api::{Batch, CommitError, Committed, Cond, Key, Op, RESERVED_TABLES};
 use crate::apply::{Codec, Overlay};
 
 /// The row that holds the number of the last commit.
@@ -29,6 +29,8 @@ pub(super) const OUTCOME_TABLE: u8 = RESERVED_TABLES + 1;
 
 /// Batches that may wait; whoever comes then waits outside. Some ten groups' worth.
 pub(super) const MAX_QUEUE: usize = 4096;
+/// Conditions of a batch that are compared with each of its changes: those of single operations. Larger batches are rare.
+const MAX_COMPARED: usize = 16;
 /// Batches in a group. More would not save syncs, only let the first ones wait longer.
 const MAX_GROUP_BATCHES: usize = 512;
 /// Bytes of keys and values after which a group takes no more batches: about what a disk syncs in a few milliseconds.
@@ -167,6 +169,7 @@ impl Committer {
             return;
         }
         let (commit, idem) = (self.commit + 1, batch.idem);
+        let replaced = self.replaced(&batch);
         if let Err(error) = self.overlay.apply(self.moment.as_ref(), batch, commit) {
             if matches!(error, CommitError::Conflict(_)) {
                 self.shared.counters.conflicts.fetch_add(1, Relaxed);
@@ -175,6 +178,9 @@ impl Committer {
             return;
         }
         self.commit = commit;
+        for (counter, count) in self.shared.counters.garbage.iter().zip(replaced) {
+            counter.fetch_add(count, Relaxed);
+        }
         if let Some(idem) = idem {
             let key = outcome_key(idem);
             let kept = Summed::keep(&key, number(commit));
@@ -213,6 +219,23 @@ impl Committer {
         }
     }
 
+    /// How many rows of each class a batch replaces, as far as its conditions tell. What was there stays on disk until tables are
+    /// merged, and scans pass it, as they pass what is left of removed rows.
+    fn replaced(&self, batch: &Batch) -> [u64; Class::ALL.len()] {
+        let mut replaced = [0; Class::ALL.len()];
+        if batch.conds.len() > MAX_COMPARED {
+            return replaced;
+        }
+        for op in &batch.ops {
+            let Op::Put(key, _) = op else { continue };
+            let was_there = |cond: &Cond| matches!(cond, Cond::Equals(k, _) | Cond::Present(k) if k == key);
+            if batch.conds.iter().any(was_there) {
+                replaced[self.shared.spaces.class(key).index()] += 1;
+            }
+        }
+        replaced
+    }
+
     fn write_rows(&mut self) -> Result<(), String> {
         let rows = self.overlay.take();
         let mut batch = OwnedWriteBatch::with_capacity(self.shared.db.clone(), rows.len());
@@ -228,7 +251,7 @@ impl Committer {
                 }
             }
         }
-        for (counter, count) in self.shared.counters.deletes.iter().zip(deletes) {
+        for (counter, count) in self.shared.counters.garbage.iter().zip(deletes) {
             counter.fetch_add(count, Relaxed);
         }
         let batch = batch.durability(Some(PersistMode::SyncData));

@@ -70,8 +70,8 @@ struct Counters {
     sync_nanos: AtomicU64,
     conflicts: AtomicU64,
     full: AtomicU64,
-    /// Rows removed, by class.
-    deletes: [AtomicU64; 3],
+    /// Rows removed or replaced, by class.
+    garbage: [AtomicU64; 3],
     slow_scans: AtomicU64,
     cleanings: AtomicU64,
 }

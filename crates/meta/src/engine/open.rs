@@ -11,7 +11,7 @@ use millpond_io::{Disk, IoError, RealDisk};
 use tokio::sync::{mpsc, watch};
 
 use super::committer::{COMMIT_KEY, CommitRow, Committer, MAX_QUEUE, OUTCOME_TABLE};
-use super::files::{FORMAT, Number, read_format, read_mark, write_format, write_mark};
+use super::files::{FORMAT, Number, read_format, read_mark, write_format};
 use super::journal::{self, Finding};
 use super::manifest;
 use super::room::RoomKeeper;

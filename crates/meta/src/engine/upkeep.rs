@@ -31,7 +31,7 @@ const MAX_MERGES: usize = 64;
 /// Levels of fjall's trees.
 const LEVELS: u8 = 7;
 
-/// Removed rows of a keyspace below which clearing out is not worth it: a scan passes so many in a tenth of a millisecond.
+/// Removed (or replaced) rows of a keyspace below which clearing out is not worth it: a scan passes so many in a tenth of a millisecond.
 const MIN_REMOVED: u64 = 512;
 /// With removed rows at least one in so many, they are cleared out: a page of a listing then passes so few that it costs
 /// hardly more than without them...
@@ -194,7 +194,7 @@ impl Cleaner {
     /// Clears out when it is time to.
     fn tick(&mut self, shared: &Shared, space: &Keyspace) {
         let counters = &shared.counters;
-        let deletes = counters.deletes[self.class.index()].load(Relaxed);
+        let deletes = counters.garbage[self.class.index()].load(Relaxed);
         let slow = counters.slow_scans.load(Relaxed);
         let removed = self.before_start + (deletes - self.seen);
         if removed < MIN_REMOVED {
