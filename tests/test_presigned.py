@@ -165,3 +165,20 @@ def test_content_sha256_is_checked_when_it_is_given(raw, s3, filled):
     got = fetch(raw, url, "PUT", headers, b"wrong")
     assert got.status in (400, 403), got
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=filled)["Contents"]] == ["k"]
+
+
+def test_headers_that_sdks_move_into_the_query(raw, s3, filled):
+    """The JavaScript SDK signs x-amz-* headers as parameters of the URL; they take effect as headers do, or are refused."""
+    url = raw.presign("PUT", f"/{filled}/moved", "x-amz-meta-a=b%20c&x-amz-storage-class=STANDARD_IA")
+    assert fetch(raw, url, "PUT", body=b"x").status == 200
+    head = s3.head_object(Bucket=filled, Key="moved")
+    assert (head["Metadata"], head["StorageClass"]) == ({"a": "b c"}, "STANDARD_IA")
+    for query, code in (
+        ("x-amz-server-side-encryption=aws%3Akms", "NotImplemented"),
+        ("x-amz-acl=public-read", "AccessControlListNotSupported"),
+        ("x-amz-checksum-crc32=AAAAAA%3D%3D", "BadDigest"),
+        ("x-amz-meta-a=1&x-amz-meta-a=2", "AuthorizationQueryParametersError"),
+    ):
+        got = fetch(raw, raw.presign("PUT", f"/{filled}/refused", query), "PUT", body=b"x")
+        assert got.code == code, (query, got)
+    assert "refused" not in [o["Key"] for o in s3.list_objects_v2(Bucket=filled)["Contents"]]

@@ -74,6 +74,8 @@ pub(crate) struct ScopedClaim<'a> {
     pub(crate) expires: Option<u32>,
     /// `x-amz-content-sha256` as sent.
     pub(crate) content_sha256: Option<Cow<'a, str>>,
+    /// Headers that stand in the query; only in a presigned request.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl SignedClaim<'_> {
@@ -118,11 +120,11 @@ impl SignedClaim<'_> {
     }
 
     /// Query parameters that stand for headers and are signed as such, with names and values as headers have them: `x-amz-*`
-    /// in a request presigned by Signature Version 2. Where the request has the header too it says the same. Whoever acts on the
+    /// in a presigned request. Where the request has the header too it says the same. Whoever acts on the
     /// request must take them for headers; they are as unproven as the claim.
     pub fn headers_in_query(&self) -> &[(HeaderName, HeaderValue)] {
         match &self.form {
-            Form::Four(_) => &[],
+            Form::Four(claim) => &claim.headers,
             Form::Two(claim) => &claim.headers,
         }
     }

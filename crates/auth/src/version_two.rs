@@ -185,7 +185,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn is_amz(name: &str) -> bool {
+/// Whether a parameter stands for a header.
+pub(crate) fn is_amz(name: &str) -> bool {
     name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
 }
 

@@ -42,6 +42,7 @@ pub(super) fn parse<'a>(value: &'a HeaderValue, parts: &RequestParts<'a>) -> Res
         session_token: single(parts, "x-amz-security-token").map(Cow::Borrowed),
         expires: None,
         content_sha256: single(parts, "x-amz-content-sha256").map(Cow::Borrowed),
+        headers: Vec::new(),
     })
 }
 

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderName, HeaderValue};
+
+use crate::version_two::is_amz;
+
 use super::{
     ALGORITHM, AmzDate, AuthError, AuthType, Credential, MAX_EXPIRES_SECONDS, RequestParts, ScopedClaim, decode_query,
     pieces, single, valid_signed_headers,
@@ -26,6 +30,17 @@ pub(super) fn signs(query: &str) -> (bool, bool) {
     (four, two)
 }
 
+/// The parameters that make a signature; they are known by this spelling alone.
+const IN_ONE_CASE: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Signature",
+    "X-Amz-Security-Token",
+];
+
 /// The parameters of a presigned request.
 #[derive(Default)]
 struct Parameters<'a> {
@@ -37,6 +52,7 @@ struct Parameters<'a> {
     signature: Option<Cow<'a, str>>,
     security_token: Option<Cow<'a, str>>,
     content_sha256: Option<Cow<'a, str>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl<'a> Parameters<'a> {
@@ -54,6 +70,14 @@ impl<'a> Parameters<'a> {
                 "X-Amz-Security-Token" => &mut found.security_token,
                 // SDKs that move headers into the query write it in their own case; S3 reads headers there in any.
                 name if name.eq_ignore_ascii_case("X-Amz-Content-Sha256") => &mut found.content_sha256,
+                name if IN_ONE_CASE.iter().any(|known| name.eq_ignore_ascii_case(known)) => {
+                    return Err(AuthError::QueryMalformed(format!("{name} must be written with capitals")));
+                }
+                name if is_amz(name) => {
+                    let value = decode_query(value).ok_or(AuthError::InvalidUri)?;
+                    found.headers.push(header(&name.to_ascii_lowercase(), &value)?);
+                    continue;
+                }
                 _ => continue,
             };
             let value = decode_query(value).ok_or(AuthError::InvalidUri)?;
@@ -63,6 +87,27 @@ impl<'a> Parameters<'a> {
         }
         Ok(found)
     }
+}
+
+/// A parameter as the header it stands for: SDKs may move every `x-amz-*` header into the query, where it is signed as well, and S3
+/// acts on it there.
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), AuthError> {
+    match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.trim().as_bytes())) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        _ => Err(malformed("A parameter that stands for a header is not valid as one")),
+    }
+}
+
+/// A parameter that stands for a header comes once, and where the header is there too it says the same.
+fn check_headers(moved: &[(HeaderName, HeaderValue)], parts: &RequestParts<'_>) -> Result<(), AuthError> {
+    for (at, (name, value)) in moved.iter().enumerate() {
+        let twice = moved[..at].iter().any(|(earlier, _)| earlier == name);
+        let other = parts.headers.get_all(name).iter().any(|sent| sent != value);
+        if twice || other {
+            return Err(AuthError::QueryMalformed(format!("{name} must be given once")));
+        }
+    }
+    Ok(())
 }
 
 fn malformed(text: &str) -> AuthError {
@@ -84,6 +129,7 @@ pub(super) fn parse<'a>(parts: &RequestParts<'a>) -> Result<ScopedClaim<'a>, Aut
         signature: Some(signature),
         security_token,
         content_sha256,
+        headers,
     } = found
     else {
         return Err(malformed(
@@ -97,6 +143,7 @@ pub(super) fn parse<'a>(parts: &RequestParts<'a>) -> Result<ScopedClaim<'a>, Aut
     })?;
     let date = AmzDate::parse(&date)
         .ok_or_else(|| malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""))?;
+    check_headers(&headers, parts)?;
     if !valid_signed_headers(&signed_headers) {
         return Err(malformed("X-Amz-SignedHeaders is malformed"));
     }
@@ -109,6 +156,7 @@ pub(super) fn parse<'a>(parts: &RequestParts<'a>) -> Result<ScopedClaim<'a>, Aut
         session_token: security_token.or_else(|| single(parts, "x-amz-security-token").map(Cow::Borrowed)),
         expires: Some(seconds(&expires)?),
         content_sha256: content_sha256.or_else(|| single(parts, "x-amz-content-sha256").map(Cow::Borrowed)),
+        headers,
     })
 }
 
@@ -156,6 +204,25 @@ mod tests {
             ("99999999999999999999999999", None),
         ] {
             assert_eq!(seconds(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_stand_for_headers() {
+        for (query, expected) in [
+            (
+                "X-Amz-Date=1&x-amz-meta-a=b%20c&X-Amz-ACL=private",
+                Some(vec![("x-amz-meta-a", "b c"), ("x-amz-acl", "private")]),
+            ),
+            ("x-id=PutObject&versionId=1", Some(vec![])),
+            ("x-amz-meta-a=b%0D%0Ax-evil:1", None),
+            ("x-amz-security-token=t", None),
+        ] {
+            let found = Parameters::read(query).ok().map(|found| found.headers);
+            let found = found.as_ref().map(|headers| {
+                headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect::<Vec<_>>()
+            });
+            assert_eq!(found, expected, "{query}");
         }
     }
 
