@@ -38,7 +38,12 @@ pub enum ServeError {
 
 /// Serves until SIGINT or SIGTERM.
 pub fn serve(settings: Resolved, manner: Manner) -> Result<(), ServeError> {
-    logging::start(settings.log_format, &settings.log_level).map_err(ServeError::Logging)?;
+    let level = settings.log_level.as_deref().unwrap_or(match manner {
+        // The engine below tells of every table it makes; that is for those who ask.
+        Manner::Quiet => "info,fjall=warn,lsm_tree=warn",
+        Manner::Welcome => "warn",
+    });
+    logging::start(settings.log_format, level).map_err(ServeError::Logging)?;
     let data_dir = DataDir::open(&settings.data_dir, settings.account).map_err(AssembleError::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let ended = runtime.block_on(run(&settings, &data_dir, manner));

@@ -47,7 +47,7 @@ pub struct Settings {
     #[arg(long, env = "MILLPOND_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// What is logged: error, warn, info, debug (a line for every request) or a filter such as
-    /// `info,millpond_lake=debug`. [default: info]
+    /// `info,millpond_lake=debug`. [default: info for `serve`, warn for `run`]
     #[arg(long, env = "MILLPOND_LOG_LEVEL", value_name = "FILTER")]
     log_level: Option<String>,
     /// Connections at a time; more are answered with 503 SlowDown. [default: 10000]
@@ -114,8 +114,8 @@ pub struct Resolved {
     pub trusted_proxies: Vec<millpond_gateway::Network>,
     /// How logs are written.
     pub log_format: LogFormat,
-    /// What is logged.
-    pub log_level: String,
+    /// What is logged, if that was said.
+    pub log_level: Option<String>,
     /// Limits of the gateway that were set.
     pub limits: LimitSettings,
     /// Bytes that only deletes may use.
@@ -200,7 +200,7 @@ impl Settings {
             tls,
             trusted_proxies: proxies.iter().map(|p| parse("--trusted-proxy", p)).collect::<Result<_, _>>()?,
             log_format: all.log_format.unwrap_or(LogFormat::Text),
-            log_level: all.log_level.unwrap_or_else(|| "info".to_owned()),
+            log_level: all.log_level,
             limits: LimitSettings {
                 max_connections: all.max_connections,
                 max_requests: all.max_requests,
