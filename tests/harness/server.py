@@ -140,6 +140,12 @@ class Server:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def stopped(self) -> dict[str, bool]:
+        """Which stores take no more writes, as /_millpond/metrics says."""
+        with urllib.request.urlopen(self.endpoint + "/_millpond/metrics", timeout=10) as answer:
+            metrics = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#"))
+        return {store: float(metrics[f"millpond_{store}_stopped"]) == 1 for store in ("meta", "blob")}
+
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nothing is said."""
         if self.process and self.process.poll() is None:

@@ -1,0 +1,286 @@
+"""A disk that runs full: clear refusals, nothing acknowledged is lost, deletes work, and space comes back without a restart.
+
+The data dir is on an ext4 of its own (a loop file). Needs root and loop devices; skipped, with the reason, where these are missing.
+MILLPOND_FULL_ROUNDS (default 1) repeats filling and emptying on the same disk.
+"""
+
+import collections
+import hashlib
+import os
+import threading
+import time
+
+import pytest
+from harness.clients import refused, s3_client
+from harness.disk import MIB, loop_disk
+from harness.sums import noise
+
+ROUNDS = int(os.environ.get("MILLPOND_FULL_ROUNDS", "1"))
+# The ballast and the reserve take 64 MiB each, the server wants three times that free to take the first.
+DISK_BYTES = 320 * MIB
+SIZES = {"file": 8 * MIB, "segment": MIB, "inline": 4096}
+BUCKET = "full"
+STORM_SECONDS = 2.0 * ROUNDS
+# Deleted bytes stay for readers for 30 s; then upkeep has to come by, on a busy machine.
+BACK_SECONDS = 120
+
+pytestmark = [pytest.mark.restarts, pytest.mark.timeout(240 * ROUNDS)]
+
+
+@pytest.fixture
+def disk(tmp_path, request):
+    disk = loop_disk(tmp_path, DISK_BYTES)
+    # The server is stopped first: it was made by a fixture that this one is not part of.
+    make_server = request.getfixturevalue("make_server")
+    disk.server = make_server(data_dir=disk.mount_point / "data")
+    yield disk
+    disk.server.stop()
+    disk.close()
+
+
+class Lake:
+    """What was acknowledged, and whether it is there."""
+
+    def __init__(self, server):
+        self.server = server
+        self.s3 = s3_client(server)
+        self.held: dict[str, str] = {}
+        self.unsure: dict[str, str | None] = {}
+        self.count = 0
+
+    def put(self, kind: str) -> str:
+        self.count += 1
+        key = f"{kind}/{self.count:05}"
+        # Every body is another one: a repeated prefix of numbers, and noise that does not compress.
+        body = key.encode() + BODIES[kind][len(key) :]
+        self.change(key, hashlib.md5(body).hexdigest(), lambda: self.s3.put_object(Bucket=BUCKET, Key=key, Body=body))
+        return key
+
+    def change(self, key: str, md5: str | None, ask) -> None:
+        """A 507 means that nothing happened, a 503 of a stopped store that nobody knows."""
+        try:
+            ask()
+        except self.s3.exceptions.ClientError as error:
+            if refusal(error)[1] == 503:
+                self.unsure[key] = md5
+            raise
+        if md5 is None:
+            del self.held[key]
+        else:
+            self.held[key] = md5
+
+    def settle(self) -> None:
+        """After a restart: what became of the changes that nobody knew about. Either is right."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        listed = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+        for key, md5 in self.unsure.items():
+            if md5 is None and key not in listed:
+                self.held.pop(key, None)
+            if md5 is not None and key in listed:
+                self.held[key] = md5
+        self.unsure.clear()
+
+    def fill(self, kind: str) -> int:
+        """Puts until it is refused, which must come by InsufficientStorage. Returns how many there was room for."""
+        for done in range(DISK_BYTES // SIZES[kind] + 1):
+            try:
+                self.put(kind)
+            except self.s3.exceptions.ClientError as error:
+                assert refusal(error) == ("InsufficientStorage", 507), error
+                assert "space" in error.response["Error"]["Message"]
+                return done
+        raise AssertionError(f"{done} objects of {SIZES[kind]} bytes found room on a disk of {DISK_BYTES}")
+
+    def keys(self, kind: str) -> list[str]:
+        return [key for key in self.held if key.startswith(kind) and key not in self.unsure]
+
+    def delete(self, key: str) -> None:
+        self.change(key, None, lambda: self.s3.delete_object(Bucket=BUCKET, Key=key))
+
+    def delete_many(self, keys: list[str]) -> None:
+        answer = self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in keys]})
+        assert "Errors" not in answer, answer
+        assert {entry["Key"] for entry in answer["Deleted"]} == set(keys)
+        for key in keys:
+            del self.held[key]
+
+    def verify(self) -> None:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        listed = {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
+        assert listed == {key: SIZES[key.split("/")[0]] for key in self.held}
+        wrong = [key for key, md5 in self.held.items() if self.md5(key) != md5]
+        assert wrong == []
+
+    def md5(self, key: str) -> str:
+        return hashlib.md5(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()).hexdigest()
+
+    def not_stopped(self) -> None:
+        assert self.server.stopped() == {"meta": False, "blob": False}
+
+    def room_again(self) -> None:
+        """Waits until an object of each size finds room again."""
+        deadline = time.monotonic() + BACK_SECONDS
+        for kind in SIZES:
+            while True:
+                try:
+                    self.put(kind)
+                    break
+                except self.s3.exceptions.ClientError as error:
+                    assert refusal(error) == ("InsufficientStorage", 507), error
+                    assert time.monotonic() < deadline, f"no room for {SIZES[kind]} bytes after {BACK_SECONDS} s: {error}"
+                    time.sleep(0.5)
+
+
+BODIES = {kind: noise(size, size) for kind, size in SIZES.items()}
+
+
+def refusal(error) -> tuple[str, int]:
+    return error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_a_full_disk(disk):
+    lake = Lake(disk.server)
+    lake.s3.create_bucket(Bucket=BUCKET)
+    for number in range(ROUNDS):
+        uploads = begin_uploads(lake)
+        room = [lake.fill(kind) for kind in SIZES]
+        print(f"round {number}: room for {dict(zip(SIZES, room))}, {disk.free()} bytes left", flush=True)
+        assert room[0] > 0, "the disk was full before it began"
+        lake.verify()
+        refused_parts(lake, uploads)
+        full_to_the_last_byte(lake, disk)
+        restart_without_a_byte(lake, disk)
+        refill(lake, disk)
+        space_comes_back(lake, uploads)
+    assert disk.server.stop() == 0
+    disk.server.start()
+    lake.verify()
+    lake.room_again()
+    lake.verify()
+
+
+def begin_uploads(lake: Lake) -> dict[str, str]:
+    """Two uploads with a part each: one to be given up, one to be completed."""
+    uploads = {}
+    for key in ("given-up", "completed"):
+        uploads[key] = lake.s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+        lake.s3.upload_part(Bucket=BUCKET, Key=key, UploadId=uploads[key], PartNumber=1, Body=BODIES["file"])
+    return uploads
+
+
+def refused_parts(lake: Lake, uploads: dict[str, str]) -> None:
+    for key, upload in uploads.items():
+        with refused("InsufficientStorage", 507):
+            lake.s3.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=2, Body=BODIES["file"])
+        parts = lake.s3.list_parts(Bucket=BUCKET, Key=key, UploadId=upload)["Parts"]
+        assert [part["PartNumber"] for part in parts] == [1]
+
+
+def full_to_the_last_byte(lake: Lake, disk) -> None:
+    """Another program takes what the server had left as its reserve: reads and deletes go on."""
+    disk.inflate()
+    assert disk.free() == 0
+    for kind in SIZES:
+        with refused("InsufficientStorage", 507):
+            lake.put(kind)
+    lake.verify()
+    for kind in SIZES:
+        gone = lake.keys(kind)[0]
+        lake.delete(gone)
+        with refused("NoSuchKey", 404):
+            lake.s3.get_object(Bucket=BUCKET, Key=gone)
+    lake.not_stopped()
+    lake.verify()
+
+
+def restart_without_a_byte(lake: Lake, disk) -> None:
+    """The other program goes on, and takes also what the ballast gave back: then even deletes are refused, until it lets go."""
+    disk.inflate()
+    assert disk.free() == 0
+    disk.server.restart_after_kill()
+    lake.verify()
+    gone = lake.keys("inline")[0]
+    with refused("InsufficientStorage", 507):
+        lake.delete(gone)
+    lake.not_stopped()
+    lake.verify()
+    disk.deflate()
+    lake.delete(gone)
+
+
+def refill(lake: Lake, disk) -> None:
+    """What the other program gave back is written on at once, until the disk is full of objects again."""
+    room = [lake.fill(kind) for kind in SIZES]
+    print(f"room again for {dict(zip(SIZES, room))}, {disk.free()} bytes left", flush=True)
+    assert room[0] > 0
+
+
+def space_comes_back(lake: Lake, uploads: dict[str, str]) -> None:
+    lake.s3.abort_multipart_upload(Bucket=BUCKET, Key="given-up", UploadId=uploads["given-up"])
+    with refused("NoSuchUpload", 404):
+        lake.s3.list_parts(Bucket=BUCKET, Key="given-up", UploadId=uploads["given-up"])
+    lake.delete_many([*lake.keys("file")[2:], *lake.keys("segment")[1:], *lake.keys("inline")[1::2]])
+    lake.verify()
+    lake.room_again()
+    complete(lake, "completed", uploads["completed"])
+    lake.not_stopped()
+    lake.verify()
+
+
+def complete(lake: Lake, key: str, upload: str) -> None:
+    part = lake.s3.list_parts(Bucket=BUCKET, Key=key, UploadId=upload)["Parts"][0]
+    parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+    lake.s3.complete_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+    assert lake.md5(key) == hashlib.md5(BODIES["file"]).hexdigest()
+    lake.s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+def test_a_neighbour_that_takes_every_byte_at_once(disk):
+    """Room goes between being looked at and being used. The server may have to stop writing; what it acknowledged is there,
+    and after a restart with room it goes on."""
+    lake = Lake(disk.server)
+    lake.s3.create_bucket(Bucket=BUCKET)
+    for _ in range(8):
+        for kind in SIZES:
+            lake.put(kind)
+    ended = threading.Event()
+
+    def take():
+        while not ended.wait(0.03):
+            disk.inflate()
+            if ended.wait(0.03):
+                break
+            disk.deflate()
+
+    neighbour = threading.Thread(target=take, daemon=True)
+    neighbour.start()
+    try:
+        seen = storm(lake)
+    finally:
+        ended.set()
+        neighbour.join()
+    print(f"answers {dict(seen)}, stopped {disk.server.stopped()}", flush=True)
+    assert set(seen) - {"ok"} <= {("InsufficientStorage", 507), ("ServiceUnavailable", 503)}, seen
+    assert seen["ok"] > 0 and seen[("InsufficientStorage", 507)] > 0
+    lake.verify()
+    disk.server.kill()
+    disk.deflate()
+    disk.server.start()
+    lake.settle()
+    lake.verify()
+    lake.room_again()
+
+
+def storm(lake: Lake) -> collections.Counter:
+    """Puts and deletes in turn, whatever comes of them. An unanswered question stays open until `settle`."""
+    seen = collections.Counter()
+    until = time.monotonic() + STORM_SECONDS
+    while time.monotonic() < until:
+        for kind in SIZES:
+            for ask in (lambda: lake.put(kind), lambda: [lake.delete(key) for key in lake.keys(kind)[:1]]):
+                try:
+                    ask()
+                    seen["ok"] += 1
+                except lake.s3.exceptions.ClientError as error:
+                    seen[refusal(error)] += 1
+    return seen
