@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn a_cut_takes_what_lies_in_the_range() {
         // range of the object, expected (extent, range) with a part of 5 + 3 bytes at 100
-        let table: [(Range<u64>, Vec<(u64, u64)>); 5] = [
+        type Slices = Vec<(u64, u64)>;
+        let table: [(Range<u64>, Slices); 5] = [
             (0..100, vec![]),
             (100..108, vec![(10, 15), (10, 13)]),
             (104..106, vec![(14, 15), (10, 11)]),

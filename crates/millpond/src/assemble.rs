@@ -92,8 +92,8 @@ pub fn meta_config(accept_loss: bool) -> FjallConfig {
 
 /// Opens the engines of a data dir.
 pub async fn engines(data_dir: &DataDir, reserve: Option<u64>, accept_loss: bool) -> Result<Engines, AssembleError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let random: Arc<dyn Random> = Arc::new(SystemRandom::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let kv = FjallKv::open(&data_dir.meta(), meta_config(accept_loss))?;
     let blobs = Blobs::open(disk, random.clone(), &data_dir.blob(), BlobConfig { reserve, ..BlobConfig::default() })?;

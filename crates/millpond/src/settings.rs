@@ -246,7 +246,6 @@ fn parse<T: FromStr<Err: std::fmt::Display>>(name: &'static str, value: &str) ->
     value.parse().map_err(|why: T::Err| SettingsError::Value { name, value: value.to_owned(), why: why.to_string() })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the file is read before there is a disk to ask")]
 fn read_file(path: &Path) -> Result<Settings, SettingsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|why| SettingsError::Unreadable { path: path.to_owned(), why: why.to_string() })?;

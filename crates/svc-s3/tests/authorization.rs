@@ -1,4 +1,5 @@
 //! Every operation asks for permission: nobody and strangers are refused, the owner is not.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::sync::Arc;
 
@@ -107,12 +108,11 @@ struct Server {
 
 async fn server() -> Server {
     let dir = tempfile::tempdir().unwrap();
-    let random = Arc::new(SystemRandom::default());
+    let random = Arc::new(SystemRandom);
     let blobs = Blobs::open(Arc::new(RealDisk), random.clone(), dir.path(), BlobConfig::default()).unwrap();
-    let lake =
-        Lake::open(Arc::new(MemoryKv::new()), blobs, Arc::new(SystemClock::default()), random, LakeConfig::default())
-            .await
-            .unwrap();
+    let lake = Lake::open(Arc::new(MemoryKv::new()), blobs, Arc::new(SystemClock), random, LakeConfig::default())
+        .await
+        .unwrap();
     let kernel = Arc::new(Kernel::new(OWNER.parse().unwrap()));
     Server { s3: S3::new(lake, kernel, "us-east-1".parse().unwrap()), _dir: dir }
 }

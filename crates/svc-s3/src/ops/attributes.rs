@@ -22,7 +22,7 @@ pub async fn get(
     call: &Call<'_>,
     operation: Authorized<OnVersion<api::GetObjectAttributesInput>>,
 ) -> Result<Response, ServiceError> {
-    let version = found(operation.get(), false)?;
+    let version = found(operation.get())?;
     let Some(object) = version.object() else { return Err(ServiceError::internal()) };
     let input = &operation.get().target.input;
     if input.object_attributes.is_empty() {

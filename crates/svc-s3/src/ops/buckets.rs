@@ -124,7 +124,6 @@ pub async fn list(
                 })
                 .collect(),
         ),
-        ..api::ListBucketsOutput::default()
     };
     answer::document(output.write())
 }

@@ -193,7 +193,7 @@ fn bucket_acl(operation: Authorized<OnBucket<api::GetBucketAclInput>>) -> Answer
 }
 
 fn object_acl(operation: Authorized<OnVersion<api::GetObjectAclInput>>) -> Answer {
-    let version = found(operation.get(), false)?;
+    let version = found(operation.get())?;
     let (owner, grants) = owner_grants(version.owner);
     answer::document(api::GetObjectAclOutput { owner, grants, ..Default::default() }.write())
 }
@@ -236,7 +236,7 @@ fn put_bucket_acl(operation: Authorized<OnBucket<api::PutBucketAclInput>>) -> An
 }
 
 fn put_object_acl(operation: Authorized<OnVersion<api::PutObjectAclInput>>) -> Answer {
-    let owner = found(operation.get(), false)?.owner;
+    let owner = found(operation.get())?.owner;
     let input = &operation.get().target.input;
     put_acl(input.access_control_policy.as_ref(), input.acl.as_ref().map(|acl| acl.as_str()), owner)
 }

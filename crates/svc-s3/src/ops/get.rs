@@ -99,7 +99,7 @@ fn response_expires(call: &Call<'_>) -> Option<String> {
 }
 
 /// The version that a read is of. A delete marker is an error that names itself.
-pub fn found<'a, I>(operation: &'a OnVersion<I>, allowed_named: bool) -> Result<&'a Version, ServiceError> {
+pub fn found<I>(operation: &OnVersion<I>) -> Result<&Version, ServiceError> {
     let target = &operation.target;
     let key = target.key.as_str();
     match (&operation.found, target.version) {
@@ -109,7 +109,6 @@ pub fn found<'a, I>(operation: &'a OnVersion<I>, allowed_named: bool) -> Result<
         (Found::DeleteMarker(marker), None) => Err(errors::no_such_key(key)
             .header("x-amz-delete-marker", "true")
             .header("x-amz-version-id", marker.id.to_string())),
-        (Found::DeleteMarker(marker), Some(_)) if allowed_named => Ok(marker),
         (Found::DeleteMarker(marker), Some(_)) => Err(errors::method_not_allowed("DeleteMarker")
             .header("x-amz-delete-marker", "true")
             .header("x-amz-version-id", marker.id.to_string())
@@ -124,7 +123,7 @@ async fn show<'a, I>(
     operation: &'a Authorized<OnVersion<I>>,
     read: &Read,
 ) -> Result<Result<Shown<'a>, Response>, ServiceError> {
-    let version = found(operation.get(), false)?;
+    let version = found(operation.get())?;
     let Some(object) = version.object() else { return Err(ServiceError::internal()) };
     let versioned = operation.get().target.bucket.versioning != millpond_lake::Versioning::Unset;
     let mut headers = base_headers(version, object, versioned);

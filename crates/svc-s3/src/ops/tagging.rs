@@ -66,7 +66,7 @@ pub async fn delete_bucket(
 
 /// GetObjectTagging.
 pub fn get(operation: Authorized<OnVersion<api::GetObjectTaggingInput>>) -> Result<Response, ServiceError> {
-    let version = found(operation.get(), false)?;
+    let version = found(operation.get())?;
     let tags = version.object().map(|object| shown(&object.tags)).unwrap_or_default();
     let mut response = answer::document(api::GetObjectTaggingOutput { tag_set: tags, version_id: None }.write())?;
     name_version(&mut response.headers, operation.get(), version);
@@ -84,7 +84,7 @@ async fn set<I>(
     name: &'static str,
     status: StatusCode,
 ) -> Result<Response, ServiceError> {
-    let version = found(&operation, false)?;
+    let version = found(&operation)?;
     let target = &operation.target;
     let about = About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), ..About::default() };
     call.s3
