@@ -47,4 +47,5 @@ test_setup() {
   ensure_tool curl curl
   ensure_tool openssl openssl
   ensure_tool rclone rclone
+  ensure_tool strace strace
 }
