@@ -260,6 +260,7 @@ def test_a_neighbour_that_takes_every_byte_at_once(disk):
         ended.set()
         neighbour.join()
     print(f"answers {dict(seen)}, stopped {disk.server.stopped()}", flush=True)
+    print(*[line for line in disk.server.log().splitlines() if "no more writes" in line][:1], sep="\n")
     assert set(seen) - {"ok"} <= {("InsufficientStorage", 507), ("ServiceUnavailable", 503)}, seen
     assert seen["ok"] > 0 and seen[("InsufficientStorage", 507)] > 0
     lake.verify()
