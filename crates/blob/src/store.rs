@@ -152,7 +152,8 @@ impl Inner {
         let since = Instant::now();
         let synced = self.disk.sync_dir(dir, point);
         self.stats.synced(since);
-        synced.map_err(|error| self.stop(&error))
+        // One that could not even be opened (too many open files) was not synced, but nothing was lost by trying either.
+        synced.map_err(|error| if error.doing == "open" { error.into() } else { self.stop(&error) })
     }
 
     /// The metadata of an extent in flight is durable.
@@ -170,7 +171,8 @@ impl Inner {
         let shared = Arc::clone(inner);
         inner.writers.submit(move || {
             match file::remove(&shared, extent) {
-                Ok(_) => shared.stats.file_removed(len),
+                Ok(true) => shared.stats.file_removed(len),
+                Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "an abandoned file stays until the next sweep"),
             }
             shared.flights.end(extent);

@@ -241,7 +241,7 @@ pub(crate) fn raw(server: &Server, id: RequestId, error: &ServiceError) -> Vec<u
     };
     mark(server, &asked, &mut headers);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(server.clock.now().seconds());
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(server.clock.wall().seconds());
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
         headers.insert(http::header::DATE, date);
     }

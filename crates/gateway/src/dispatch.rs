@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::Method;
+use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
 use hyper::body::Incoming;
 use millpond_auth::Claim;
@@ -45,11 +46,12 @@ pub(crate) async fn serve(
     record.body.clone_from(&body);
     // The codec sends a 100 when a body is read first. Where there is none to read, it sends none, and clients that wait for it
     // misread what follows on the same connection: botocore does (RFC 9110, section 10.1.1, lets a server close it).
-    let misled = body.is_none() && awaits_continue(&parts.headers);
+    // One with Transfer-Encoding may have had a length as well, which a proxy may have gone by (RFC 9112, section 6.1).
+    let misled = (body.is_none() && awaits_continue(&parts.headers)) || parts.headers.contains_key(TRANSFER_ENCODING);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let fallback = sender::guessed_format(&parts.headers);
 
-    let received = server.clock.now();
+    let received = server.clock.wall();
     let request =
         Arrived { server: &server, received, origin, body: body.as_ref(), record: &mut record, format: fallback };
     let outcome = AssertUnwindSafe(request.answer(parts)).catch_unwind().await;
@@ -64,7 +66,7 @@ pub(crate) async fn serve(
     };
 
     let keeps = match &body {
-        Some(body) => body.settle(&server.config.limits).await,
+        Some(body) => body.settle(&server.config.limits).await && !misled,
         None => !misled,
     };
     let asked = Asked { method: &method, path: uri.path(), format, id: record.id, close: !keeps };

@@ -27,7 +27,8 @@ pub(crate) enum Addressed {
     Bucket(String),
 }
 
-/// Reads the host of a request. An authority in the target goes before the `Host` header (RFC 9112, section 3.2.2).
+/// Reads the host of a request. An authority in the target must be that of the `Host` header, where both are there: the signature
+/// covers the header, and what is signed for one host must not be served from another.
 pub(crate) fn addressed(uri: &Uri, headers: &HeaderMap, domains: &[String]) -> Result<Addressed, HostError> {
     let mut hosts = headers.get_all(HOST).iter();
     let header = hosts.next();
@@ -35,6 +36,9 @@ pub(crate) fn addressed(uri: &Uri, headers: &HeaderMap, domains: &[String]) -> R
         return Err(HostError::Repeated);
     }
     let text = match (uri.authority(), header) {
+        (Some(authority), Some(value)) if !value.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
+            return Err(HostError::Malformed);
+        }
         (Some(authority), _) => authority.as_str(),
         (None, Some(value)) => value.to_str().map_err(|_| HostError::Malformed)?,
         (None, None) => return Err(HostError::Missing),
@@ -147,8 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn the_target_goes_before_the_header() {
-        assert_eq!(at("http://b.localhost/k", &["a.localhost"]), Ok(Some("b".to_owned())));
+    fn the_target_names_the_host_of_the_header() {
+        assert_eq!(at("http://b.localhost/k", &["a.localhost"]), Err(HostError::Malformed));
+        assert_eq!(at("http://localhost/b/k", &["b.localhost"]), Err(HostError::Malformed));
+        assert_eq!(at("http://b.localhost/k", &["B.localhost"]), Ok(Some("b".to_owned())));
         assert_eq!(at("http://b.localhost:1/k", &[]), Ok(Some("b".to_owned())));
     }
 }

@@ -9,6 +9,11 @@ use millpond_types::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// The time now. Never earlier than an answer given before.
     fn now(&self) -> Timestamp;
+
+    /// The time that the system's clock shows, also when that was set back: what clients sign is compared with this.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The operating system's clock. Within a process it stands still rather than go backwards when the system's clock is set back,
@@ -21,10 +26,14 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
+        let told = self.wall().0;
+        Timestamp(LATEST.fetch_max(told, Ordering::Relaxed).max(told))
+    }
+
+    fn wall(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "this is the door to the system's clock")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let told = Timestamp::default().plus(since_epoch).0;
-        Timestamp(LATEST.fetch_max(told, Ordering::Relaxed).max(told))
+        Timestamp::default().plus(since_epoch)
     }
 }
 

@@ -7,6 +7,7 @@ mod clock;
 mod disk;
 #[cfg(feature = "testing")]
 pub mod faulty;
+mod files;
 mod random;
 mod real;
 #[cfg(feature = "testing")]
@@ -14,5 +15,6 @@ pub mod sim;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, File, IoError, OpenMode, SyncPoint};
+pub use files::raise_open_files;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use real::{LockedFile, RealDisk};

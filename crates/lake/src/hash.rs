@@ -55,20 +55,31 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn work(&self, mut digests: Digests) {
+/// Hashes until the queue is empty; says that the digests are lost if it does not come to that.
+struct Worker {
+    shared: Arc<Shared>,
+    /// The digests are back, and may be with another worker already.
+    ended: bool,
+}
+
+impl Worker {
+    fn work(mut self, mut digests: Digests) {
+        let shared = self.shared.clone();
         loop {
             let chunks = {
-                let mut state = self.lock();
+                let mut state = shared.lock();
                 if state.queue.is_empty() {
+                    self.ended = true;
                     state.place = Place::Idle(digests);
-                    self.moved.notify_one();
+                    shared.moved.notify_one();
                     return;
                 }
                 state.bytes = 0;
                 std::mem::take(&mut state.queue)
             };
-            self.moved.notify_one();
+            shared.moved.notify_one();
             for chunk in chunks {
                 digests.update(&chunk);
             }
@@ -76,15 +87,11 @@ impl Shared {
     }
 }
 
-/// Says that the digests are lost, unless the worker ends as it should.
-struct Worker(Arc<Shared>);
-
 impl Drop for Worker {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        if matches!(state.place, Place::Away) {
-            state.place = Place::Lost;
-            self.0.moved.notify_one();
+        if !self.ended {
+            self.shared.lock().place = Place::Lost;
+            self.shared.moved.notify_one();
         }
     }
 }
@@ -142,8 +149,8 @@ impl Hashing {
     fn start(&self, state: &mut State) {
         match std::mem::replace(&mut state.place, Place::Away) {
             Place::Idle(digests) => {
-                let worker = Worker(self.shared.clone());
-                tokio::task::spawn_blocking(move || worker.0.work(digests));
+                let worker = Worker { shared: self.shared.clone(), ended: false };
+                tokio::task::spawn_blocking(move || worker.work(digests));
             }
             other => state.place = other,
         }

@@ -102,6 +102,12 @@ impl Work {
     }
 }
 
+/// Work on damaged rows stays for later, perhaps for ever; the rest goes on.
+fn passed_over(error: &LakeError, upkept: &mut Upkept) {
+    tracing::error!(%error, "upkeep passes over damaged rows; run fsck");
+    upkept.waiting += 1;
+}
+
 impl Lake {
     /// Does the lake's upkeep until `shutdown` is done. Run it once, in a task of its own.
     pub async fn run_upkeep(self, shutdown: impl Future<Output = ()>) {
@@ -113,13 +119,14 @@ impl Lake {
     }
 
     async fn upkeep_forever(&self) {
-        while let Err(error) = self.load_live().await {
-            tracing::error!(%error, "live extents could not be counted; space is not reclaimed until they are");
-            tokio::time::sleep(REST).await;
-        }
         let every = self.config().upkeep_every;
         let mut since = [TRIM_EVERY, RECLAIM_EVERY, SWEEP_EVERY];
         loop {
+            // Until that is done no segment is given back; everything else goes on.
+            if let Err(error) = self.load_live().await {
+                tracing::error!(%error, "live extents could not be counted; space is not reclaimed until they are");
+                tokio::time::sleep(REST).await;
+            }
             let [trim, reclaim, sweep] = &mut since;
             let jobs = (due(trim, TRIM_EVERY), due(reclaim, RECLAIM_EVERY), due(sweep, SWEEP_EVERY));
             if let Err(error) = self.upkeep_pass(jobs).await {
@@ -137,19 +144,30 @@ impl Lake {
         self.upkeep_pass((true, true, true)).await
     }
 
+    /// Each job is done whatever became of the one before: damage in one place must not fill the disk in another. The first error
+    /// is returned.
     async fn upkeep_pass(&self, (trim, reclaim, sweep): (bool, bool, bool)) -> Result<Upkept, LakeError> {
+        self.check_running()?;
         let mut upkept = Upkept::default();
-        self.do_work(&mut upkept).await?;
+        let mut outcome = self.do_work(&mut upkept).await;
         if trim {
-            upkept.trimmed = self.trim_journals().await?;
+            outcome = outcome.and(self.trim_journals().await.map(|trimmed| upkept.trimmed = trimmed));
         }
         if reclaim {
-            upkept.segments = self.blobs().reclaim(self).await?.segments;
+            let reclaimed = self.blobs().reclaim(self).await.map_err(LakeError::from);
+            outcome = outcome.and(reclaimed.map(|reclaimed| upkept.segments = reclaimed.segments));
         }
         if sweep {
-            upkept.orphans = self.blobs().sweep(self).await?.removed;
+            let swept = self.blobs().sweep(self).await.map_err(LakeError::from);
+            outcome = outcome.and(swept.map(|swept| upkept.orphans = swept.removed));
         }
-        Ok(upkept)
+        outcome.map(|()| upkept)
+    }
+
+    /// Once the metadata has stopped, what it shows is not what a restart may find: a commit whose outcome is unknown can name
+    /// bytes that look like orphans now. Nothing is given back then.
+    fn check_running(&self) -> Result<(), LakeError> {
+        self.kv().stopped().map_or(Ok(()), |why| Err(LakeError::ReadOnly(why)))
     }
 
     /// Tells the store which extents are live, so that it knows which segments are worth reclaiming. Once: it keeps count from then on.
@@ -191,13 +209,20 @@ impl Lake {
             }
             let mut simple = Vec::new();
             for (at, value) in page {
-                let work = Work::parse(at, value)?;
+                let work = match Work::parse(at, value) {
+                    Ok(work) => work,
+                    Err(error) => {
+                        passed_over(&error, upkept);
+                        continue;
+                    }
+                };
                 match work.kind {
                     WorkKind::FreeInline | WorkKind::FreeExtent | WorkKind::DoneExpired => simple.push(work),
                     _ if self.is_pinned(work.id) => upkept.waiting += 1,
                     _ => match self.do_one(&work).await {
                         Ok(()) => upkept.done += 1,
                         Err(LakeError::Busy) => upkept.waiting += 1,
+                        Err(error @ LakeError::Damaged(_)) => passed_over(&error, upkept),
                         Err(error) => return Err(error),
                     },
                 }
@@ -217,8 +242,15 @@ impl Lake {
             match work.kind {
                 WorkKind::FreeExtent => {
                     let key = keys::extent(work.id);
-                    if let Some(row) = self.kv().get(&key).await? {
-                        extents.push((ExtentId(work.id), rows::location_of(&row)?));
+                    let found = match self.extent_row(&key).await {
+                        Err(error @ LakeError::Damaged(_)) => {
+                            passed_over(&error, upkept);
+                            continue;
+                        }
+                        found => found?,
+                    };
+                    if let Some((row, at)) = found {
+                        extents.push((ExtentId(work.id), at));
                         batch.conds.push(Cond::Equals(key.clone(), row));
                         batch.ops.push(Op::Delete(key));
                     }
@@ -242,6 +274,12 @@ impl Lake {
             }
             Err(Refused::Error(error)) => Err(error),
         }
+    }
+
+    async fn extent_row(&self, key: &Key) -> Result<Option<(Bytes, Location)>, LakeError> {
+        let Some(row) = self.kv().get(key).await? else { return Ok(None) };
+        let at = rows::location_of(&row)?;
+        Ok(Some((row, at)))
     }
 
     async fn do_one(&self, work: &Work) -> Result<(), LakeError> {
@@ -430,6 +468,7 @@ impl Mover for Lake {
         extents: &'a [ExtentId],
     ) -> millpond_blob::BoxFuture<'a, Result<Vec<Option<Location>>, BlobError>> {
         Box::pin(async move {
+            self.check_running().map_err(unavailable)?;
             let mut places = Vec::with_capacity(extents.len());
             for extent in extents {
                 let row = self.kv().get(&keys::extent(extent.0)).await.map_err(unavailable)?;

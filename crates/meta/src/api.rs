@@ -173,6 +173,10 @@ pub trait Kv: View + 'static {
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn View>, ReadError>>;
     /// The number of the latest commit; changes whenever something was committed.
     fn watch(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Why no more writes are taken, if so. Cheap, unlike [`Kv::state`].
+    fn stopped(&self) -> Option<String> {
+        self.state().stopped
+    }
     /// What the engine is at, for metrics and for refusing early.
     fn state(&self) -> State;
 }

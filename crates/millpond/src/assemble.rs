@@ -47,6 +47,9 @@ pub enum AssembleError {
     /// The port could not be taken.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// Too few files may be open.
+    #[error("the limit on open files is {0}; raise it (ulimit -n) to 4096 or more")]
+    OpenFiles(u64),
     /// A file operation failed.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -138,6 +141,29 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     Ok(Assembled { engines, gateway, root, ready })
 }
 
+/// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.
+const OWN_FILES: u64 = 2_048;
+/// Fewer connections than this are no server.
+const LEAST_CONNECTIONS: u64 = 64;
+
+/// Connections must leave enough open files to the engines: those stop for good when they cannot open one.
+fn fit_open_files(limits: &mut Limits) -> Result<(), AssembleError> {
+    let Some(files) = millpond_io::raise_open_files() else { return Ok(()) };
+    let left = files.saturating_sub(OWN_FILES.min(files / 2));
+    if left < LEAST_CONNECTIONS {
+        return Err(AssembleError::OpenFiles(files));
+    }
+    if (limits.connections as u64) > left {
+        tracing::warn!(
+            files,
+            connections = left,
+            "the limit on open files (ulimit -n) allows fewer connections than are set"
+        );
+        limits.connections = usize::try_from(left).unwrap_or(limits.connections);
+    }
+    Ok(())
+}
+
 /// The largest PEM file: a chain of some tens of certificates.
 const MAX_PEM: usize = 1024 * 1024;
 
@@ -168,6 +194,6 @@ fn gateway_config(settings: &Resolved) -> Result<GatewayConfig, AssembleError> {
     over(&mut limits.body_time, given.body_timeout);
     over(&mut limits.idle_time, given.idle_timeout);
     over(&mut limits.stop_time, given.stop_timeout);
-    let _: &Limits = limits;
+    fit_open_files(limits)?;
     Ok(config)
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use millpond_kernel::{Authorized, Caller, Operation, Payload, RequestHead, ServiceError};
+use millpond_kernel::{AuthType, Authorized, Caller, Operation, Payload, RequestHead, ServiceError};
 use millpond_lake::{Bucket, Found, LakeError, VersionId};
 use millpond_types::{BucketName, ObjectKey, Origin};
 use millpond_wire::{ParseError, QueryPairs, RequestView};
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::address::Address;
 use crate::errors::{self, About};
@@ -17,6 +19,8 @@ use crate::{S3, refused};
 /// The largest XML document of a request: `CompleteMultipartUpload` with 10,000 parts and their checksums, and
 /// `DeleteObjects` with 1,000 keys of 1,024 bytes in escapes, stay below it.
 const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
+/// KiB of documents that are held at a time, over all requests: eight of the largest, thousands of the usual ones. More wait.
+pub const DOCUMENTS_KIB: usize = 64 * 1024;
 
 /// A request that is being carried out.
 pub struct Call<'a> {
@@ -32,6 +36,8 @@ pub struct Call<'a> {
     query: QueryPairs<'a>,
     /// The body, when the operation has a document there.
     document: Bytes,
+    /// The document's share of the budget.
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Call<'a> {
@@ -44,7 +50,7 @@ impl<'a> Call<'a> {
     ) -> Result<Self, ServiceError> {
         refused::check(&head.headers)?;
         let query = QueryPairs::parse(&head.query).map_err(|error| errors::from_parse(&error))?;
-        Ok(Self { s3, head, caller, address, query, document: Bytes::new() })
+        Ok(Self { s3, head, caller, address, query, document: Bytes::new(), memory: None })
     }
 
     /// The headers.
@@ -57,14 +63,34 @@ impl<'a> Call<'a> {
         self.caller.origin(operation)
     }
 
-    /// Reads the whole body, for operations that have a document in it.
-    pub async fn read_document(&mut self, payload: &mut Payload, about_object: bool) -> Result<(), ServiceError> {
+    /// Denies who is nobody before a byte of a document is read: there are no policies that could let nobody in.
+    pub async fn admit(&self, creates: bool) -> Result<(), ServiceError> {
+        if self.caller.auth != AuthType::None {
+            return Ok(());
+        }
+        if !creates {
+            self.bucket().await?;
+        }
+        Err(errors::access_denied())
+    }
+
+    /// Reads the whole body, for operations that have a document in it. Documents of all requests
+    /// together have a budget.
+    pub async fn read_document(&mut self, mut payload: Payload, about_object: bool) -> Result<(), ServiceError> {
         let too_large = || {
             ServiceError::new("MaxMessageLengthExceeded", 400, "Your request was too large.")
                 .field("MaxMessageLengthBytes", MAX_DOCUMENT.to_string())
         };
+        let length = payload.length().unwrap_or(MAX_DOCUMENT as u64);
+        if length > MAX_DOCUMENT as u64 {
+            return Err(too_large());
+        }
+        let kib = u32::try_from(length / 1024 + 1).unwrap_or(DOCUMENTS_KIB as u32);
+        let permit = self.s3.documents.clone().acquire_many_owned(kib).await;
+        self.memory = Some(permit.map_err(|_| ServiceError::internal())?);
         self.document = payload.collect(MAX_DOCUMENT, too_large).await?;
-        crate::documents::check_digest(&self.head.headers, &self.document, about_object)
+        let end = payload.end().ok_or_else(ServiceError::internal)?;
+        crate::documents::check_digest(&self.head.headers, &self.document, &end, about_object)
     }
 
     /// The input, read and validated.

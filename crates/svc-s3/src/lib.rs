@@ -28,6 +28,7 @@ use millpond_kernel::{Kernel, OperationRef, Payload, RequestHead, Response, Serv
 use millpond_lake::Lake;
 use millpond_types::Region;
 use millpond_wire::{Protocol, QueryPairs, Route};
+use tokio::sync::Semaphore;
 
 use crate::address::Address;
 use crate::call::Call;
@@ -37,12 +38,14 @@ pub struct S3 {
     lake: Lake,
     kernel: Arc<Kernel>,
     region: Region,
+    /// KiB of documents that may be held.
+    documents: Arc<Semaphore>,
 }
 
 impl S3 {
     /// The service over a lake.
     pub fn new(lake: Lake, kernel: Arc<Kernel>, region: Region) -> Self {
-        Self { lake, kernel, region }
+        Self { lake, kernel, region, documents: Arc::new(Semaphore::new(call::DOCUMENTS_KIB)) }
     }
 }
 
@@ -96,9 +99,20 @@ fn resource_type(address: &Address) -> &'static str {
     }
 }
 
-async fn dispatch(operation: Operation, mut call: Call<'_>, mut payload: Payload) -> Result<Response, ServiceError> {
-    if !streams(operation) {
-        call.read_document(&mut payload, operation == Operation::CompleteMultipartUpload).await?;
+async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
+    if writes_an_object(operation) && call.query_value("versionId").is_some() {
+        let message = "This operation does not accept a version-id.";
+        return Err(errors::invalid_argument("versionId", call.query_value("versionId"), message));
+    }
+    match operation {
+        Operation::PutObject => return ops::put::put(&call, payload).await,
+        Operation::UploadPart => return ops::multipart::upload_part(&call, payload).await,
+        _ if has_document(operation) => {
+            call.admit(operation == Operation::CreateBucket).await?;
+            call.read_document(payload, operation == Operation::CompleteMultipartUpload).await?;
+        }
+        // A body that no operation reads is cleared away by the gateway.
+        _ => drop(payload),
     }
     if let Some(answer) = ops::configurations::dispatch(operation, &call).await {
         return answer;
@@ -117,7 +131,6 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, mut payload: Payload
         Operation::ListObjects => ops::list::v1(&call, call.on_bucket().await?).await,
         Operation::ListObjectsV2 => ops::list::v2(&call, call.on_bucket().await?).await,
         Operation::ListObjectVersions => ops::list::versions(&call, call.on_bucket().await?).await,
-        Operation::PutObject => ops::put::put(&call, payload).await,
         Operation::GetObject => ops::get::get(&call, call.on_version().await?).await,
         Operation::HeadObject => ops::get::head(&call, call.on_version().await?).await,
         Operation::GetObjectAttributes => ops::attributes::get(&call, call.on_version().await?).await,
@@ -128,7 +141,6 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, mut payload: Payload
         Operation::PutObjectTagging => ops::tagging::put(&call, call.on_version().await?).await,
         Operation::DeleteObjectTagging => ops::tagging::delete(&call, call.on_version().await?).await,
         Operation::CreateMultipartUpload => ops::multipart::create(&call, call.on_object().await?).await,
-        Operation::UploadPart => ops::multipart::upload_part(&call, payload).await,
         Operation::UploadPartCopy => ops::copy::part(&call).await,
         Operation::CompleteMultipartUpload => ops::multipart::complete(&call, call.on_object().await?).await,
         Operation::AbortMultipartUpload => ops::multipart::abort(&call, call.on_object().await?).await,
@@ -140,7 +152,30 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, mut payload: Payload
     }
 }
 
-/// Whether the body is the object's bytes rather than a document.
-fn streams(operation: Operation) -> bool {
-    matches!(operation, Operation::PutObject | Operation::UploadPart)
+/// Whether the body is a document.
+fn has_document(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::CreateBucket
+            | Operation::PutBucketVersioning
+            | Operation::PutBucketTagging
+            | Operation::PutObjectTagging
+            | Operation::PutBucketAcl
+            | Operation::PutObjectAcl
+            | Operation::DeleteObjects
+            | Operation::CompleteMultipartUpload
+    )
+}
+
+/// Whether the operation makes a version, so that it cannot name one.
+fn writes_an_object(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::PutObject
+            | Operation::CopyObject
+            | Operation::CreateMultipartUpload
+            | Operation::UploadPart
+            | Operation::UploadPartCopy
+            | Operation::CompleteMultipartUpload
+    )
 }

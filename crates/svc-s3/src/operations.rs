@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millpond_api_s3 as api;
 use millpond_kernel::{Access, Context, ContextValue, Operation, Resource};
-use millpond_lake::{Bucket, Found, Version, VersionId};
+use millpond_lake::{Bucket, Found, VersionId};
 use millpond_types::{AccountId, Arn, ObjectKey};
 use millpond_wire::{ParseError, RequestView};
 
@@ -82,10 +82,12 @@ pub struct Copying<I> {
     pub target: OnObject<I>,
     /// Where it comes from.
     pub source: Arc<Bucket>,
-    /// The version to copy, pinned.
-    pub version: Version,
-    /// Whether the client named the version.
-    pub named: bool,
+    /// Of which key.
+    pub key: ObjectKey,
+    /// The version that was named.
+    pub named: Option<VersionId>,
+    /// What the lake has there, pinned.
+    pub found: Found,
     /// Whether the source's tags are copied too.
     pub with_tags: bool,
 }
@@ -152,10 +154,7 @@ impl<I: Input> Operation for OnVersion<I> {
 
     fn context(&self, access: &Access, context: &mut Context) {
         self.target.context(access, context);
-        let tags = found_version(&self.found).and_then(Version::object).map(|object| &object.tags);
-        for (key, value) in tags.into_iter().flatten() {
-            context.set(format!("s3:ExistingObjectTag/{key}"), ContextValue::Text(value.clone()));
-        }
+        existing_tags(&self.found, context);
     }
 }
 
@@ -164,19 +163,30 @@ impl<I: Input> Operation for Copying<I> {
 
     fn accesses(&self) -> Vec<Access> {
         let (read, read_tags) = match self.named {
-            true => ("s3:GetObjectVersion", "s3:GetObjectVersionTagging"),
-            false => ("s3:GetObject", "s3:GetObjectTagging"),
+            Some(_) => ("s3:GetObjectVersion", "s3:GetObjectVersionTagging"),
+            None => ("s3:GetObject", "s3:GetObjectTagging"),
         };
-        let mut accesses = vec![on_key(read, &self.source, &self.version.key)];
+        let mut accesses = vec![on_key(read, &self.source, &self.key)];
         if self.with_tags {
-            accesses.push(on_key(read_tags, &self.source, &self.version.key));
+            accesses.push(on_key(read_tags, &self.source, &self.key));
+            // Tags that are copied are written, as those of a header are.
+            if self.target.input.further().is_empty() {
+                accesses.push(on_key("s3:PutObjectTagging", &self.target.bucket, &self.target.key));
+            }
         }
         accesses.extend(self.target.accesses());
         accesses
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        self.target.context(access, context);
+        // Source and target may be one key; the reads are the source's.
+        if !access.action.starts_with("s3:GetObject") {
+            return self.target.context(access, context);
+        }
+        if let Some(version) = self.named {
+            context.set("s3:VersionId", ContextValue::Text(version.to_string()));
+        }
+        existing_tags(&self.found, context);
     }
 }
 
@@ -226,10 +236,10 @@ impl Operation for NewBucket {
     fn context(&self, _: &Access, _: &mut Context) {}
 }
 
-fn found_version(found: &Found) -> Option<&Version> {
-    match found {
-        Found::Object(version) | Found::DeleteMarker(version) => Some(version),
-        Found::None => None,
+fn existing_tags(found: &Found, context: &mut Context) {
+    let Found::Object(version) = found else { return };
+    for (key, value) in version.object().iter().flat_map(|object| &object.tags) {
+        context.set(format!("s3:ExistingObjectTag/{key}"), ContextValue::Text(value.clone()));
     }
 }
 

@@ -24,6 +24,7 @@ const NOT_CARRIED_OUT: &[&str] = &[
     "x-amz-rename-source",
     "x-amz-if-match-last-modified-time",
     "x-amz-if-match-size",
+    "x-amz-if-match-initiated-time",
     "x-amz-source-if-match",
 ];
 

@@ -67,6 +67,9 @@ impl millpond_kernel::Operation for GetCallerIdentity {
 }
 
 async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, ServiceError> {
+    if request.caller.principal == Principal::Anonymous {
+        return Err(ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token"));
+    }
     let too_large = || ServiceError::new("ValidationError", 400, "The request is larger than 1 MiB.");
     let body = request.payload.collect(MAX_FORM, too_large).await?;
     // The query protocol takes its parameters from the query too, which is how a presigned GetCallerIdentity is sent.

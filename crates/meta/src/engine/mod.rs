@@ -227,6 +227,10 @@ impl Kv for FjallKv {
         self.inner.shared.watch.subscribe()
     }
 
+    fn stopped(&self) -> Option<String> {
+        self.inner.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn state(&self) -> State {
         let shared = &self.inner.shared;
         let counters = &shared.counters;

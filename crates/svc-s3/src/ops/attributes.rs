@@ -74,7 +74,11 @@ async fn parts(
 ) -> Result<api::GetObjectAttributesParts, ServiceError> {
     let total = object.parts.map(|parts| parts as i32);
     // AWS lists parts only of objects that keep a checksum of each.
-    let limit = input.max_parts.unwrap_or(MAX_PARTS_PAGE).clamp(0, MAX_PARTS_PAGE);
+    let limit = input.max_parts.unwrap_or(MAX_PARTS_PAGE).min(MAX_PARTS_PAGE);
+    if limit < 0 {
+        let message = "Argument max-parts must be an integer between 0 and 2147483647";
+        return Err(errors::invalid_argument("x-amz-max-parts", Some(&limit.to_string()), message));
+    }
     let marker = super::multipart::part_marker(input.part_number_marker)?;
     if object.checksum.is_none() || limit == 0 {
         return Ok(api::GetObjectAttributesParts { total_parts_count: total, ..Default::default() });

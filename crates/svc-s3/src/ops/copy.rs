@@ -6,7 +6,7 @@ use http::StatusCode;
 use millpond_api_s3 as api;
 use millpond_kernel::{Response, ServiceError};
 use millpond_lake::{
-    Bucket, CopyRequest, LakeError, MAX_PUT_BYTES, Metadata, UploadId, Version, VersionId, Versioning,
+    Bucket, CopyRequest, Found, LakeError, MAX_PUT_BYTES, Metadata, UploadId, Version, VersionId, Versioning,
 };
 use millpond_types::ObjectKey;
 
@@ -22,8 +22,9 @@ use crate::{address, metadata, range, tags, write};
 /// What `x-amz-copy-source` names.
 struct Source {
     bucket: Arc<Bucket>,
-    version: Version,
+    key: ObjectKey,
     named: Option<VersionId>,
+    found: Found,
 }
 
 /// CopyObject.
@@ -45,8 +46,8 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
         input.copy_source_if_modified_since,
         input.copy_source_if_unmodified_since,
     );
-    let operation = authorized(call, input, source, conditions, !replace_tags).await?;
-    let Copying { target, source, version, named, .. } = operation;
+    let (Copying { target, source, named, .. }, version) =
+        authorized(call, input, source, conditions, !replace_tags).await?;
     let Some(object) = version.object() else { return Err(ServiceError::internal()) };
     if object.size > MAX_PUT_BYTES {
         return Err(errors::invalid_request(&format!(
@@ -55,8 +56,9 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
     }
     let class = metadata::storage_class(call.headers())?;
     let redirect = call.headers().contains_key("x-amz-website-redirect-location");
-    let onto_itself = source.id == target.bucket.id && version.key == target.key && !named;
-    let changes = replace_metadata || class.is_some() || redirect || algorithm.is_some();
+    let onto_itself = source.id == target.bucket.id && version.key == target.key && named.is_none();
+    let classed = call.headers().contains_key("x-amz-storage-class");
+    let changes = replace_metadata || classed || redirect || algorithm.is_some();
     if onto_itself && !changes {
         return Err(errors::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
@@ -88,33 +90,44 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
     Ok(response)
 }
 
-/// Decides a copy whose source is known and fits its conditions.
+/// Decides a copy, and only then tells whether its source is there and fits its conditions.
 async fn authorized<I: Input>(
     call: &Call<'_>,
     input: I,
     source: Source,
     conditions: ReadConditions,
     with_tags: bool,
-) -> Result<Copying<I>, ServiceError> {
+) -> Result<(Copying<I>, Version), ServiceError> {
     let target = call.target(input).await?;
-    let tagged = source.version.object().is_some_and(|object| !object.tags.is_empty());
-    let operation = Copying {
-        target,
-        source: source.bucket,
-        named: source.named.is_some(),
-        with_tags: with_tags && tagged,
-        version: source.version,
+    let tagged = match &source.found {
+        Found::Object(version) => version.object().is_some_and(|object| !object.tags.is_empty()),
+        Found::DeleteMarker(_) | Found::None => false,
     };
+    let Source { bucket, key, named, found } = source;
+    let operation = Copying { target, source: bucket, key, named, found, with_tags: with_tags && tagged };
     let operation = call.authorize(operation).await?.into_inner();
-    let etag = operation.version.object().map(|object| object.etag.as_str()).unwrap_or_default();
-    match conditions.judge(etag, operation.version.modified) {
-        Outcome::Proceed => Ok(operation),
+    let version = there(&operation)?;
+    let etag = version.object().map(|object| object.etag.as_str()).unwrap_or_default();
+    match conditions.judge(etag, version.modified) {
+        Outcome::Proceed => Ok((operation, version)),
         // A copy has nothing to say "not modified" about: every condition that fails is a 412.
         Outcome::NotModified => Err(precondition_failed("x-amz-copy-source-If-None-Match")),
         Outcome::Failed(condition) => Err(precondition_failed(match condition {
             "If-Match" => "x-amz-copy-source-If-Match",
             _ => "x-amz-copy-source-If-Unmodified-Since",
         })),
+    }
+}
+
+/// The version that is copied.
+fn there<I>(operation: &Copying<I>) -> Result<Version, ServiceError> {
+    match (&operation.found, operation.named) {
+        (Found::Object(version), _) => Ok(version.clone()),
+        (Found::DeleteMarker(_), Some(_)) => Err(errors::invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        )),
+        (_, Some(id)) => Err(errors::no_such_version(operation.key.as_str(), &id.to_string())),
+        (_, None) => Err(errors::no_such_key(operation.key.as_str())),
     }
 }
 
@@ -200,21 +213,8 @@ async fn source(call: &Call<'_>, header: &str) -> Result<Source, ServiceError> {
     let expected = call.headers().get("x-amz-source-expected-bucket-owner").map(|v| v.to_str().unwrap_or_default());
     let bucket = call.s3.bucket_of(bucket, expected).await?;
     let key: ObjectKey = parse_key(key)?;
-    let version = match call.s3.look_up(&bucket, &key, named).await? {
-        millpond_lake::Found::Object(version) => version,
-        millpond_lake::Found::DeleteMarker(_) if named.is_some() => {
-            return Err(errors::invalid_request(
-                "The source of a copy request may not specifically refer to a delete marker by version id.",
-            ));
-        }
-        _ => {
-            return Err(match named {
-                Some(id) => errors::no_such_version(key.as_str(), &id.to_string()),
-                None => errors::no_such_key(key.as_str()),
-            });
-        }
-    };
-    Ok(Source { bucket, version, named })
+    let found = call.s3.look_up(&bucket, &key, named).await?;
+    Ok(Source { bucket, key, named, found })
 }
 
 /// UploadPartCopy.
@@ -239,7 +239,7 @@ pub async fn part(call: &Call<'_>) -> Result<Response, ServiceError> {
         input.copy_source_if_modified_since,
         input.copy_source_if_unmodified_since,
     );
-    let Copying { target, source, version, .. } = authorized(call, input, source, conditions, false).await?;
+    let (Copying { target, source, .. }, version) = authorized(call, input, source, conditions, false).await?;
     let size = version.object().map_or(0, |object| object.size);
     let bytes = bytes.unwrap_or(0..size);
     if bytes.end > size {

@@ -8,6 +8,9 @@ use millpond_api_s3 as api;
 use millpond_kernel::{AuthType, Authorized, BodyFailed, Response, ResponseBody, ServiceError};
 use millpond_lake::{BodyReader, Found, Object, Version};
 
+use millpond_types::Timestamp;
+use millpond_wire::parse_http_date;
+
 use crate::answer;
 use crate::call::Call;
 use crate::conditions::{Outcome, ReadConditions, precondition_failed};
@@ -142,13 +145,14 @@ async fn show<'a, I>(
         headers.insert(HeaderName::from_static("x-amz-tagging-count"), HeaderValue::from(object.tags.len()));
     }
     let whole = 0..object.size;
-    let bytes = match (&read.range, read.part) {
+    let range = read.range.as_ref().filter(|_| same_as_before(call, &object.etag, version.modified));
+    let bytes = match (&range, read.part) {
         (Some(_), Some(_)) => {
             return Err(errors::invalid_request("Cannot specify both Range header and partNumber query parameter"));
         }
         (None, Some(number)) => part(call, version, number, read.checksums, &mut headers).await?,
         (range, None) => {
-            let bytes = ranged(range.as_deref(), object.size)?;
+            let bytes = ranged(range.map(String::as_str), object.size)?;
             if let Some(checksum) = object.checksum.as_ref().filter(|_| read.checksums && bytes.is_none()) {
                 set_checksum(&mut headers, checksum, object.parts);
             }
@@ -161,6 +165,17 @@ async fn show<'a, I>(
         answer::set(&mut headers, http::header::CONTENT_RANGE, &value);
     }
     Ok(Ok(Shown { version, status, headers, bytes: bytes.unwrap_or(whole) }))
+}
+
+/// Whether `If-Range` lets a range be served: the object is the one of which the client has a part (RFC 9110, section 13.1.5).
+/// Weak tags never match, nor do times that are not the very time.
+fn same_as_before(call: &Call<'_>, etag: &str, modified: Timestamp) -> bool {
+    let Some(value) = call.headers().get(http::header::IF_RANGE) else { return true };
+    let value = value.to_str().unwrap_or_default().trim();
+    match value.strip_prefix('"') {
+        Some(tag) => tag.strip_suffix('"') == Some(etag),
+        None => parse_http_date(value).is_some_and(|time| time.seconds() == modified.seconds()),
+    }
 }
 
 fn base_headers(version: &Version, object: &Object, versioned: bool) -> HeaderMap {

@@ -181,6 +181,14 @@ fn whole_checksum(input: &api::CompleteMultipartUploadInput) -> Result<Option<Di
     }
 }
 
+fn expected_size(input: &api::CompleteMultipartUploadInput) -> Result<Option<u64>, ServiceError> {
+    let malformed = |size: i64| {
+        let message = "The value of x-amz-mp-object-size is a size in bytes.";
+        errors::invalid_argument("x-amz-mp-object-size", Some(&size.to_string()), message)
+    };
+    input.mpu_object_size.map(|size| u64::try_from(size).map_err(|_| malformed(size))).transpose()
+}
+
 /// CompleteMultipartUpload.
 pub async fn complete(
     call: &Call<'_>,
@@ -195,7 +203,7 @@ pub async fn complete(
         key: target.key.clone(),
         upload: UploadId::parse(&id).ok_or_else(|| errors::no_such_upload(&id))?,
         parts: named_parts(&target.input)?,
-        expected_size: target.input.mpu_object_size.and_then(|size| u64::try_from(size).ok()),
+        expected_size: expected_size(&target.input)?,
         checksum: whole_checksum(&target.input)?,
         condition,
     };
