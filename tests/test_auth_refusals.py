@@ -1,5 +1,6 @@
 """Requests whose sender is not who they say, or did not sign what they sent."""
 
+import copy
 import datetime
 import hashlib
 
@@ -252,3 +253,32 @@ def test_signatures_of_odd_requests(raw, s3, filled):
     body = b"x"
     signed = raw.sign("PUT", f"/{filled}/n", headers={"x-amz-meta-s": "a   b"}, payload=hashlib.sha256(body).hexdigest())
     assert raw.send("PUT", f"/{filled}/n", signed.headers, body).status == 200
+
+
+def test_the_target_and_the_host_header_must_agree(raw, server, s3, filled):
+    """The signature covers the Host header; a target in absolute form must not choose another bucket than the one signed for."""
+    other = f"{filled}-other"
+    s3.create_bucket(Bucket=other)
+    s3.put_object(Bucket=other, Key="k", Body=b"secret")
+    signer = copy.copy(raw)
+    signer.host = f"{filled}.localhost:{server.port}"
+    url = signer.presign("GET", "/k")
+    assert signer.send("GET", url).body == b"data"
+    assert signer.send("GET", f"http://{signer.host}{url}").body == b"data"
+    for authority in (f"{other}.localhost:{server.port}", f"localhost:{server.port}"):
+        got = signer.send("GET", f"http://{authority}{url}")
+        assert got.status == 400 and b"secret" not in got.body, got
+
+
+def test_a_copy_does_not_tell_strangers_what_is_there(raw, filled):
+    answers = {
+        raw.send("PUT", f"/{filled}/x", {"x-amz-copy-source": f"{filled}/{key}"}).code for key in ("k", "missing")
+    }
+    assert answers == {"AccessDenied"}
+
+
+@pytest.mark.parametrize("method, rest", [("POST", "?delete"), ("PUT", "?tagging"), ("POST", "/k?uploadId=x"), ("PUT", "-new")])
+def test_nobody_sends_documents(raw, filled, method, rest):
+    """Who is nobody is denied before a document is read."""
+    got = raw.send(method, f"/{filled}{rest}", {}, b"<", 8_000_000)
+    assert got.code == "AccessDenied", got

@@ -502,3 +502,27 @@ def test_control_characters_in_keys(s3, bucket):
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == sorted(keys)
     for key in keys:
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == key.encode()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_if_range(raw, s3, bucket, same):
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")["ETag"]
+    for value in (etag, s3.head_object(Bucket=bucket, Key="k")["LastModified"].strftime("%a, %d %b %Y %H:%M:%S GMT")):
+        if not same:
+            value = '"00000000000000000000000000000000"' if value == etag else "Thu, 01 Jan 2026 00:00:00 GMT"
+        got = raw.request("GET", f"/{bucket}/k", headers={"range": "bytes=5-", "if-range": value})
+        assert (got.status, got.body) == ((206, b"56789") if same else (200, b"0123456789")), value
+
+
+def test_writes_name_no_version(raw, s3, bucket):
+    for query in ("versionId=null", "uploads=&versionId=null"):
+        method = "POST" if "uploads" in query else "PUT"
+        got = raw.request(method, f"/{bucket}/k", query, body=b"x" if method == "PUT" else b"")
+        assert (got.status, got.code) == (400, "InvalidArgument"), (query, got)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_a_storage_class_can_be_set_back(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", StorageClass="STANDARD_IA")
+    s3.copy_object(Bucket=bucket, Key="k", CopySource=f"{bucket}/k", StorageClass="STANDARD")
+    assert "StorageClass" not in s3.head_object(Bucket=bucket, Key="k")

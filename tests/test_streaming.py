@@ -1,7 +1,7 @@
 """`aws-chunked` uploads: signed chunks, trailers, and what is wrong with them."""
 
 import pytest
-from harness.raw import STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER
+from harness.raw import STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER, encode_chunks
 from harness.sums import ALGORITHMS, checksum, etag, header, noise
 
 DATA = noise(300_000, 40)
@@ -200,3 +200,20 @@ def test_sdk_over_plain_http(s3, bucket):
     s3.upload_fileobj(io.BytesIO(data), bucket, "k", ExtraArgs={"ChecksumAlgorithm": "CRC32C"})
     got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
     assert got["Body"].read() == data and got["ChecksumCRC32C"] == checksum("CRC32C", data)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_documents_checksum_in_a_trailer(raw, s3, bucket, right):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    document = b"<Delete><Object><Key>k</Key></Object></Delete>"
+    value = checksum("CRC32", document if right else b"other")
+    extra = {
+        "content-encoding": "aws-chunked",
+        "x-amz-decoded-content-length": str(len(document)),
+        "x-amz-trailer": "x-amz-checksum-crc32",
+    }
+    signed = raw.sign("POST", f"/{bucket}", "delete=", extra, STREAMING_UNSIGNED_TRAILER)
+    body = encode_chunks(signed, document, 65536, STREAMING_UNSIGNED_TRAILER, {"x-amz-checksum-crc32": value})
+    got = raw.send("POST", f"/{bucket}?delete=", signed.headers, body)
+    assert got.code == (None if right else "BadDigest"), got
+    assert ("Contents" not in s3.list_objects_v2(Bucket=bucket)) == right
