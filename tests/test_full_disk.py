@@ -118,17 +118,20 @@ class Lake:
         assert self.server.stopped() == {"meta": False, "blob": False}
 
     def room_again(self) -> None:
-        """Waits until an object of each size finds room again."""
-        deadline = time.monotonic() + BACK_SECONDS
+        """An object of each size finds room again."""
         for kind in SIZES:
-            while True:
-                try:
-                    self.put(kind)
-                    break
-                except self.s3.exceptions.ClientError as error:
-                    assert refusal(error) == ("InsufficientStorage", 507), error
-                    assert time.monotonic() < deadline, f"no room for {SIZES[kind]} bytes after {BACK_SECONDS} s: {error}"
-                    time.sleep(0.5)
+            self.in_time(lambda: self.put(kind))
+
+    def in_time(self, ask) -> dict:
+        """Asks until there is room."""
+        deadline = time.monotonic() + BACK_SECONDS
+        while True:
+            try:
+                return ask()
+            except self.s3.exceptions.ClientError as error:
+                assert refusal(error) == ("InsufficientStorage", 507), error
+                assert time.monotonic() < deadline, f"no room after {BACK_SECONDS} s: {error}"
+                time.sleep(0.5)
 
 
 BODIES = {kind: noise(size, size) for kind, size in SIZES.items()}
@@ -163,8 +166,9 @@ def begin_uploads(lake: Lake) -> dict[str, str]:
     """Two uploads with a part each: one to be given up, one to be completed."""
     uploads = {}
     for key in ("given-up", "completed"):
-        uploads[key] = lake.s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
-        lake.s3.upload_part(Bucket=BUCKET, Key=key, UploadId=uploads[key], PartNumber=1, Body=BODIES["file"])
+        uploads[key] = lake.in_time(lambda: lake.s3.create_multipart_upload(Bucket=BUCKET, Key=key))["UploadId"]
+        part = {"Bucket": BUCKET, "Key": key, "UploadId": uploads[key], "PartNumber": 1, "Body": BODIES["file"]}
+        lake.in_time(lambda: lake.s3.upload_part(**part))
     return uploads
 
 

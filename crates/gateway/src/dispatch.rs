@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::Method;
-use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
 use hyper::body::Incoming;
 use millpond_auth::Claim;
@@ -46,8 +45,7 @@ pub(crate) async fn serve(
     record.body.clone_from(&body);
     // The codec sends a 100 when a body is read first. Where there is none to read, it sends none, and clients that wait for it
     // misread what follows on the same connection: botocore does (RFC 9110, section 10.1.1, lets a server close it).
-    // One with Transfer-Encoding may have had a length as well, which a proxy may have gone by (RFC 9112, section 6.1).
-    let misled = (body.is_none() && awaits_continue(&parts.headers)) || parts.headers.contains_key(TRANSFER_ENCODING);
+    let misled = body.is_none() && awaits_continue(&parts.headers);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let fallback = sender::guessed_format(&parts.headers);
 
@@ -66,7 +64,7 @@ pub(crate) async fn serve(
     };
 
     let keeps = match &body {
-        Some(body) => body.settle(&server.config.limits).await && !misled,
+        Some(body) => body.settle(&server.config.limits).await,
         None => !misled,
     };
     let asked = Asked { method: &method, path: uri.path(), format, id: record.id, close: !keeps };
