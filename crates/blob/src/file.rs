@@ -16,6 +16,8 @@ use crate::store::Inner;
 
 /// After this many bytes the system is asked to begin writing them to disk, so that the sync at the end finds little left to do.
 const WRITEBACK: u64 = 8 << 20;
+/// Content for which room is set aside at once; whole blocks. Parts are hardly ever larger.
+const AHEAD: u64 = 256 << 20;
 
 /// The directory of all files.
 pub fn root(dir: &Path) -> PathBuf {
@@ -42,6 +44,9 @@ pub fn extent(name: &str) -> Option<ExtentId> {
 }
 
 /// A file that is being written. Dropped before it is finished, it is removed.
+///
+/// Room is set aside for what the client says will come, but not for all of it: a length is a claim, and whoever sends one byte of
+/// 5 GiB must not keep others from writing.
 pub struct NewFile {
     inner: Arc<Inner>,
     extent: ExtentId,
@@ -56,7 +61,8 @@ impl NewFile {
     /// Creates the file, with room for `expected` bytes of content.
     pub fn create(inner: &Arc<Inner>, extent: ExtentId, expected: Option<u64>) -> Result<Arc<Self>, BlobError> {
         inner.check_stopped()?;
-        inner.space.claim(&*inner.disk, &inner.dir, expected.map_or(0, stored_len))?;
+        let ahead = expected.map_or(0, |len| stored_len(len.min(AHEAD)));
+        inner.space.claim(&*inner.disk, &inner.dir, ahead)?;
         let path = path(&inner.dir, extent);
         inner.flights.begin(extent);
         let file = match inner.disk.open(&path, OpenMode::CreateNew) {
@@ -68,8 +74,8 @@ impl NewFile {
         };
         let (finished, asked) = (AtomicBool::new(false), AtomicU64::new(0));
         let new = Arc::new(Self { inner: Arc::clone(inner), extent, path, file, finished, asked });
-        if let Some(len) = expected {
-            new.file.allocate(0, stored_len(len))?;
+        if ahead > 0 {
+            new.file.allocate(0, ahead)?;
         }
         Ok(new)
     }
@@ -79,10 +85,10 @@ impl NewFile {
         self.inner.sync_dir(self.path.parent().unwrap_or(Path::new(".")), SYNC_FILE_DIR)
     }
 
-    /// Writes content that begins with block `first`; all but the last such piece are whole blocks. `claimed`: whether room was asked for at the creation.
+    /// Writes content that begins with block `first`; all but the last such piece are whole blocks. `claimed`: whether room was asked for at the creation, as far as that goes.
     pub fn write(&self, first: u64, chunks: Vec<Bytes>, claimed: bool) -> Result<(), BlobError> {
         let len: u64 = chunks.iter().map(|c| c.len() as u64).sum();
-        if !claimed {
+        if !claimed || first * BLOCK + len > AHEAD {
             self.inner.space.claim(&*self.inner.disk, &self.inner.dir, len)?;
         }
         let framed = Framed::new(self.extent, first, chunks);
