@@ -73,7 +73,9 @@ def filled(server: Server) -> dict[str, bytes]:
     s3 = s3_client(server)
     s3.create_bucket(Bucket=BUCKET)
     held = bodies()
-    put_all(server, {**{f"inline-{n:05}": noise(INLINE_BYTES, n) for n in range(REMOVED)}, **held})
+    # Bodies that no kept object has: a search must not find those of removed ones.
+    removed = {f"inline-{n:05}": noise(INLINE_BYTES, 1_000_000 + n) for n in range(REMOVED)}
+    put_all(server, {**removed, **held})
     for first in range(0, REMOVED, 900):
         keys = [{"Key": f"inline-{n:05}"} for n in range(first, first + 900)]
         assert "Errors" not in s3.delete_objects(Bucket=BUCKET, Delete={"Objects": keys})
