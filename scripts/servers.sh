@@ -31,6 +31,18 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# free_pair FIRST: a port of the 8,000 from FIRST on that is free, as is the one 10,000 above it.
+free_pair() {
+  python3 -c '
+import random, socket, sys
+def free(port):
+    with socket.socket() as s:
+        try: s.bind(("127.0.0.1", port)); return True
+        except OSError: return False
+first = int(sys.argv[1])
+print(next(p for p in random.sample(range(first, first + 8000), 8000) if free(p) and free(p + 10000)))' "$1"
+}
+
 # wait_for NAME PID URL LOG: until the URL answers at all.
 wait_for() {
   for _ in $(seq 300); do
@@ -65,7 +77,7 @@ start_seaweedfs() {
   local log="$BENCH_DIR/seaweedfs.log" dir="$BENCH_DIR/seaweedfs" master volume filer
   mkdir -p "$dir"
   # Its gRPC ports are the others plus 10,000: they must stay below 65,536.
-  master=$((20000 + RANDOM % 8000)) volume=$((28000 + RANDOM % 8000)) filer=$((36000 + RANDOM % 8000))
+  master="$(free_pair 20000)" volume="$(free_pair 28000)" filer="$(free_pair 36000)"
   cat >"$BENCH_DIR/seaweedfs.json" <<JSON
 {"identities": [{"name": "root", "credentials": [{"accessKey": "$BENCH_ACCESS_KEY", "secretKey": "$BENCH_SECRET_KEY"}],
   "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}

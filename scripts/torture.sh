@@ -9,8 +9,12 @@ say "building in release"
 cargo build --locked --release -p millpond
 status=0
 say "simulated disk: $IMAGES crash images"
-MILLPOND_CRASH_IMAGES="$IMAGES" cargo test --locked --release -p millpond-testkit -- --nocapture || status=1
+MILLPOND_CRASH_IMAGES="$IMAGES" cargo test --locked --release -p millpond-testkit -p millpond-blob -- --nocapture || status=1
+say "kill -9 of the metadata engine: $KILLS rounds"
+MILLPOND_KILLS="$KILLS" cargo test --locked --release -p millpond-meta --test crash -- --nocapture || status=1
 say "kill -9: $KILLS rounds; power cuts: $CUTS"
 MILLPOND_BIN="$CARGO_TARGET_DIR/release/millpond" MILLPOND_KILLS="$KILLS" MILLPOND_CUTS="$CUTS" MILLPOND_TEST_WORKERS=0 \
-  scripts/pytest.sh -s --timeout=0 tests/test_durability.py tests/test_powercut.py || status=1
+  MILLPOND_FULL_ROUNDS=20 MILLPOND_DISK_FAULTS=20 MILLPOND_FLIPS=500 \
+  scripts/pytest.sh -s --timeout=0 tests/test_durability.py tests/test_powercut.py tests/test_full_disk.py \
+  tests/test_disk_errors.py tests/test_fsck.py || status=1
 exit "$status"
