@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use millpond_io::{Disk, File, IoError, OpenMode, SyncPoint};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -36,7 +36,7 @@ pub(super) enum Finding {
     Sound,
     /// The last group is incomplete. It begins here.
     Torn(u64),
-    /// A group is damaged, and there are whole groups behind it, or a later journal. It begins here.
+    /// A group is damaged, and there are groups behind it, here or in a later journal. It begins here.
     Damaged(u64),
 }
 
@@ -47,23 +47,49 @@ pub(super) struct Journal {
     pub(super) finding: Finding,
     /// The last commit number in its sound part.
     pub(super) commit: Option<u64>,
+    /// Whether anything was written to it.
+    begun: bool,
 }
 
-/// Reads all journals of a database, in order. Changes nothing.
-pub(super) fn examine(disk: &dyn Disk, dir: &Path) -> Result<Vec<Journal>, IoError> {
+/// The numbers of a database's journals, ascending.
+pub(super) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, IoError> {
     let mut numbers: Vec<u64> = Vec::new();
     for name in disk.list(dir)? {
         numbers.extend(name.strip_suffix(".jnl").and_then(|number| number.parse::<u64>().ok()));
     }
     numbers.sort_unstable();
-    let last = numbers.last().copied();
+    Ok(numbers)
+}
+
+/// The bytes of a group with these rows, keys and kept values.
+pub(super) fn group_bytes<'a>(rows: impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)>) -> u64 {
+    let item = |(key, value): (&Bytes, &Option<Bytes>)| ITEM_HEAD_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len);
+    (START_BYTES + END_BYTES + rows.map(item).sum::<usize>()) as u64
+}
+
+/// Reads all journals of a database, in order. Changes nothing.
+pub(super) fn examine(disk: &dyn Disk, dir: &Path) -> Result<Vec<Journal>, IoError> {
     let mut seqno = None;
     let mut journals = Vec::new();
-    for number in numbers {
-        let path = dir.join(format!("{number}.jnl"));
-        journals.push(read_journal(disk, path, Some(number) == last, &mut seqno)?);
+    for number in numbers(disk, dir)? {
+        journals.push(read_journal(disk, dir.join(format!("{number}.jnl")), &mut seqno)?);
     }
+    settle_torn(&mut journals);
     Ok(journals)
+}
+
+/// A group is begun when the one before it is durable. So a torn one was durable once, and is damage, when a later journal holds
+/// any part of another; it is what a failed write or a power cut left when all later ones are empty.
+fn settle_torn(journals: &mut [Journal]) {
+    let mut followed = false;
+    for journal in journals.iter_mut().rev() {
+        if let Finding::Torn(at) = journal.finding
+            && followed
+        {
+            journal.finding = Finding::Damaged(at);
+        }
+        followed |= journal.begun;
+    }
 }
 
 /// Cuts a journal off.
@@ -73,10 +99,10 @@ pub(super) fn cut(disk: &dyn Disk, path: &Path, at: u64) -> Result<(), IoError> 
     file.sync_data(SyncPoint("meta.journal.cut"))
 }
 
-fn read_journal(disk: &dyn Disk, path: PathBuf, last: bool, seqno: &mut Option<u64>) -> Result<Journal, IoError> {
+fn read_journal(disk: &dyn Disk, path: PathBuf, seqno: &mut Option<u64>) -> Result<Journal, IoError> {
     let file = disk.open(&path, OpenMode::Read)?;
     let mut window = Window { file, buffer: Vec::new(), at: 0, read_to: 0, ended: false };
-    let mut journal = Journal { path, finding: Finding::Sound, commit: None };
+    let mut journal = Journal { path, finding: Finding::Sound, commit: None, begun: false };
     let mut out_of_order = false;
     loop {
         match parse(window.bytes()) {
@@ -95,8 +121,9 @@ fn read_journal(disk: &dyn Disk, path: PathBuf, last: bool, seqno: &mut Option<u
     }
     let at = window.at;
     let tail = window.tail()?;
+    journal.begun = at > 0 || !tail.is_empty();
     if !tail.is_empty() {
-        let damaged = !last || out_of_order || group_behind(&tail, journal.commit);
+        let damaged = out_of_order || group_behind(&tail, journal.commit);
         journal.finding = if damaged { Finding::Damaged(at) } else { Finding::Torn(at) };
     }
     Ok(journal)
@@ -349,15 +376,48 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_before_the_last_must_be_whole() {
+    fn a_torn_end_is_damage_when_a_later_journal_was_begun() {
         let (dir, path, bytes, ends) = written();
-        RealDisk.open(&dir.path().join("1.jnl"), OpenMode::CreateNew).unwrap();
-        let file = RealDisk.open(&path, OpenMode::Write).unwrap();
-        file.set_len(ends[ends.len() - 1] as u64 - 1).unwrap();
-        let journals = examine(&RealDisk, dir.path()).unwrap();
-        assert_eq!(journals[0].finding, Finding::Damaged(ends[ends.len() - 2] as u64));
-        assert_eq!(journals[1].finding, Finding::Sound);
-        file.write_all_at(&bytes, 0).unwrap();
-        assert_eq!(examine(&RealDisk, dir.path()).unwrap()[0].finding, Finding::Sound);
+        let (last, end) = (ends[ends.len() - 2], ends[ends.len() - 1]);
+        let (torn, damaged) = (Finding::Torn(last as u64), Finding::Damaged(last as u64));
+        let row = CommitRow { commit: GROUPS + 1, seqno: 1 << 20 };
+        let next = group(row.seqno, &row);
+        // What the later journals hold, and what the torn end of the first is then.
+        let cases: [(&[&[u8]], &Finding); 6] = [
+            (&[&[]], &torn),
+            (&[&[0; 4096]], &torn),
+            (&[&[0; 4096], &[]], &torn),
+            (&[&next], &damaged),
+            (&[&[], &next], &damaged),
+            (&[&next[..9]], &damaged),
+        ];
+        for (later, expected) in cases {
+            for (number, content) in later.iter().enumerate() {
+                let file = RealDisk.open(&dir.path().join(format!("{}.jnl", number + 1)), OpenMode::CreateNew).unwrap();
+                file.write_all_at(content, 0).unwrap();
+            }
+            let file = RealDisk.open(&path, OpenMode::Write).unwrap();
+            file.set_len(end as u64 - 1).unwrap();
+            let journals = examine(&RealDisk, dir.path()).unwrap();
+            assert_eq!((&journals[0].finding, journals[0].commit), (expected, Some(GROUPS - 1)), "{later:?}");
+            file.write_all_at(&bytes, 0).unwrap();
+            assert_eq!(examine(&RealDisk, dir.path()).unwrap()[0].finding, Finding::Sound);
+            for number in 0..later.len() {
+                RealDisk.remove(&dir.path().join(format!("{}.jnl", number + 1))).unwrap();
+            }
+        }
+    }
+
+    /// A group as fjall writes it.
+    fn group(seqno: u64, row: &CommitRow) -> Vec<u8> {
+        let value = row.encode();
+        let mut items = vec![2, 0, 0];
+        items.extend(1_u64.to_le_bytes());
+        items.extend((COMMIT_KEY.len() as u16).to_le_bytes());
+        items.extend([(value.len() as u32).to_le_bytes(); 2].concat());
+        items.extend(COMMIT_KEY);
+        items.extend(&value);
+        let start = [&[1][..], &1_u32.to_le_bytes(), &seqno.to_le_bytes()].concat();
+        [start, items.clone(), vec![3], xxh3_64(&items).to_le_bytes().to_vec(), MAGIC.to_vec()].concat()
     }
 }
