@@ -96,6 +96,9 @@ pub trait File: Send + Sync + 'static {
     fn sync_data(&self, point: SyncPoint) -> Result<(), IoError>;
     /// Reserves space; the file reads as zeros there (fallocate).
     fn allocate(&self, offset: u64, len: u64) -> Result<(), IoError>;
+    /// Reserves space without a change of the file's length, which may lie before the range (fallocate with keep size). Where the
+    /// file system cannot do that, nothing happens.
+    fn allocate_beyond(&self, offset: u64, len: u64) -> Result<(), IoError>;
     /// Gives the space of a range back, which then reads as zeros (fallocate with punch hole).
     fn punch(&self, offset: u64, len: u64) -> Result<(), IoError>;
     /// Asks the system to begin writing a range to disk, without waiting (sync_file_range). A hint.

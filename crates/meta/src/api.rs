@@ -123,7 +123,8 @@ pub enum CommitError {
     /// A row that the batch depends on (a condition, a counter, a range to delete) could not be read. Nothing was changed.
     #[error("a row that the batch depends on could not be read: {0}")]
     Unreadable(#[from] ReadError),
-    /// The engine takes no more commits, as its disk failed; whether this batch is durable is unknown.
+    /// The engine takes no more commits, as its disk failed or its tables cannot be merged; whether this batch is durable is
+    /// unknown.
     #[error("the metadata store takes no more writes: {0}")]
     Stopped(String),
 }
@@ -202,6 +203,14 @@ pub struct State {
     pub journal_bytes: u64,
     /// Times that deleted rows were cleared out to keep scans fast, since the start.
     pub cleanings: u64,
+    /// Merges of tables since the start, those included that clear removed rows out.
+    pub merges: u64,
+    /// Attempts to merge tables that failed, since the start.
+    pub merges_failed: u64,
+    /// Tables in the first level of the keyspace that has the most there: what waits to be merged.
+    pub first_level_tables: u64,
+    /// Parts of memory that wait to be written out as tables.
+    pub sealed_memtables: u64,
     /// Why no more writes are taken, if so.
     pub stopped: Option<String>,
 }

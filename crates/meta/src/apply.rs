@@ -120,6 +120,11 @@ impl<C: Codec> Overlay<C> {
         self.rows.is_empty()
     }
 
+    /// The changes in key order, each key once.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&Key, &Option<Bytes>)> {
+        self.rows.iter()
+    }
+
     /// The changes in key order, each key once; leaves an empty overlay.
     pub(crate) fn take(&mut self) -> BTreeMap<Key, Option<Bytes>> {
         self.undo.clear();

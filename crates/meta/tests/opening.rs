@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod disk;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use millpond_io::{Disk, File, IoError, OpenMode, RealDisk, SyncPoint};
-use millpond_meta::{Batch, Class, CommitError, FjallConfig, FjallKv, Kv, Op, OpenError, View};
+use millpond_io::{Disk, OpenMode, RealDisk};
+use millpond_meta::{Batch, Class, FjallConfig, FjallKv, Kv, Op, OpenError, View};
+
+use disk::Tight;
 
 fn config() -> FjallConfig {
     FjallConfig { reserve: 0, ..FjallConfig::new(|_| Class::Rows) }
@@ -178,101 +181,17 @@ async fn an_interrupted_first_start_is_begun_anew() {
     assert_eq!(commits(&open(dir.path()).unwrap(), 1).await, 1);
 }
 
-/// The real disk, with as much free space as told, and a mark that cannot be written when told.
-struct Tight {
-    free: Arc<AtomicU64>,
-    fails: Arc<AtomicBool>,
-}
-
-impl Tight {
-    fn config(reserve: u64) -> (FjallConfig, Arc<AtomicU64>, Arc<AtomicBool>) {
-        let (free, fails) = (Arc::new(AtomicU64::new(1 << 40)), Arc::new(AtomicBool::new(false)));
-        let disk = Arc::new(Self { free: Arc::clone(&free), fails: Arc::clone(&fails) });
-        (FjallConfig { disk, reserve, ..config() }, free, fails)
-    }
-}
-
-impl Disk for Tight {
-    fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>, IoError> {
-        if self.fails.load(SeqCst) && path.ends_with("high-water.new") {
-            let source = std::io::ErrorKind::StorageFull.into();
-            return Err(IoError { doing: "open", path: path.to_owned(), source });
-        }
-        RealDisk.open(path, mode)
-    }
-    fn create_dir_all(&self, path: &Path) -> Result<(), IoError> {
-        RealDisk.create_dir_all(path)
-    }
-    fn list(&self, dir: &Path) -> Result<Vec<String>, IoError> {
-        RealDisk.list(dir)
-    }
-    fn exists(&self, path: &Path) -> Result<bool, IoError> {
-        RealDisk.exists(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {
-        RealDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> Result<(), IoError> {
-        if path.ends_with("ballast") {
-            self.free.fetch_add(RealDisk.open(path, OpenMode::Read)?.len()?, SeqCst);
-        }
-        RealDisk.remove(path)
-    }
-    fn sync_dir(&self, dir: &Path, point: SyncPoint) -> Result<(), IoError> {
-        RealDisk.sync_dir(dir, point)
-    }
-    fn space(&self, _: &Path) -> Result<(u64, u64), IoError> {
-        Ok((self.free.load(SeqCst), 1 << 41))
-    }
-}
-
-#[tokio::test]
-async fn a_full_disk_takes_what_is_urgent() {
-    const RESERVE: u64 = 1 << 20;
-    let dir = tempfile::tempdir().unwrap();
-    let (config, free, _) = Tight::config(RESERVE);
-    let kv = FjallKv::open(dir.path(), config).unwrap();
-    let ballast = dir.path().join("ballast");
-    assert_eq!(RealDisk.open(&ballast, OpenMode::Read).unwrap().len().unwrap(), RESERVE);
-    let urgent = |n| Batch { urgent: true, ..put(n) };
-
-    // Free space, whether an ordinary batch and an urgent one are taken, and whether the ballast is there afterwards.
-    for (now, ordinary, is_urgent, held) in [
-        (RESERVE, true, true, true),
-        (RESERVE - 1, false, true, true),
-        (RESERVE / 4, false, true, true),
-        (10, false, true, false),
-        // Others took what the ballast had held.
-        (RESERVE / 4 - 1, false, false, false),
-        (RESERVE / 4, false, true, false),
-        (RESERVE, true, true, false),
-        (RESERVE * 3, true, true, true),
-    ] {
-        free.store(now, SeqCst);
-        for (batch, taken) in [(put(1), ordinary), (urgent(2), is_urgent)] {
-            match kv.commit(batch).await {
-                Ok(_) => assert!(taken, "{now} free"),
-                Err(CommitError::Full) => assert!(!taken, "{now} free"),
-                Err(error) => panic!("{now} free: {error}"),
-            }
-        }
-        assert_eq!(RealDisk.exists(&ballast).unwrap(), held, "{now} free");
-    }
-    let state = kv.state();
-    assert!(state.full > 0 && !state.low_space && state.stopped.is_none(), "{state:?}");
-}
-
 #[tokio::test]
 async fn a_mark_that_cannot_be_written_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
-    let (config, _, fails) = Tight::config(0);
-    let kv = FjallKv::open(dir.path(), config).unwrap();
-    fails.store(true, SeqCst);
+    let tight = Tight::new();
+    let kv = FjallKv::open(dir.path(), FjallConfig { disk: Arc::new(tight.clone()), ..config() }).unwrap();
+    tight.set_refused(Some("high-water.new"));
     let last = commits(&kv, 3).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(commits(&kv, 1).await, last + 1, "commits do not wait for the mark");
     assert!(!RealDisk.exists(&dir.path().join("high-water")).unwrap());
-    fails.store(false, SeqCst);
+    tight.set_refused(None);
     let began = Instant::now();
     while !RealDisk.exists(&dir.path().join("high-water")).unwrap() {
         assert!(began.elapsed() < Duration::from_secs(30));

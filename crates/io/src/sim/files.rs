@@ -136,6 +136,14 @@ impl File for SimFile {
         self.change("fallocate", true, Change::Extend(offset + len))
     }
 
+    /// Only asks whether there is room; blocks beyond the end are not kept.
+    fn allocate_beyond(&self, offset: u64, len: u64) -> Result<(), IoError> {
+        if self.lacks_room(offset, len as usize)? {
+            return Err(Fault::Enospc.error("fallocate", &self.path));
+        }
+        self.lock().call(true, "fallocate", &self.path)
+    }
+
     fn punch(&self, offset: u64, len: u64) -> Result<(), IoError> {
         self.change("fallocate", false, Change::Zero { offset, len })
     }

@@ -15,10 +15,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use fjall::{OwnedWriteBatch, PersistMode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shared;
+use super::backlog::{Pressure, stuck};
+use super::journal::group_bytes;
+use super::reserve::JournalRoom;
 use super::room::{Room, RoomKeeper};
 use super::row::Summed;
 use super::spaces::{Class, Moment};
+use super::{Shared, closed};
 use crate::api::{Batch, CommitError, Committed, Cond, Key, Op, RESERVED_TABLES};
 use crate::apply::{Codec, Overlay};
 
@@ -46,10 +49,16 @@ const MAX_OUTCOMES: usize = 100_000;
 /// Forgotten names that one group removes: more than it adds, so that the table shrinks, yet no group is long.
 const FORGET_AT_ONCE: usize = 2 * MAX_GROUP_BATCHES;
 
+/// Bytes that a group needs in the journal beside its batches: the row of the commit number, and the removal of forgotten names.
+const OWN_BYTES: u64 = 64 * (FORGET_AT_ONCE as u64 + 1);
+
 /// After this many bytes of changes the background is woken to see whether memory is to be written out...
 const POKE_BYTES: usize = 1 << 20;
 /// ...and every so many times, whether there is something to merge.
 const POKES_A_MERGE: u64 = 8;
+
+/// How long the committer sleeps before it looks again whether tables were written or merged.
+const PRESSURE_WAIT: Duration = Duration::from_millis(5);
 
 pub(super) type Answer = Result<Committed, CommitError>;
 
@@ -82,10 +91,13 @@ pub(super) fn prepare(mut batch: Batch) -> (Batch, usize) {
 pub(super) struct Committer {
     shared: Arc<Shared>,
     room: RoomKeeper,
+    journal: JournalRoom,
     moment: Arc<Moment>,
     /// The number of the last commit.
     commit: u64,
     outcomes: VecDeque<(Instant, Key)>,
+    /// How many of them are the group's.
+    named: usize,
     overlay: Overlay<Summed>,
     accepted: Vec<(Committed, oneshot::Sender<Answer>)>,
     since_poke: usize,
@@ -95,15 +107,23 @@ pub(super) struct Committer {
 
 impl Committer {
     /// Starts after `commit`; `outcomes` are the names that are in the store.
-    pub(super) fn new(shared: Arc<Shared>, room: RoomKeeper, commit: u64, outcomes: Vec<Key>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        room: RoomKeeper,
+        journal: JournalRoom,
+        commit: u64,
+        outcomes: Vec<Key>,
+    ) -> Self {
         let now = Instant::now();
         let moment = shared.moment();
         Self {
             shared,
             room,
+            journal,
             moment,
             commit,
             outcomes: outcomes.into_iter().map(|key| (now, key)).collect(),
+            named: 0,
             overlay: Overlay::new(),
             accepted: Vec::with_capacity(MAX_GROUP_BATCHES),
             since_poke: 0,
@@ -131,13 +151,14 @@ impl Committer {
     fn group(&mut self, messages: &mut impl Iterator<Item = Message>) -> bool {
         let room = self.room.check();
         self.shared.low_space.store(room != Room::Ample, Relaxed);
-        let (mut bytes, mut urgent) = (0, false);
+        let (mut bytes, mut urgent, mut gate) = (0, false, None);
         let more = loop {
             match messages.next() {
                 Some(Message::Commit(batch, size, reply)) => {
                     bytes += size;
                     urgent |= batch.urgent;
-                    self.take(batch, reply, room);
+                    let gate = gate.get_or_insert_with(|| self.gate(room));
+                    self.take(batch, reply, gate);
                     if bytes >= MAX_GROUP_BYTES {
                         break true;
                     }
@@ -151,21 +172,51 @@ impl Committer {
             if urgent && room != Room::Ample {
                 self.room.use_reserve();
             }
-            self.write(bytes);
+            self.write(bytes, urgent);
         }
         more
     }
 
+    /// What is refused now; waits for tables to be written and merged as long as that goes on.
+    fn gate(&mut self, room: Room) -> Gate {
+        let by_room = Gate {
+            ordinary: (room != Room::Ample).then_some(CommitError::Full),
+            urgent: (room == Room::Out).then_some(CommitError::Full),
+        };
+        while self.stopped.is_none() {
+            match self.shared.backlog.pressure(&self.shared.spaces) {
+                Pressure::None => break,
+                Pressure::Stuck(space) => return Gate::closed(&CommitError::Stopped(stuck(space))),
+                Pressure::NoRoomToMerge { urgent } => {
+                    return Gate { ordinary: Some(CommitError::Full), urgent: urgent.then_some(CommitError::Full) };
+                }
+                Pressure::NoRoomToWrite if !self.room.give_up_ballast() => return Gate::closed(&CommitError::Full),
+                // Nothing is merged any more.
+                Pressure::Wait if self.shared.closing.load(Relaxed) => return Gate::closed(&closed()),
+                Pressure::Wait | Pressure::NoRoomToWrite => {}
+            }
+            // A thread of fjall's that failed writes nothing more: this tells, and costs no system call.
+            if let Err(error) = self.shared.db.persist(PersistMode::Buffer) {
+                self.stop(error.to_string());
+            }
+            self.shared.upkeep.poke(true);
+            std::thread::sleep(PRESSURE_WAIT);
+        }
+        by_room
+    }
+
     /// Applies one batch to the group, or answers why not.
-    fn take(&mut self, batch: Batch, reply: oneshot::Sender<Answer>, room: Room) {
+    fn take(&mut self, batch: Batch, reply: oneshot::Sender<Answer>, gate: &Gate) {
         // The receiver may have gone: its commit stands all the same.
         if let Some(reason) = &self.stopped {
             let _ = reply.send(Err(CommitError::Stopped(reason.clone())));
             return;
         }
-        if room == Room::Out || (room == Room::Low && !batch.urgent) {
-            self.shared.counters.full.fetch_add(1, Relaxed);
-            let _ = reply.send(Err(CommitError::Full));
+        if let Some(error) = if batch.urgent { &gate.urgent } else { &gate.ordinary } {
+            if matches!(error, CommitError::Full) {
+                self.shared.counters.full.fetch_add(1, Relaxed);
+            }
+            let _ = reply.send(Err(error.clone()));
             return;
         }
         let (commit, idem) = (self.commit + 1, batch.idem);
@@ -186,12 +237,17 @@ impl Committer {
             let kept = Summed::keep(&key, number(commit));
             self.overlay.put_kept(key.clone(), kept);
             self.outcomes.push_back((Instant::now(), key));
+            self.named += 1;
         }
         self.accepted.push((Committed { commit }, reply));
     }
 
     /// Makes the group durable, shows it, and answers.
-    fn write(&mut self, bytes: usize) {
+    fn write(&mut self, bytes: usize, urgent: bool) {
+        if !self.take_room(urgent) {
+            return self.refuse_group();
+        }
+        self.named = 0;
         self.forget_outcomes();
         let last = Bytes::from_static(COMMIT_KEY);
         let row = CommitRow { commit: self.commit, seqno: self.shared.db.seqno() };
@@ -203,6 +259,7 @@ impl Committer {
         if let Err(reason) = result {
             return self.stop(reason);
         }
+        self.journal.written();
         counters.groups.fetch_add(1, Relaxed);
         counters.commits.fetch_add(self.accepted.len() as u64, Relaxed);
         self.publish();
@@ -216,6 +273,38 @@ impl Committer {
             self.since_poke = 0;
             self.pokes += 1;
             self.shared.upkeep.poke(self.pokes.is_multiple_of(POKES_A_MERGE));
+        }
+    }
+
+    /// Takes the room in the journal that the group needs; whether there is some.
+    fn take_room(&mut self, urgent: bool) -> bool {
+        let bytes = group_bytes(self.overlay.rows()) + OWN_BYTES;
+        loop {
+            match self.journal.take(bytes) {
+                Ok(()) => return true,
+                // Others filled the disk since it was looked at.
+                Err(error) if error.is_full() && urgent && self.room.give_up_ballast() => {}
+                Err(error) if error.is_full() => {
+                    tracing::warn!(%error, "no room for the journal: a group of commits was refused");
+                    return false;
+                }
+                Err(error) => {
+                    // The write itself will tell what is wrong, if anything.
+                    tracing::warn!(%error, "no room was taken for the journal");
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Undoes the group, of which nothing was written.
+    fn refuse_group(&mut self) {
+        drop(self.overlay.take());
+        self.commit = self.shared.durable.load(Relaxed);
+        self.outcomes.truncate(self.outcomes.len() - std::mem::take(&mut self.named));
+        self.shared.counters.full.fetch_add(self.accepted.len() as u64, Relaxed);
+        for (_, reply) in self.accepted.drain(..) {
+            let _ = reply.send(Err(CommitError::Full));
         }
     }
 
@@ -294,6 +383,18 @@ impl Committer {
                 self.overlay.delete(key);
             }
         }
+    }
+}
+
+/// Which batches are refused, and how.
+struct Gate {
+    ordinary: Option<CommitError>,
+    urgent: Option<CommitError>,
+}
+
+impl Gate {
+    fn closed(error: &CommitError) -> Self {
+        Self { ordinary: Some(error.clone()), urgent: Some(error.clone()) }
     }
 }
 

@@ -63,7 +63,8 @@ pub(super) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, IoError> 
 
 /// The bytes of a group with these rows, keys and kept values.
 pub(super) fn group_bytes<'a>(rows: impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)>) -> u64 {
-    let item = |(key, value): (&Bytes, &Option<Bytes>)| ITEM_HEAD_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len);
+    let item =
+        |(key, value): (&Bytes, &Option<Bytes>)| ITEM_HEAD_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len);
     (START_BYTES + END_BYTES + rows.map(item).sum::<usize>()) as u64
 }
 

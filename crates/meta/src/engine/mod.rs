@@ -2,11 +2,13 @@
 //!
 //! A store's directory holds `lock`, `format`, `high-water` and `ballast` of ours, and `fjall/` of fjall's.
 
+mod backlog;
 mod committer;
 mod files;
 mod journal;
 mod manifest;
 mod open;
+mod reserve;
 mod room;
 mod row;
 mod spaces;
@@ -61,6 +63,7 @@ struct Shared {
     stopped: Mutex<Option<String>>,
     closing: AtomicBool,
     upkeep: upkeep::Signal,
+    backlog: backlog::Backlog,
 }
 
 #[derive(Default)]
@@ -92,6 +95,15 @@ impl Shared {
 
     fn stop(&self, reason: &str) {
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    /// Why no commits are taken: for good, or for as long as tables cannot be merged.
+    fn stopped(&self) -> Option<String> {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        stopped.or_else(|| match self.backlog.pressure(&self.spaces) {
+            backlog::Pressure::Stuck(space) => Some(backlog::stuck(space)),
+            _ => None,
+        })
     }
 
     fn scan(&self, moment: &Moment, scan: &Scan) -> Result<Rows, ReadError> {
@@ -228,7 +240,7 @@ impl Kv for FjallKv {
     }
 
     fn stopped(&self) -> Option<String> {
-        self.inner.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner.shared.stopped()
     }
 
     fn state(&self) -> State {
@@ -236,6 +248,7 @@ impl Kv for FjallKv {
         let counters = &shared.counters;
         // A journal that cannot be looked at is counted as empty; the number is for charts.
         let journal_bytes = shared.db.journal_disk_space().unwrap_or(0);
+        let (first_level_tables, sealed_memtables) = backlog::figures(&shared.spaces);
         State {
             bytes: shared.spaces.disk_space() + journal_bytes,
             commits: counters.commits.load(Relaxed),
@@ -246,7 +259,11 @@ impl Kv for FjallKv {
             low_space: shared.low_space.load(Relaxed),
             journal_bytes,
             cleanings: counters.cleanings.load(Relaxed),
-            stopped: shared.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            merges: shared.backlog.merges.load(Relaxed),
+            merges_failed: shared.backlog.merges_failed.load(Relaxed),
+            first_level_tables,
+            sealed_memtables,
+            stopped: shared.stopped(),
         }
     }
 }

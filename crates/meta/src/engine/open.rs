@@ -10,10 +10,12 @@ use fjall::{Database, OwnedWriteBatch, PersistMode, Readable};
 use millpond_io::{Disk, IoError, RealDisk};
 use tokio::sync::{mpsc, watch};
 
+use super::backlog::Backlog;
 use super::committer::{COMMIT_KEY, CommitRow, Committer, MAX_QUEUE, OUTCOME_TABLE};
 use super::files::{FORMAT, Number, read_format, read_mark, write_format};
 use super::journal::{self, Finding};
 use super::manifest;
+use super::reserve::JournalRoom;
 use super::room::RoomKeeper;
 use super::row::Summed;
 use super::spaces::{Class, Moment, Spaces};
@@ -143,6 +145,7 @@ pub(super) fn open(dir: &Path, config: FjallConfig) -> Result<FjallKv, OpenError
         Number::Missing if disk.exists(&fjall_dir)? => std::fs::remove_dir_all(&fjall_dir)?,
         Number::Missing => {}
     }
+    let fresh = !disk.exists(&fjall_dir)? || journal::numbers(disk, &fjall_dir)?.is_empty();
     let (db, spaces) = open_database(&fjall_dir, &config)?;
     let mut moment = Moment::new(db.snapshot(), Arc::clone(&spaces));
     let found = last_commit(&moment)?;
@@ -159,7 +162,8 @@ pub(super) fn open(dir: &Path, config: FjallConfig) -> Result<FjallKv, OpenError
         accept(&db, &spaces, commit)?;
         moment = Moment::new(db.snapshot(), Arc::clone(&spaces));
     }
-    start(dir, &config, (db, spaces, moment), commit, mark, lock)
+    let journal = JournalRoom::new(Arc::clone(&config.disk), &fjall_dir, fresh)?;
+    start(dir, &config, (db, spaces, moment, journal), commit, mark, lock)
 }
 
 /// Makes the store one whose last commit has this number, so that the loss need not be accepted again.
@@ -244,7 +248,7 @@ fn outcomes(db: &Database, spaces: &Spaces) -> Result<Vec<Key>, OpenError> {
 fn start(
     dir: &Path,
     config: &FjallConfig,
-    (db, spaces, moment): (Database, Arc<Spaces>, Moment),
+    (db, spaces, moment, journal): (Database, Arc<Spaces>, Moment, JournalRoom),
     commit: u64,
     mark: u64,
     lock: millpond_io::LockedFile,
@@ -263,9 +267,10 @@ fn start(
         stopped: Mutex::new(None),
         closing: AtomicBool::new(false),
         upkeep: upkeep::Signal::default(),
+        backlog: Backlog::default(),
     });
     let room = RoomKeeper::new(Arc::clone(&config.disk), dir, config.reserve)?;
-    let committer = Committer::new(Arc::clone(&shared), room, commit, outcomes);
+    let committer = Committer::new(Arc::clone(&shared), room, journal, commit, outcomes);
     let inner = Inner { shared: Arc::clone(&shared), queue: Some(queue), threads: Mutex::new(Vec::new()), _lock: lock };
     let kv = FjallKv { inner: Arc::new(inner) };
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| -> Result<(), OpenError> {

@@ -63,7 +63,9 @@ impl RoomKeeper {
                 return self.room;
             }
         };
-        let room = if free >= self.reserve {
+        // Without the ballast, its share of what is free is for deletions: it was given up for them.
+        let share = if self.ballast { 0 } else { self.reserve };
+        let room = if free.saturating_sub(share) >= self.reserve {
             Room::Ample
         } else if free >= self.reserve / FLOOR_SHARE || self.ballast {
             Room::Low
@@ -83,7 +85,15 @@ impl RoomKeeper {
     /// To be called before an urgent batch is written: gives up the ballast when there is no other room.
     pub(super) fn use_reserve(&mut self) {
         let free = self.disk.space(&self.dir).map_or(0, |(free, _)| free);
-        if self.ballast && free < self.reserve / FLOOR_SHARE {
+        if free < self.reserve / FLOOR_SHARE {
+            self.give_up_ballast();
+        }
+    }
+
+    /// Gives up the ballast. Whether there was one.
+    pub(super) fn give_up_ballast(&mut self) -> bool {
+        let held = self.ballast;
+        if held {
             match self.disk.remove(&self.dir.join(BALLAST_FILE)) {
                 Ok(()) => {
                     self.ballast = false;
@@ -94,6 +104,7 @@ impl RoomKeeper {
                 Err(error) => tracing::error!(%error, "the metadata ballast cannot be given up"),
             }
         }
+        held && !self.ballast
     }
 
     fn take_ballast(&mut self) {

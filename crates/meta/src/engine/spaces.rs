@@ -46,8 +46,8 @@ impl Class {
         }
     }
 
-    /// What collects in memory before it is written out as a table. Together with up to four of each that wait to be
-    /// written, these bound the engine's memory; they also bound how much journal an opening replays.
+    /// What collects in memory before it is written out as a table. It may grow to twice this while two of each wait to be
+    /// written (see `backlog`), which bounds the engine's memory; these also bound how much journal an opening replays.
     pub(super) const fn memtable_bytes(self) -> u64 {
         match self {
             Self::Rows => 8 << 20,

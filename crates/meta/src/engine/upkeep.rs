@@ -4,6 +4,7 @@
 //! from being written (commits stall when four of them wait); a merge that fails for want of room is tried again later
 //! instead of stopping the store; and removed rows are cleared out when they slow scans down, not when levels fill up.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use lsm_tree::compaction::PullDown;
 use millpond_io::Disk;
 
 use super::Shared;
+use super::backlog::{MAX_SEALED, Merging, crowded};
 use super::committer::Message;
 use super::files::write_mark;
 use super::spaces::Class;
@@ -40,6 +42,12 @@ const REMOVED_SHARE: u64 = 8;
 const MIN_REMOVED_SLOW: u64 = 10_000;
 /// At most one part in so many of the time goes into clearing out.
 const CLEANING_SHARE: u32 = 10;
+/// A merge that failed is tried again after this: it may read a lot before it fails.
+const RETRY: Duration = Duration::from_secs(5);
+/// Of so many failures in a row one is told.
+const TELL_EVERY: u64 = 60;
+/// Room beside its own size that a memtable needs to be written out: lists of tables, and the next journal.
+const WRITE_OUT_ROOM: u64 = 4 << 20;
 /// How long to wait for memory to be written out before clearing, at most.
 const FLUSH_WAIT: Duration = Duration::from_secs(10);
 /// Room that merging needs at most, as it goes on piece by piece.
@@ -92,7 +100,7 @@ pub(super) fn keep(shared: &Shared, disk: &dyn Disk, dir: &Path, mut marked: u64
     loop {
         let open = shared.upkeep.wait(|state| &mut state.write_out);
         if open {
-            write_out_memory(shared);
+            write_out_memory(shared, disk, dir);
         }
         if open && last_mark.elapsed() < TICK {
             continue;
@@ -121,38 +129,91 @@ pub(super) fn keep(shared: &Shared, disk: &dyn Disk, dir: &Path, mut marked: u64
 /// Hands what has collected in memory to fjall's worker. fjall would do so itself, by a message to its worker for every
 /// commit above the limit; when they fill the worker's queue, the worker waits for ever to put its own next step into it.
 /// So its limit is out of reach (see `spaces`), and this is the only one.
-fn write_out_memory(shared: &Shared) {
+///
+/// A table that finds no room stops fjall for good. So memory waits when there is none for it.
+fn write_out_memory(shared: &Shared, disk: &dyn Disk, dir: &Path) {
+    let mut lacks_room = false;
     for class in Class::ALL {
         let space = shared.spaces.space(class);
-        if space.tree.active_memtable().size() < class.memtable_bytes() {
+        let bytes = space.tree.active_memtable().size();
+        if bytes < class.memtable_bytes() || space.tree.sealed_memtable_count() >= MAX_SEALED {
+            continue;
+        }
+        if disk.space(dir).is_ok_and(|(free, _)| free < bytes + WRITE_OUT_ROOM) {
+            lacks_room = true;
             continue;
         }
         if let Err(error) = space.rotate_memtable() {
             tracing::error!(%error, space = class.name(), "memory cannot be written out");
         }
     }
+    if shared.backlog.set_no_room_to_write(lacks_room) {
+        tracing::warn!(lacks_room, "room to write memory out changed");
+    }
 }
 
 /// Merges tables until the store is closed.
 pub(super) fn merge(shared: &Arc<Shared>, disk: &dyn Disk, dir: &Path) {
-    let mut cleaners = Class::ALL.map(|class| Cleaner::new(shared.spaces.space(class), class));
+    let mut mergers = Class::ALL.map(|class| Merger::new(shared.spaces.space(class), class));
     while shared.upkeep.wait(|state| &mut state.merge) {
         let free = disk.space(dir).map_or(u64::MAX, |(free, _)| free);
-        for cleaner in &mut cleaners {
+        for merger in &mut mergers {
             if shared.closing.load(Relaxed) {
                 return;
             }
-            let space = shared.spaces.space(cleaner.class);
-            if free < room_to_merge(space) {
-                continue;
-            }
-            if let Err(error) = merge_levels(shared, space) {
-                tracing::warn!(%error, space = cleaner.class.name(), "merging failed; it will be tried again");
-                continue;
-            }
-            cleaner.tick(shared, space);
+            merger.tick(shared, free);
         }
     }
+}
+
+/// Merges the tables of one keyspace.
+struct Merger {
+    class: Class,
+    cleaner: Cleaner,
+    /// In a row, and the last of them.
+    failures: u64,
+    failed: Option<Instant>,
+}
+
+impl Merger {
+    fn new(space: &Keyspace, class: Class) -> Self {
+        Self { class, cleaner: Cleaner::new(space, class), failures: 0, failed: None }
+    }
+
+    fn tick(&mut self, shared: &Shared, free: u64) {
+        let space = shared.spaces.space(self.class);
+        if self.failed.is_some_and(|failed| failed.elapsed() < RETRY) {
+            return;
+        }
+        if free < room_to_merge(space) {
+            shared.backlog.set_merging(self.class, Merging::NoRoom);
+            return;
+        }
+        match attempt(|| merge_levels(shared, space)) {
+            Ok(()) => {
+                (self.failures, self.failed) = (0, None);
+                shared.backlog.set_merging(self.class, Merging::Works);
+                if let Err(error) = self.cleaner.tick(shared, space) {
+                    // Nothing waits for it.
+                    shared.backlog.merges_failed.fetch_add(1, Relaxed);
+                    tracing::warn!(error, space = self.class.name(), "removed rows were not cleared out");
+                }
+            }
+            Err(error) => {
+                shared.backlog.merges_failed.fetch_add(1, Relaxed);
+                shared.backlog.set_merging(self.class, Merging::Fails);
+                if self.failures.is_multiple_of(TELL_EVERY) {
+                    tracing::error!(error, space = self.class.name(), "merging failed; it will be tried again");
+                }
+                (self.failures, self.failed) = (self.failures + 1, Some(Instant::now()));
+            }
+        }
+    }
+}
+
+/// Lets the engine work; some damage makes it panic.
+pub(super) fn attempt(work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the engine panicked".into()))
 }
 
 /// Free space without which a merge is not begun: it writes its result before it removes its input.
@@ -160,13 +221,18 @@ fn room_to_merge(space: &Keyspace) -> u64 {
     space.disk_space().min(MERGE_ROOM) / 2
 }
 
-fn merge_levels(shared: &Shared, space: &Keyspace) -> fjall::Result<()> {
+fn merge_levels(shared: &Shared, space: &Keyspace) -> Result<(), String> {
     let strategy = Arc::new(Leveled::default().with_l0_threshold(MERGE_TABLES).with_table_target_size(TABLE_BYTES));
     for _ in 0..MAX_MERGES {
         let before = space.tree.current_version().id();
         let watermark = shared.db.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
-        space.tree.compact(strategy.clone(), watermark)?;
-        if space.tree.current_version().id() == before || shared.closing.load(Relaxed) {
+        space.tree.compact(strategy.clone(), watermark).map_err(|error| error.to_string())?;
+        if space.tree.current_version().id() == before {
+            // A merge that ended in a panic leaves its tables out of all later ones.
+            return if crowded(space) { Err("the engine finds nothing to merge".into()) } else { Ok(()) };
+        }
+        shared.backlog.merges.fetch_add(1, Relaxed);
+        if shared.closing.load(Relaxed) {
             break;
         }
     }
@@ -192,32 +258,33 @@ impl Cleaner {
     }
 
     /// Clears out when it is time to.
-    fn tick(&mut self, shared: &Shared, space: &Keyspace) {
+    fn tick(&mut self, shared: &Shared, space: &Keyspace) -> Result<(), String> {
         let counters = &shared.counters;
         let deletes = counters.garbage[self.class.index()].load(Relaxed);
         let slow = counters.slow_scans.load(Relaxed);
         let removed = self.before_start + (deletes - self.seen);
         if removed < MIN_REMOVED {
             self.slow_seen = slow;
-            return;
+            return Ok(());
         }
         let many = removed >= space.approximate_len() as u64 / REMOVED_SHARE;
         let slow_here = slow > self.slow_seen && removed >= MIN_REMOVED_SLOW;
         let may = self.ended.elapsed() > self.took * CLEANING_SHARE;
         if !may || !(many || slow_here) {
-            return;
+            return Ok(());
         }
         let began = Instant::now();
-        match clean(shared, space) {
-            Ok(()) => {
-                counters.cleanings.fetch_add(1, Relaxed);
-                (self.before_start, self.seen, self.slow_seen) = (0, deletes, slow);
-                let took = began.elapsed();
-                tracing::info!(space = self.class.name(), removed, ?took, "removed rows were cleared out");
-            }
-            Err(error) => tracing::warn!(%error, space = self.class.name(), "removed rows were not cleared out"),
+        let cleaned = attempt(|| clean(shared, space).map_err(|error| error.to_string()));
+        if cleaned.is_ok() {
+            counters.cleanings.fetch_add(1, Relaxed);
+            (self.before_start, self.seen, self.slow_seen) = (0, deletes, slow);
+            let took = began.elapsed();
+            tracing::info!(space = self.class.name(), removed, ?took, "removed rows were cleared out");
         }
-        (self.took, self.ended) = (began.elapsed(), Instant::now());
+        // One that failed at once is not tried again at once.
+        self.took = if cleaned.is_ok() { began.elapsed() } else { began.elapsed().max(RETRY) };
+        self.ended = Instant::now();
+        cleaned
     }
 }
 
@@ -226,16 +293,27 @@ pub(super) fn clean_all(shared: &Shared) -> fjall::Result<()> {
     Class::ALL.iter().try_for_each(|class| clean(shared, shared.spaces.space(*class)))
 }
 
+/// Waits, not for ever, until no more than so many memtables wait to be written; whether that came.
+fn written_out(space: &Keyspace, most: usize) -> bool {
+    let began = Instant::now();
+    while space.tree.sealed_memtable_count() > most {
+        if began.elapsed() >= FLUSH_WAIT {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
 /// Writes memory out and merges all levels into the last, where removed rows end.
 fn clean(shared: &Shared, space: &Keyspace) -> fjall::Result<()> {
     // Writing the small rows out (there is always one since the last time: the commit's number) lets fjall learn which
     // states nobody reads any more; without that it would keep the removed rows for them.
     for space in [shared.spaces.space(Class::Rows), space] {
-        space.rotate_memtable()?;
-        let began = Instant::now();
-        while space.tree.sealed_memtable_count() > 0 && began.elapsed() < FLUSH_WAIT {
-            std::thread::sleep(Duration::from_millis(5));
+        if written_out(space, MAX_SEALED - 1) {
+            space.rotate_memtable()?;
         }
+        written_out(space, 0);
     }
     let watermark = shared.db.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
     // Level by level downwards: a row must never end up below an older one.
@@ -246,6 +324,7 @@ fn clean(shared: &Shared, space: &Keyspace) -> fjall::Result<()> {
         }
         let next = (level + 1..LEVELS - 1).find(|next| filled(*next)).unwrap_or(LEVELS - 1);
         space.tree.compact(Arc::new(PullDown(level, next)), watermark)?;
+        shared.backlog.merges.fetch_add(1, Relaxed);
         if shared.closing.load(Relaxed) {
             break;
         }
