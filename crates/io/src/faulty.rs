@@ -33,6 +33,7 @@ pub struct Faults {
     calls: u64,
     planned: BTreeMap<u64, Fault>,
     full: bool,
+    unreadable: Option<String>,
 }
 
 impl Faults {
@@ -49,6 +50,11 @@ impl Faults {
     /// While on, calls that may need space fail with ENOSPC; syncs and removals do not.
     pub fn set_full(&mut self, full: bool) {
         self.full = full;
+    }
+
+    /// From now on, reads of files fail with EIO whose path contains this; `None` heals them. For [`FaultyDisk`] alone.
+    pub fn set_unreadable(&mut self, paths: Option<&str>) {
+        self.unreadable = paths.map(str::to_owned);
     }
 
     /// Counts a call, and says how it fails. `needs_space`: whether a full disk refuses it.
@@ -152,14 +158,22 @@ impl FaultyFile {
     fn check(&self, needs_space: bool, doing: &'static str) -> Result<(), IoError> {
         check(&self.faults, needs_space, doing, &self.path)
     }
+
+    fn check_read(&self) -> Result<(), IoError> {
+        let path = self.path.to_string_lossy();
+        let fails = lock(&self.faults).unreadable.as_ref().is_some_and(|part| path.contains(part));
+        if fails { Err(Fault::Eio.error("pread", &self.path)) } else { Ok(()) }
+    }
 }
 
 impl File for FaultyFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, IoError> {
+        self.check_read()?;
         self.file.read_at(buffer, offset)
     }
 
     fn read_append(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> Result<usize, IoError> {
+        self.check_read()?;
         self.file.read_append(buffer, len, offset)
     }
 

@@ -39,6 +39,19 @@ fn sync_directory(dir: &Path) -> Result<(), IoError> {
     rustix::fs::fsync(fd).map_err(failed_os("fsync", dir))
 }
 
+/// Paths and all directories above them, as far as the paths name them.
+fn with_ancestors(paths: &[PathBuf]) -> BTreeSet<&Path> {
+    let all = paths.iter().flat_map(|path| path.ancestors());
+    all.filter(|dir| !dir.as_os_str().is_empty() && dir.parent().is_some()).collect()
+}
+
+/// Whether a directory cannot be synced by us at all, as opposed to a sync that failed.
+fn cannot_sync(error: &IoError) -> bool {
+    let refused =
+        [rustix::io::Errno::ACCESS, rustix::io::Errno::PERM, rustix::io::Errno::INVAL, rustix::io::Errno::ROFS];
+    refused.iter().any(|errno| error.source.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 impl RealDisk {
     /// Takes an exclusive lock that lasts until the answer is dropped or the process ends; `None` when another holds it. The
     /// file is made if there is none and stays behind.
@@ -78,11 +91,9 @@ impl Disk for RealDisk {
 
     fn create_dirs(&self, paths: &[PathBuf]) -> Result<(), IoError> {
         let mut missing = BTreeSet::new();
-        for path in paths {
-            let mut at = &**path;
-            while !at.as_os_str().is_empty() && !self.exists(at)? {
-                missing.insert(at);
-                at = parent(at);
+        for dir in with_ancestors(paths) {
+            if !self.exists(dir)? {
+                missing.insert(dir);
             }
         }
         // In this order a directory comes before those in it.
@@ -93,8 +104,13 @@ impl Disk for RealDisk {
                 Err(errno) => return Err(failed_os("mkdir", dir)(errno)),
             }
         }
-        let parents: BTreeSet<&Path> = missing.iter().map(|dir| parent(dir)).collect();
-        parents.into_iter().try_for_each(sync_directory)
+        // Of all that had to be there, not only of those made now: whoever made the others may have been killed before it came to the sync.
+        let parents: BTreeSet<&Path> = with_ancestors(paths).into_iter().map(parent).collect();
+        parents.into_iter().try_for_each(|dir| match sync_directory(dir) {
+            // What another made and keeps to itself, or a file system that has no such sync: then it holds nothing that was made here.
+            Err(error) if !missing.iter().any(|made| parent(made) == dir) && cannot_sync(&error) => Ok(()),
+            synced => synced,
+        })
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>, IoError> {
@@ -285,6 +301,32 @@ mod tests {
         assert_eq!(file.len().unwrap(), 10);
         let mode = |p: &Path| p.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&deep)), (0o600, 0o700));
+    }
+
+    /// Of those that exist as well: they may have been made by a process that was killed before it synced them.
+    #[test]
+    fn the_parents_of_all_directories_are_synced() {
+        let parents = |paths: &[&str]| {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            let parents: BTreeSet<&Path> = with_ancestors(&paths).into_iter().map(parent).collect();
+            parents.into_iter().map(|dir| dir.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        for (paths, expected) in [
+            (&["/a/b/c"][..], &["/", "/a", "/a/b"][..]),
+            (&["a/b", "a/c"], &[".", "a"]),
+            (&["a"], &["."]),
+            (&["/"], &[]),
+        ] {
+            assert_eq!(parents(paths), expected, "{paths:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let gone = sync_directory(&dir.path().join("gone")).unwrap_err();
+        assert!(!cannot_sync(&gone), "a directory that should be there is missed");
+        for (errno, expected) in
+            [(rustix::io::Errno::ACCESS, true), (rustix::io::Errno::IO, false), (rustix::io::Errno::NOSPC, false)]
+        {
+            assert_eq!(cannot_sync(&failed_os("fsync", dir.path())(errno)), expected, "{errno:?}");
+        }
     }
 
     #[test]
