@@ -39,11 +39,11 @@ pub enum BlobError {
     #[error("no space is left for object data")]
     Full,
     /// The stored bytes do not match their checksum; they are never served.
-    #[error("extent {extent:032x} is damaged in block {block}")]
+    #[error("extent {extent:032x} is damaged in {}", part(*block))]
     Damaged {
         /// Which extent.
         extent: u128,
-        /// Which of its blocks; `u64::MAX` for the header.
+        /// Which of its blocks; [`IN_HEADER`] for the header.
         block: u64,
     },
     /// The extent is not where its metadata says.
@@ -58,6 +58,13 @@ pub enum BlobError {
     /// The file system failed.
     #[error(transparent)]
     Io(IoError),
+}
+
+/// The block of [`BlobError::Damaged`] that stands for the header.
+pub const IN_HEADER: u64 = u64::MAX;
+
+fn part(block: u64) -> String {
+    if block == IN_HEADER { "its header".to_owned() } else { format!("block {block}") }
 }
 
 impl From<IoError> for BlobError {
@@ -115,3 +122,14 @@ pub const SYNC_SEGMENT_AHEAD: SyncPoint = SyncPoint("blob.segment.ahead");
 
 /// Every sync that an acknowledgement rests on. Crash tests switch each off in turn and must then fail.
 pub const SYNC_POINTS: &[SyncPoint] = &[SYNC_SEGMENT_DATA, SYNC_SEGMENT_DIR, SYNC_FILE_DATA, SYNC_FILE_DIR];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_says_where() {
+        let text = |block| BlobError::Damaged { extent: 1, block }.to_string();
+        assert!(text(7).ends_with("is damaged in block 7") && text(IN_HEADER).ends_with("is damaged in its header"));
+    }
+}

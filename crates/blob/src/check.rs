@@ -1,12 +1,18 @@
-//! Listing what is on disk, for a check while no server runs.
+//! Looking at what is on disk: for a check while no server runs, and at segments' own headers.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use millpond_io::{Disk, File, OpenMode};
 
 use crate::api::{BlobError, ExtentId, Location};
 use crate::format::{HEADER, Header, SegmentHeader};
+use crate::pool::outcome;
 use crate::segment::{self, scan};
+use crate::store::{Blobs, Inner};
+
+/// Segments looked at in one job, so that reads of clients have their turn in between.
+const AT_ONCE: usize = 64;
 
 /// A file of a store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +51,34 @@ pub fn extents(disk: &dyn Disk, dir: &Path, file: OnDisk) -> Result<(Vec<(Extent
             let sound = found.is_some();
             Ok((found.map(|h| (extent, Location::File { len: h.len })).into_iter().collect(), sound))
         }
+    }
+}
+
+impl Blobs {
+    /// Reads the headers of all segments: each that is not as it was written, or cannot be read, with what is wrong. Their extents are served all
+    /// the same, for each has a header of its own.
+    pub async fn verify_segments(&self) -> Result<Vec<(u64, String)>, BlobError> {
+        let mut wrong = Vec::new();
+        for numbers in self.inner.segments.numbers().chunks(AT_ONCE) {
+            let (inner, numbers) = (Arc::clone(&self.inner), numbers.to_vec());
+            let looked = self.inner.readers.run(move || Ok(numbers.iter().filter_map(|n| look(&inner, *n)).collect()));
+            let found: Vec<_> = outcome(looked).await?;
+            wrong.extend(found);
+        }
+        Ok(wrong)
+    }
+}
+
+/// What is wrong with the header of a segment, if anything. One that was given back meanwhile is fine.
+fn look(inner: &Inner, number: u64) -> Option<(u64, String)> {
+    let file = match inner.disk.open(&segment::path(&inner.dir, number), OpenMode::Read) {
+        Err(error) if error.is_missing() && !inner.segments.has(number) => return None,
+        file => file,
+    };
+    match file.map_err(BlobError::from).and_then(|file| segment_header_is_sound(&*file, number)) {
+        Ok(true) => None,
+        Ok(false) => Some((number, format!("segment {number:016x} is damaged in its header"))),
+        Err(error) => Some((number, format!("segment {number:016x} cannot be read: {error}"))),
     }
 }
 

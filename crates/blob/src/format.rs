@@ -25,9 +25,6 @@ pub const VERSION: u16 = 1;
 const EXTENT_MAGIC: [u8; 4] = *b"MPxe";
 const SEGMENT_MAGIC: [u8; 4] = *b"MPsg";
 
-/// Names the header in [`BlobError::Damaged`].
-pub const IN_HEADER: u64 = u64::MAX;
-
 /// What an extent's header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {

@@ -24,12 +24,12 @@ mod tests;
 mod writer;
 
 pub use api::{
-    BLOCK, BlobError, ExtentId, INLINE_MAX, Location, SEGMENT_MAX, SYNC_FILE_DATA, SYNC_FILE_DIR, SYNC_POINTS,
-    SYNC_SEGMENT_AHEAD, SYNC_SEGMENT_DATA, SYNC_SEGMENT_DIR,
+    BLOCK, BlobError, ExtentId, IN_HEADER, INLINE_MAX, Location, SEGMENT_MAX, SYNC_FILE_DATA, SYNC_FILE_DIR,
+    SYNC_POINTS, SYNC_SEGMENT_AHEAD, SYNC_SEGMENT_DATA, SYNC_SEGMENT_DIR,
 };
 pub use config::{BlobConfig, Usage};
 pub use flight::{Stored, Written};
 pub use reader::ExtentReader;
-pub use reclaim::{BoxFuture, Move, Mover, Reclaimed, Swept};
+pub use reclaim::{BoxFuture, Move, Moved, Mover, Reclaimed, Swept};
 pub use store::Blobs;
 pub use writer::Writer;

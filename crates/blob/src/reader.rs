@@ -8,8 +8,8 @@ use bytes::Bytes;
 use millpond_io::File;
 use tokio::sync::oneshot;
 
-use crate::api::{BLOCK, BlobError, ExtentId, Location};
-use crate::format::{CHECK, FRAME, GROUP_ALIGN, HEADER, Header, IN_HEADER, framed_len, stored_len, verify};
+use crate::api::{BLOCK, BlobError, ExtentId, IN_HEADER, Location};
+use crate::format::{CHECK, FRAME, GROUP_ALIGN, HEADER, Header, framed_len, stored_len, verify};
 use crate::handles::{BUFFER, Key};
 use crate::store::{Blobs, Inner};
 

@@ -45,14 +45,29 @@ pub struct Move {
     pub to: Location,
 }
 
+/// What became of a [`Move`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moved {
+    /// The metadata names the new place, durably.
+    Named,
+    /// It names neither the old place nor the new one: deleted meanwhile, or moved by another. The copy can go.
+    Stale,
+    /// It names the old place still, as the change was refused for now. The copy can go.
+    Refused,
+    /// The same, because its row cannot be read; trying again will not help.
+    Unreadable,
+    /// Nobody knows which of the two places a restart will find named. Both are kept until then.
+    Unknown,
+}
+
 /// The metadata, as the reclaiming of space needs it.
 pub trait Mover: Send + Sync {
     /// Where the metadata says that each of these extents lies; `None` when it does not name it.
     fn locate<'a>(&'a self, extents: &'a [ExtentId]) -> BoxFuture<'a, Result<Vec<Option<Location>>, BlobError>>;
 
-    /// Lets the metadata name the new places, durably, of those extents that it names at the old place still. Tells for each whether it does.
-    /// An error means that it is not known; then both places are kept until the next start.
-    fn moved<'a>(&'a self, moves: &'a [Move]) -> BoxFuture<'a, Result<Vec<bool>, BlobError>>;
+    /// Lets the metadata name the new places, durably, of those extents that it names at the old place still. Tells for each what
+    /// became of it; those that are not told of count as [`Moved::Unknown`].
+    fn moved<'a>(&'a self, moves: &'a [Move]) -> BoxFuture<'a, Vec<Moved>>;
 }
 
 /// What a call of [`Blobs::reclaim`] did.
@@ -81,10 +96,14 @@ pub struct Swept {
 
 impl Blobs {
     /// Removes sealed segments of which less than half is live, after moving what is. One pass over at most sixteen segments; nothing happens until
-    /// [`Blobs::load_done`]. A segment with a live extent that cannot be read is kept.
+    /// [`Blobs::load_done`]. A segment with a live extent that cannot be read is kept, and so is one whose live extents find no room: moves may use the
+    /// reserve, but copies that do not fit would only fill the disk.
     pub async fn reclaim(&self, mover: &dyn Mover) -> Result<Reclaimed, BlobError> {
         let mut done = Reclaimed::default();
         for candidate in self.inner.segments.candidates().into_iter().take(MAX_SEGMENTS) {
+            if candidate.live > 0 && !self.fits(candidate.live)? {
+                continue;
+            }
             self.empty(candidate, mover, &mut done).await?;
             if self.remove_dead(candidate, mover).await? {
                 done.segments += 1;
@@ -92,6 +111,11 @@ impl Blobs {
             }
         }
         Ok(done)
+    }
+
+    /// Whether there is room for copies of so many bytes, the reserve included.
+    fn fits(&self, bytes: u64) -> Result<bool, BlobError> {
+        Ok(self.inner.disk.space(&self.inner.dir)?.0 >= bytes)
     }
 
     /// Moves what is live out of a segment.
@@ -127,26 +151,57 @@ impl Blobs {
             self.inner.queue.push(Append { extent, len: from.len(), framed, reply: Reply::Mover(send) });
             appended.push((extent, from, receive));
         }
-        let mut moves = Vec::new();
+        let (mut moves, mut failed) = (Vec::new(), None);
         for (extent, from, receive) in appended {
-            moves.push(Move { extent, from, to: outcome(receive).await? });
+            match outcome(receive).await {
+                Ok(to) => moves.push(Move { extent, from, to }),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
+        if let Some(error) = failed {
+            // No metadata names the copies that were made, nor ever will.
+            moves.iter().for_each(|one| self.inner.segments.delete(one.to));
+            return Err(error);
+        }
+        self.name_moved(&moves, mover, done).await
+    }
+
+    /// Lets the metadata name the copies, and gives up whichever of the two places it does not name.
+    async fn name_moved(&self, moves: &[Move], mover: &dyn Mover, done: &mut Reclaimed) -> Result<(), BlobError> {
         if moves.is_empty() {
             return Ok(());
         }
-        let outcomes = mover.moved(&moves).await?;
+        let segments = &self.inner.segments;
+        let mut refused = None;
+        let outcomes = mover.moved(moves).await.into_iter().chain(std::iter::repeat(Moved::Unknown));
         for (one, moved) in moves.iter().zip(outcomes) {
-            if moved {
-                done.moved += 1;
-                done.moved_bytes += one.from.len();
-                self.inner.segments.delete(one.from);
-            } else {
-                // Deleted meanwhile, or moved by another: the old place is asked about once more before its segment goes.
-                self.inner.segments.delete(one.to);
-                self.inner.segments.delete(one.from);
+            match moved {
+                Moved::Named => {
+                    done.moved += 1;
+                    done.moved_bytes += one.from.len();
+                    segments.delete(one.from);
+                }
+                Moved::Stale => {
+                    // The old place is asked about once more before its segment goes.
+                    segments.delete(one.to);
+                    segments.delete(one.from);
+                }
+                Moved::Refused | Moved::Unreadable => segments.delete(one.to),
+                Moved::Unknown => {}
+            }
+            if moved == Moved::Unreadable
+                && let Location::Segment { segment, .. } = one.from
+            {
+                segments.mark_damaged(segment);
+            }
+            if matches!(moved, Moved::Refused | Moved::Unknown) {
+                refused = Some(one.extent);
             }
         }
-        Ok(())
+        match refused {
+            Some(ExtentId(id)) => Err(BlobError::Metadata(format!("the move of extent {id:032x} was not taken"))),
+            None => Ok(()),
+        }
     }
 
     /// Removes a segment in which nothing is live, if the metadata agrees: a mistake here would be the loss of data.
@@ -160,7 +215,16 @@ impl Blobs {
             let file = inner.disk.open(&crate::segment::path(&inner.dir, number), OpenMode::Read)?;
             scan::extents(&*file, number)
         });
-        for found in outcome(scanned).await?.chunks(MAX_ASKED) {
+        let found = match outcome(scanned).await {
+            Ok(found) => found,
+            Err(error) => {
+                // Were it tried again and again, the segments behind it would never have their turn.
+                tracing::error!(segment = number, %error, "a segment cannot be read: it is kept");
+                self.inner.segments.mark_damaged(number);
+                return Ok(false);
+            }
+        };
+        for found in found.chunks(MAX_ASKED) {
             let ids: Vec<ExtentId> = found.iter().map(|(extent, _)| *extent).collect();
             let places = mover.locate(&ids).await?;
             let named = found.iter().zip(places).filter(|((_, here), place)| *place == Some(*here));
@@ -186,6 +250,14 @@ impl Blobs {
             return Err(error);
         }
         Ok(true)
+    }
+
+    /// Asks the metadata about extents whose writers went away without a word (requests that were cut off) longer than [`crate::BlobConfig::grace`]
+    /// ago, and settles them: until then they hold their segments. Cheap when there are none. Gives how many.
+    pub async fn settle(&self, mover: &dyn Mover) -> Result<u64, BlobError> {
+        let mut done = Swept::default();
+        self.settle_overdue(mover, &mut done).await?;
+        Ok(done.settled)
     }
 
     /// Removes files that no metadata names: what a crash between a write and its commit left behind. Spares what is being written and what
@@ -245,7 +317,8 @@ impl Blobs {
     }
 }
 
-/// Reads the live extents at these offsets of a segment. A damaged one marks the segment, which is kept then.
+/// Reads the live extents at these offsets of a segment. One that is damaged or cannot be read marks the segment, which is kept then: it would
+/// fail again at each pass.
 fn read_live(inner: &Inner, segment: u64, slots: &[(u64, u64)]) -> Vec<(ExtentId, Location, Framed)> {
     let mut read = Vec::with_capacity(slots.len());
     for (offset, _) in slots {
@@ -258,9 +331,7 @@ fn read_live(inner: &Inner, segment: u64, slots: &[(u64, u64)]) -> Vec<(ExtentId
             Ok(found) => read.push(found),
             Err(error) => {
                 tracing::error!(segment, offset, %error, "a live extent cannot be moved: its segment is kept");
-                if matches!(error, BlobError::Damaged { .. } | BlobError::Missing(_)) {
-                    inner.segments.mark_damaged(segment);
-                }
+                inner.segments.mark_damaged(segment);
             }
         }
     }

@@ -194,7 +194,8 @@ impl Drop for AppenderGuard {
 }
 
 impl Blobs {
-    /// Opens the store in `dir`, or begins one there. Segments of an earlier process are sealed.
+    /// Opens the store in `dir`, or begins one there. Segments of an earlier process are sealed; one that the disk refuses to read does not keep the
+    /// others from being served.
     pub fn open(
         disk: Arc<dyn Disk>,
         random: Arc<dyn Random>,
@@ -214,8 +215,15 @@ impl Blobs {
                 tracing::warn!(name, "a foreign file among the segments");
                 continue;
             };
-            if let Some(bytes) = scan::settle(&*disk, dir, number)? {
-                segments.add(number, bytes, true);
+            match scan::settle(&*disk, dir, number) {
+                Ok(Some(bytes)) => segments.add(number, bytes, true),
+                Ok(None) => {}
+                Err(error) => {
+                    // What of it can be read is served; it is neither appended to nor given back.
+                    tracing::error!(segment = number, %error, "a segment cannot be read to its end: it is kept as it is");
+                    segments.add(number, scan::length(&*disk, dir, number).unwrap_or(0), true);
+                    segments.mark_damaged(number);
+                }
             }
         }
         let space = Space::new(&*disk, dir, config.reserve)?;

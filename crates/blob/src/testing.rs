@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use millpond_io::{Random, SeededRandom};
 
-use crate::{BLOCK, BlobConfig, BlobError, Blobs, BoxFuture, ExtentId, Location, Move, Mover, Stored, Written};
+use crate::{BLOCK, BlobConfig, BlobError, Blobs, BoxFuture, ExtentId, Location, Move, Moved, Mover, Stored, Written};
 
 /// A layout so small that a few kilobytes reach every border.
 pub fn small_config() -> BlobConfig {
@@ -71,17 +71,17 @@ impl Mover for Catalog {
         Box::pin(async move { Ok(extents.iter().map(|extent| self.get(*extent)).collect()) })
     }
 
-    fn moved<'a>(&'a self, moves: &'a [Move]) -> BoxFuture<'a, Result<Vec<bool>, BlobError>> {
+    fn moved<'a>(&'a self, moves: &'a [Move]) -> BoxFuture<'a, Vec<Moved>> {
         Box::pin(async move {
             let mut rows = self.lock();
             let change = |one: &Move| match rows.get_mut(&one.extent) {
                 Some(at) if *at == one.from => {
                     *at = one.to;
-                    true
+                    Moved::Named
                 }
-                _ => false,
+                _ => Moved::Stale,
             };
-            Ok(moves.iter().map(change).collect())
+            moves.iter().map(change).collect()
         })
     }
 }

@@ -7,8 +7,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millpond_blob::{BlobError, ExtentId, Location, Move, Mover};
-use millpond_meta::{Batch, Cond, Key, Op};
+use millpond_blob::{BlobError, ExtentId, Location, Move, Moved, Mover};
+use millpond_meta::{Batch, CommitError, Cond, Key, Op, ReadError};
 
 use crate::draft::Draft;
 use crate::error::{LakeError, Refused};
@@ -154,6 +154,8 @@ impl Lake {
             outcome = outcome.and(self.trim_journals().await.map(|trimmed| upkept.trimmed = trimmed));
         }
         if reclaim {
+            // First, as what is not settled holds its segment.
+            outcome = outcome.and(self.blobs().settle(self).await.map_err(LakeError::from).map(drop));
             let reclaimed = self.blobs().reclaim(self).await.map_err(LakeError::from);
             outcome = outcome.and(reclaimed.map(|reclaimed| upkept.segments = reclaimed.segments));
         }
@@ -478,24 +480,40 @@ impl Mover for Lake {
         })
     }
 
-    fn moved<'a>(&'a self, moves: &'a [Move]) -> millpond_blob::BoxFuture<'a, Result<Vec<bool>, BlobError>> {
+    fn moved<'a>(&'a self, moves: &'a [Move]) -> millpond_blob::BoxFuture<'a, Vec<Moved>> {
         Box::pin(async move {
-            let change = |one: &Move| {
-                let key = keys::extent(one.extent.0);
-                let cond = Cond::Equals(key.clone(), rows::location_row(one.from));
-                (cond, Op::Put(key, rows::location_row(one.to)))
-            };
-            let (conds, ops) = moves.iter().map(change).unzip();
-            if self.settle(Batch { conds, ops, urgent: true, ..Batch::default() }).await.map_err(unavailable)? {
-                return Ok(vec![true; moves.len()]);
+            match self.name_moved(moves).await {
+                Moved::Stale | Moved::Unreadable if moves.len() > 1 => {}
+                all => return vec![all; moves.len()],
             }
+            // One of them is in the way of the others.
             let mut moved = Vec::with_capacity(moves.len());
             for one in moves {
-                let (cond, op) = change(one);
-                let batch = Batch { conds: vec![cond], ops: vec![op], urgent: true, ..Batch::default() };
-                moved.push(self.settle(batch).await.map_err(unavailable)?);
+                moved.push(self.name_moved(std::slice::from_ref(one)).await);
             }
-            Ok(moved)
+            moved
         })
+    }
+}
+
+impl Lake {
+    /// Names new places in one commit: all of them or none.
+    async fn name_moved(&self, moves: &[Move]) -> Moved {
+        let change = |one: &Move| {
+            let key = keys::extent(one.extent.0);
+            let cond = Cond::Equals(key.clone(), rows::location_row(one.from));
+            (cond, Op::Put(key, rows::location_row(one.to)))
+        };
+        let (conds, ops) = moves.iter().map(change).unzip();
+        match self.kv().commit(Batch { conds, ops, urgent: true, ..Batch::default() }).await {
+            Ok(_) => Moved::Named,
+            Err(CommitError::Conflict(_)) => Moved::Stale,
+            Err(CommitError::Unreadable(ReadError::Damaged(what))) => {
+                tracing::error!(what, "the row of an extent that was to be moved is damaged; run fsck");
+                Moved::Unreadable
+            }
+            Err(CommitError::Full | CommitError::TooLarge(_) | CommitError::Unreadable(_)) => Moved::Refused,
+            Err(CommitError::Stopped(_)) => Moved::Unknown,
+        }
     }
 }

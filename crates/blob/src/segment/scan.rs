@@ -32,6 +32,11 @@ pub fn settle(disk: &dyn Disk, root: &Path, number: u64) -> Result<Option<u64>, 
     Ok(Some(end))
 }
 
+/// The length of a segment's file.
+pub fn length(disk: &dyn Disk, root: &Path, number: u64) -> Result<u64, BlobError> {
+    Ok(disk.open(&super::path(root, number), OpenMode::Read)?.len()?)
+}
+
 /// The offset of the last byte that is not zero. A sealed segment ends with one, or nearly, so that one short read is enough.
 fn last_byte(file: &dyn File, len: u64) -> Result<Option<u64>, BlobError> {
     let (mut end, mut window) = (len, 4096);

@@ -33,7 +33,7 @@ struct Segment {
     live_bytes: u64,
     /// Extents whose metadata may be on its way: neither moved nor given back.
     pins: u64,
-    /// A live extent in it could not be read: it is kept for whoever wants to repair it.
+    /// Something in it could not be read: it is kept for whoever wants to repair it.
     damaged: bool,
 }
 
@@ -164,7 +164,7 @@ impl Table {
         state.remove(at);
     }
 
-    /// A live extent of the segment cannot be read.
+    /// Something in the segment cannot be read: it is kept until the next start.
     pub fn mark_damaged(&self, number: u64) {
         if let Some(segment) = self.lock().segments.get_mut(&number) {
             segment.damaged = true;
@@ -184,6 +184,16 @@ impl Table {
             .collect();
         found.sort_unstable_by_key(|c| (c.live * 1000 / c.bytes.max(1), c.number));
         found
+    }
+
+    /// Whether there is a segment of this number.
+    pub fn has(&self, number: u64) -> bool {
+        self.lock().segments.contains_key(&number)
+    }
+
+    /// All segments.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.lock().segments.keys().copied().collect()
     }
 
     /// Where the live extents of a segment begin, and their bytes with framing.
