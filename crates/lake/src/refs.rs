@@ -34,6 +34,17 @@ pub(crate) struct BodyRef {
     pub id: u128,
 }
 
+impl std::fmt::Display for BodyRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            RefKind::Inline => "inline body",
+            RefKind::Extent => "extent",
+            RefKind::Manifest => "manifest",
+        };
+        write!(f, "{kind} {:032x}", self.id)
+    }
+}
+
 impl BodyRef {
     pub fn inline(id: u128) -> Self {
         Self { kind: RefKind::Inline, id }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use millpond_lake::Progress;
-use millpond_meta::FjallKv;
+use millpond_meta::{Damage, FjallKv, FsckReport};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::assemble::{self, Engines};
 use crate::cli::default_data_dir;
@@ -73,14 +74,24 @@ impl Report {
 pub async fn check(engines: &Engines, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Report, String> {
     let kv = engines.kv.clone();
     progress(Progress { stage: "metadata rows", done: 0 });
-    let rows = tokio::task::spawn_blocking(move || kv.verify()).await.map_err(|error| error.to_string())?;
-    let found = engines.lake.check(true, progress).await.map_err(|error| error.to_string())?;
-    let mut problems: Vec<String> = rows
-        .listed
-        .iter()
-        .take(MAX_LISTED)
-        .map(|damage| format!("damaged metadata in {}: {}", damage.part, damage.what))
-        .collect();
+    // Who waits for the check may go, as a server does that stops; the thread must not go on for nobody.
+    let (held, wanted) = oneshot::channel::<()>();
+    let verified = tokio::task::spawn_blocking(move || kv.verify_while(&|| !held.is_closed())).await;
+    drop(wanted);
+    let rows = verified.map_err(|error| error.to_string())?.ok_or("the check was given up")?;
+    check_lake(engines, rows, progress).await
+}
+
+/// Checks everything above the rows, of which `rows` tells.
+async fn check_lake(
+    engines: &Engines,
+    mut rows: FsckReport,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Report, String> {
+    rows.listed.truncate(MAX_LISTED);
+    let keys: Vec<_> = rows.listed.iter().map(|damage| damage.key.clone()).collect();
+    let found = engines.lake.check_after(true, &keys, progress).await.map_err(|error| error.to_string())?;
+    let mut problems = listed(&rows, &found.damaged);
     problems.extend(found.problems);
     Ok(Report {
         rows: rows.rows,
@@ -95,6 +106,18 @@ pub async fn check(engines: &Engines, progress: &(dyn Fn(Progress) + Send + Sync
         problem_count: found.problem_count,
         problems,
     })
+}
+
+/// Damaged rows in words; `names` says what the rows were, as far as that is known.
+fn listed(rows: &FsckReport, names: &[String]) -> Vec<String> {
+    let names = names.iter().map(Some).chain(std::iter::repeat(None));
+    let line = |(damage, name): (&Damage, Option<&String>)| {
+        // Without a key there is no row to name: a journal, or the whole of a part.
+        let name = name.filter(|name| !damage.key.is_empty() && !name.is_empty());
+        let name = name.map_or_else(String::new, |name| format!(": {name}"));
+        format!("damaged metadata in {}: {}{name}", damage.part, damage.what)
+    };
+    rows.listed.iter().take(MAX_LISTED).zip(names).map(line).collect()
 }
 
 /// Runs the command.
@@ -122,21 +145,23 @@ fn offline(data_dir: &DataDir, accept_loss: bool) -> Result<Report, String> {
     // Before anything is opened for writing: a journal that is damaged is found here.
     let rows =
         FjallKv::fsck(&data_dir.meta(), assemble::meta_config(accept_loss)).map_err(|error| error.to_string())?;
-    if rows.damages > 0 {
-        let listed = rows.listed.iter().map(|damage| format!("damaged metadata in {}: {}", damage.part, damage.what));
-        return Ok(Report {
-            rows: rows.rows,
-            damaged_rows: rows.damages,
-            problems: listed.collect(),
-            ..Report::default()
-        });
-    }
+    let damaged = (rows.damages > 0).then(|| Report {
+        rows: rows.rows,
+        damaged_rows: rows.damages,
+        problems: listed(&rows, &[]),
+        ..Report::default()
+    });
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let engines = assemble::engines(data_dir, Some(0), accept_loss).await.map_err(|error| error.to_string())?;
+        let engines = match (assemble::engines(data_dir, Some(0), accept_loss).await, damaged) {
+            (Ok(engines), _) => engines,
+            // What is known is told, though the lake cannot be opened for it.
+            (Err(_), Some(damaged)) => return Ok(damaged),
+            (Err(error), None) => return Err(error.to_string()),
+        };
         let shown = Shown::new();
-        check(&engines, &|progress| shown.show(progress.stage, progress.done)).await
+        check_lake(&engines, rows, &|progress| shown.show(progress.stage, progress.done)).await
     })
 }
 
