@@ -37,7 +37,7 @@ impl CachedBucket {
 /// The buckets in memory.
 pub(crate) struct Buckets {
     by_name: RwLock<BTreeMap<BucketName, Arc<CachedBucket>>>,
-    /// Held by whoever changes a bucket's row, from reading it to the update of the map: else two changes could
+    /// Held by whoever changes a bucket's row or reads it anew, from reading it to the update of the map: else two changes could
     /// reach the map in another order than the engine.
     changing: tokio::sync::Mutex<()>,
 }
@@ -105,11 +105,7 @@ impl Lake {
     async fn create_bucket_now(&self, new: NewBucket, origin: &Origin) -> Result<Arc<Bucket>, LakeError> {
         let _changing = self.buckets().changing.lock().await;
         for _ in 0..MAX_ATTEMPTS {
-            let known = match self.buckets().get(&new.name) {
-                Some(known) => Some(known),
-                None => self.refresh_bucket(&new.name).await?,
-            };
-            if let Some(known) = known {
+            if let Some(known) = self.reread_bucket(&new.name).await? {
                 let own = known.bucket.owner == new.owner;
                 return Err(if own { LakeError::BucketAlreadyOwnedByYou } else { LakeError::BucketAlreadyExists });
             }
@@ -199,7 +195,7 @@ impl Lake {
                     self.buckets().set(&bucket.name, None);
                     return Ok(());
                 }
-                Err(Refused::Conflict { .. }) => self.refresh_bucket(&bucket.name).await.map(drop)?,
+                Err(Refused::Conflict { .. }) => self.reread_bucket(&bucket.name).await.map(drop)?,
                 Err(Refused::Error(error)) => return Err(error),
             }
         }
@@ -262,7 +258,7 @@ impl Lake {
                     self.buckets().set(&bucket.name, Some(changed.clone()));
                     return Ok(changed.bucket.clone());
                 }
-                Err(Refused::Conflict { .. }) => self.refresh_bucket(&bucket.name).await.map(drop)?,
+                Err(Refused::Conflict { .. }) => self.reread_bucket(&bucket.name).await.map(drop)?,
                 Err(Refused::Error(error)) => return Err(error),
             }
         }
@@ -286,8 +282,15 @@ impl Lake {
         self.buckets().get(&bucket.name).filter(|cached| cached.bucket.id == bucket.id).ok_or(LakeError::NoSuchBucket)
     }
 
-    /// Reads a bucket's row anew after it proved to be another than in memory.
-    pub(crate) async fn refresh_bucket(&self, name: &BucketName) -> Result<Option<Arc<CachedBucket>>, LakeError> {
+    /// Reads a bucket's row anew after it proved to be another than in memory. Waits for changes of buckets that are under way: what was read
+    /// beside one of them could reach the map after it.
+    pub(crate) async fn refresh_bucket(&self, name: &BucketName) -> Result<(), LakeError> {
+        let _changing = self.buckets().changing.lock().await;
+        self.reread_bucket(name).await.map(drop)
+    }
+
+    /// The same for who holds `changing`.
+    async fn reread_bucket(&self, name: &BucketName) -> Result<Option<Arc<CachedBucket>>, LakeError> {
         let key = keys::bucket(name.as_str());
         let cached = self.kv().get(&key).await?.map(|row| parse(&key, row)).transpose()?;
         self.buckets().set(name, cached.clone());

@@ -14,17 +14,23 @@ type Hook = BoxFuture<'static, ()>;
 pub struct BetweenKv<K> {
     inner: K,
     hook: Arc<Mutex<Option<Hook>>>,
+    after_get: Arc<Mutex<Option<Hook>>>,
 }
 
 impl<K: Kv> BetweenKv<K> {
     /// Does what `inner` does.
     pub fn new(inner: K) -> Self {
-        Self { inner, hook: Arc::default() }
+        Self { inner, hook: Arc::default(), after_get: Arc::default() }
     }
 
     /// Has `hook` done before the next commit. Commits that the hook makes are let through.
     pub fn before_next_commit(&self, hook: impl Future<Output = ()> + Send + 'static) {
         *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(hook));
+    }
+
+    /// Has `hook` done when the next row was read from the engine itself (not from a snapshot), before it is given to who asked for it.
+    pub fn after_next_get(&self, hook: impl Future<Output = ()> + Send + 'static) {
+        *self.after_get.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(hook));
     }
 
     /// Whether the hook has not run yet; then forgets it.
@@ -35,7 +41,14 @@ impl<K: Kv> BetweenKv<K> {
 
 impl<K: Kv> View for BetweenKv<K> {
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
-        self.inner.get(key)
+        Box::pin(async move {
+            let row = self.inner.get(key).await;
+            let hook = self.after_get.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(hook) = hook {
+                hook.await;
+            }
+            row
+        })
     }
 
     fn scan<'a>(&'a self, scan: Scan) -> BoxFuture<'a, Result<Rows, ReadError>> {

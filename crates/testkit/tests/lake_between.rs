@@ -253,3 +253,50 @@ async fn a_write_sees_what_became_of_its_bucket() {
     assert_eq!(s.lab.lake.delete_bucket(&busy, &origin()).await, Err(LakeError::BucketNotEmpty));
     look(&s, "buckets").await;
 }
+
+/// A write that reads its bucket's row anew must not put back what a change of the bucket replaces just then.
+#[tokio::test]
+async fn a_bucket_read_anew_is_never_older_than_its_last_change() {
+    for delete in [false, true] {
+        let s = scene(Versioning::Unset).await;
+        let bucket = s.lab.bucket("other").await.unwrap();
+        let changes = Arc::new(std::sync::Mutex::new(None));
+        let (within, told, of) = (s.clone(), changes.clone(), bucket.clone());
+        s.kv.before_next_commit(async move {
+            let enabled = within.lab.lake.set_versioning(&of, Versioning::Enabled, &origin()).await.unwrap();
+            // The next row that is read is that of the bucket, by the write whose condition does not hold any more.
+            let lake = within.lab.lake.clone();
+            within.kv.after_next_get(async move {
+                let change = tokio::spawn(async move {
+                    if delete {
+                        lake.delete_bucket(&enabled, &origin()).await.unwrap();
+                    } else {
+                        lake.set_versioning(&enabled, Versioning::Suspended, &origin()).await.unwrap();
+                    }
+                });
+                // As far as it comes; the lock may keep it until the write has gone on.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                *told.lock().unwrap() = Some(change);
+            });
+        });
+        let put = s.lab.put(&bucket, "k", b"x", Condition::Always).await;
+        let change = changes.lock().unwrap().take().unwrap();
+        let changed = change.await;
+        let now = s.lab.lake.bucket(&bucket.name).await;
+        if delete {
+            // Whoever was first: a bucket that holds the object, or none and no object.
+            match changed {
+                Ok(()) => {
+                    assert_eq!((now.err(), put.err()), (Some(LakeError::NoSuchBucket), Some(LakeError::NoSuchBucket)))
+                }
+                Err(_) => assert!(now.is_ok() && put.is_ok()),
+            }
+        } else {
+            changed.unwrap();
+            put.unwrap();
+            assert_eq!(now.unwrap().versioning, Versioning::Suspended);
+        }
+    }
+}
