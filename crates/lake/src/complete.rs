@@ -81,13 +81,12 @@ impl Lake {
             let (version, now) = self.place(&mut draft, &cached, key, &head, new.row()).await?;
             self.finish(&mut draft, &request, &cached.bucket, &parts, &version);
             end_upload(&mut draft, upload_key.clone(), id.0);
-            let when = (version.stamp, now);
             draft.journal(Change::of_version(
                 ChangeKind::UploadCompleted,
                 &cached.bucket,
                 key.as_str(),
                 &version,
-                when,
+                now,
                 origin,
             ));
             match self.commit(draft).await {

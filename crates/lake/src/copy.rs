@@ -63,13 +63,12 @@ impl Lake {
                 ..stored.row
             };
             let (row, now) = self.place(&mut draft, &cached, &key, &head, new).await?;
-            let when = (row.stamp, now);
             draft.journal(Change::of_version(
                 ChangeKind::ObjectCopied,
                 &cached.bucket,
                 key.as_str(),
                 &row,
-                when,
+                now,
                 origin,
             ));
             match self.commit(draft).await {

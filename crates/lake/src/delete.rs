@@ -145,8 +145,7 @@ impl Lake {
                 }
                 let marker = VersionRow::delete_marker(&bucket.owner);
                 let (row, now) = self.place(draft, cached, key, &head, marker).await?;
-                let when = (row.stamp, now);
-                draft.journal(Change::of_version(ChangeKind::MarkerCreated, bucket, key.as_str(), &row, when, origin));
+                draft.journal(Change::of_version(ChangeKind::MarkerCreated, bucket, key.as_str(), &row, now, origin));
                 Ok(Deleted { marker: Some(row.id()), version: None, was_marker: false })
             }
         }
@@ -191,8 +190,7 @@ impl Lake {
         origin: &Origin,
     ) {
         let now = self.now();
-        let when = (now.0.max(row.stamp + 1), now);
-        draft.journal(Change::of_version(kind, bucket, key.as_str(), row, when, origin));
+        draft.journal(Change::of_version(kind, bucket, key.as_str(), row, now, origin));
     }
 }
 

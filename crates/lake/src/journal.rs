@@ -92,7 +92,7 @@ pub struct ChangeEntry {
     pub size: u64,
     /// Without quotes; empty for delete markers.
     pub etag: String,
-    /// Orders the changes of a key: 16 hexadecimal digits.
+    /// Orders the changes of a key, and all others too, whatever the clock does: 20 hexadecimal digits.
     pub sequencer: String,
     /// The principal.
     pub requester: String,
@@ -119,7 +119,6 @@ impl Change {
             kind: kind as u32,
             operation: origin.operation.into(),
             bucket: bucket.name.as_str().into(),
-            sequencer: now.0,
             requester: origin.requester.clone(),
             source_ip: match origin.source_ip {
                 Some(IpAddr::V4(ip)) => Bytes::copy_from_slice(&ip.octets()),
@@ -134,13 +133,13 @@ impl Change {
         Self { row, bucket: bucket.id }
     }
 
-    /// A change of a version. `sequencer` is the version's stamp when the version is new.
+    /// A change of a version.
     pub fn of_version(
         kind: ChangeKind,
         bucket: &Bucket,
         key: &str,
         version: &VersionRow,
-        (sequencer, now): (u64, Timestamp),
+        now: Timestamp,
         origin: &Origin,
     ) -> Self {
         let mut change = Self::of_bucket(kind, bucket, now, origin);
@@ -148,7 +147,6 @@ impl Change {
         row.key = key.into();
         (row.stamp, row.nonce, row.null) = (version.stamp, version.nonce, version.null);
         (row.size, row.md5, row.parts) = (version.size, version.md5.clone(), version.parts);
-        row.sequencer = sequencer;
         row.versioned = bucket.versioning != crate::model::Versioning::Unset;
         change
     }
@@ -180,7 +178,8 @@ pub(crate) fn entry(key: &[u8], row: &Bytes) -> Result<ChangeEntry, LakeError> {
         version: row.versioned.then_some(version),
         size: row.size,
         etag: if row.md5.is_empty() { String::new() } else { rows::etag(&row.md5, row.parts) },
-        sequencer: format!("{:016X}", row.sequencer),
+        // Not of the version's stamp: after its last version was deleted a key keeps no memory of what the clock was.
+        sequencer: position.to_string(),
         requester: row.requester,
         source_ip,
         request_id: RequestId(rows::id_of("journal", &row.request_id)?),

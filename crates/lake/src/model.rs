@@ -135,7 +135,7 @@ pub struct Version {
     pub key: ObjectKey,
     /// Its id.
     pub id: VersionId,
-    /// Orders the versions of the key; see [`VersionId::Id`]. Null versions have one too. The sequencer of its event.
+    /// Orders the versions of the key; see [`VersionId::Id`]. Null versions have one too.
     pub stamp: u64,
     /// When it was written; shown as `Last-Modified` in whole seconds.
     pub modified: Timestamp,

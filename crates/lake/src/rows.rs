@@ -536,9 +536,7 @@ pub(crate) struct ChangeRow {
     pub md5: Bytes,
     #[prost(uint32, tag = "10")]
     pub parts: u32,
-    /// Orders the changes of a key.
-    #[prost(fixed64, tag = "11")]
-    pub sequencer: u64,
+    // 11 was a sequencer; the position of the row is one.
     #[prost(string, tag = "12")]
     pub requester: String,
     /// 4 or 16 bytes, or none.

@@ -34,8 +34,7 @@ impl Lake {
             let new =
                 NewObject { size, md5, parts: 0, checksum, body, metadata: &metadata, tags: &tags, owner: &owner };
             let (row, now) = self.place(&mut draft, &cached, &key, &head, new.row()).await?;
-            let when = (row.stamp, now);
-            draft.journal(Change::of_version(ChangeKind::ObjectPut, &cached.bucket, key.as_str(), &row, when, origin));
+            draft.journal(Change::of_version(ChangeKind::ObjectPut, &cached.bucket, key.as_str(), &row, now, origin));
             ingested.attach(&mut draft);
             match self.commit(draft).await {
                 Ok(_) => {
@@ -86,8 +85,7 @@ impl Lake {
             draft.equals(stored.at.clone(), stored.bytes);
             draft.put(stored.at, rows::encode(&row));
             let now = self.now();
-            let when = (now.0.max(row.stamp + 1), now);
-            draft.journal(Change::of_version(kind, &cached.bucket, key.as_str(), &row, when, origin));
+            draft.journal(Change::of_version(kind, &cached.bucket, key.as_str(), &row, now, origin));
             match self.commit(draft).await {
                 Ok(_) => return row.version(bucket.id, key.clone()),
                 Err(refused) => turn.again(refused, Some(&bucket.name), &Condition::Always).await?,
