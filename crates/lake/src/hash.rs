@@ -65,25 +65,29 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(mut self, mut digests: Digests) {
-        let shared = self.shared.clone();
-        loop {
-            let chunks = {
-                let mut state = shared.lock();
-                if state.queue.is_empty() {
-                    self.ended = true;
-                    state.place = Place::Idle(digests);
-                    shared.moved.notify_one();
-                    return;
-                }
-                state.bytes = 0;
-                std::mem::take(&mut state.queue)
-            };
-            shared.moved.notify_one();
-            for chunk in chunks {
-                digests.update(&chunk);
+    fn work(mut self, digests: Digests) {
+        let mut digests = Some(digests);
+        while let Some(chunks) = self.take_or_put_back(&mut digests) {
+            if let Some(digests) = &mut digests {
+                chunks.iter().for_each(|chunk| digests.update(chunk));
             }
         }
+    }
+
+    /// The chunks that wait; without any, puts the digests back, and this worker has no more to say.
+    fn take_or_put_back(&mut self, digests: &mut Option<Digests>) -> Option<Vec<Bytes>> {
+        let mut state = self.shared.lock();
+        let chunks = if state.queue.is_empty() {
+            self.ended = true;
+            state.place = digests.take().map_or(Place::Lost, Place::Idle);
+            None
+        } else {
+            state.bytes = 0;
+            Some(std::mem::take(&mut state.queue))
+        };
+        drop(state);
+        self.shared.moved.notify_one();
+        chunks
     }
 }
 
@@ -189,6 +193,30 @@ fn lost() -> LakeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A worker that has put the digests back is over, though it has not ended yet: the next may have them by then, and must keep them.
+    #[tokio::test]
+    async fn a_worker_that_ends_takes_nothing_from_the_next() {
+        let hashing = Hashing::new(true, &[]);
+        let Place::Idle(digests) = std::mem::replace(&mut hashing.shared.lock().place, Place::Away) else { panic!() };
+        let mut worker = Worker { shared: hashing.shared.clone(), ended: false };
+        assert!(worker.take_or_put_back(&mut Some(digests)).is_none(), "the queue is empty");
+        // Here the next worker is started, before the first is dropped.
+        let place = std::mem::replace(&mut hashing.shared.lock().place, Place::Away);
+        drop(worker);
+        assert!(matches!(hashing.shared.lock().place, Place::Away), "the next has the digests still");
+        hashing.shared.lock().place = place;
+        assert_eq!(hashing.finish().await.unwrap().0, Some(Md5::of(b"")));
+    }
+
+    /// One that ends without putting them back panicked: nobody waits for it.
+    #[tokio::test]
+    async fn a_worker_that_panics_is_told_of() {
+        let hashing = Hashing::new(true, &[]);
+        hashing.shared.lock().place = Place::Away;
+        drop(Worker { shared: hashing.shared.clone(), ended: false });
+        assert!(hashing.finish().await.is_err());
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn digests_do_not_depend_on_how_the_bytes_come() {
