@@ -1,9 +1,11 @@
-"""A small ext4 file system on a loop file, and a neighbour that takes its space."""
+"""A small ext4 file system on a loop file, a neighbour that takes its space, and power cuts."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +13,9 @@ from pathlib import Path
 import pytest
 
 MIB = 1 << 20
+# _IOR('X', 125, __u32) and EXT4_GOING_FLAGS_NOLOGFLUSH, from the kernel's fs/ext4/ext4.h.
+EXT4_IOC_SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
+NOLOGFLUSH = 2
 
 
 class LoopDisk:
@@ -21,9 +26,42 @@ class LoopDisk:
         self.balloon = self.mount_point / "somebody-else"
         with open(self.image, "wb") as image:
             image.truncate(size)
-        # No blocks kept for root: the server may be root here, and full is to mean full.
-        _run("mkfs.ext4", "-q", "-F", "-m", "0", "-J", "size=8", "-E", "lazy_itable_init=1,lazy_journal_init=1", self.image)
-        _run("mount", "-o", "loop", self.image, self.mount_point)
+        # No blocks kept for root: the server may be root here, and full is to mean full. A small disk is not to be all journal.
+        journal = ["-J", "size=8"] if size < 1 << 30 else []
+        _run("mkfs.ext4", "-q", "-F", "-m", "0", *journal, "-E", "lazy_itable_init=1,lazy_journal_init=1", self.image)
+        self.mounted = False
+        self.mount()
+
+    def mount(self) -> None:
+        # No mercy for files that were renamed unsynced.
+        _run("mount", "-o", "loop,noauto_da_alloc", self.image, self.mount_point)
+        self.mounted = True
+
+    def unmount(self) -> None:
+        if not self.mounted:
+            return
+        for _ in range(50):
+            try:
+                _run("umount", self.mount_point)
+                break
+            except RuntimeError:
+                time.sleep(0.1)
+        else:
+            _run("umount", "-l", self.mount_point)
+        self.mounted = False
+
+    def cut_power(self) -> None:
+        """Without flushing the log: what was not synced is gone, as after a power cut."""
+        fd = os.open(self.mount_point, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
+        finally:
+            os.close(fd)
+
+    def check(self) -> None:
+        """The file system itself must be sound, or the test proves nothing."""
+        done = subprocess.run(["e2fsck", "-p", "-f", str(self.image)], capture_output=True, timeout=300)
+        assert done.returncode in (0, 1), done.stdout
 
     def free(self) -> int:
         stat = os.statvfs(self.mount_point)
@@ -44,12 +82,7 @@ class LoopDisk:
         self.balloon.unlink(missing_ok=True)
 
     def close(self) -> None:
-        for _ in range(50):
-            try:
-                return _run("umount", self.mount_point)
-            except RuntimeError:
-                time.sleep(0.1)
-        _run("umount", "-l", self.mount_point)
+        self.unmount()
 
 
 def _run(*command: object) -> None:
