@@ -265,8 +265,9 @@ async fn a_bucket_read_anew_is_never_older_than_its_last_change() {
         s.kv.before_next_commit(async move {
             let enabled = within.lab.lake.set_versioning(&of, Versioning::Enabled, &origin()).await.unwrap();
             // The next row that is read is that of the bucket, by the write whose condition does not hold any more.
-            let lake = within.lab.lake.clone();
-            within.kv.after_next_get(async move {
+            let (lake, seen) = (within.lab.lake.clone(), within.lab.lake.clone());
+            let scene = within.clone();
+            scene.kv.after_next_get(async move {
                 let change = tokio::spawn(async move {
                     if delete {
                         lake.delete_bucket(&enabled, &origin()).await.unwrap();
@@ -277,6 +278,13 @@ async fn a_bucket_read_anew_is_never_older_than_its_last_change() {
                 // As far as it comes; the lock may keep it until the write has gone on.
                 for _ in 0..100 {
                     tokio::task::yield_now().await;
+                }
+                // If it came to its end, it is what everybody sees from now on. (Else the next commit may be its own.)
+                if change.is_finished() {
+                    within.kv.before_next_commit(async move {
+                        let now = seen.bucket(&of.name).await.map(|bucket| bucket.versioning);
+                        assert_eq!(now.ok(), (!delete).then_some(Versioning::Suspended), "an older state came back");
+                    });
                 }
                 *told.lock().unwrap() = Some(change);
             });
