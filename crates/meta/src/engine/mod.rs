@@ -123,7 +123,13 @@ impl FjallKv {
 
     /// Reads everything in the store and compares checksums. Blocks for as long as that takes; commits and reads go on.
     pub fn verify(&self) -> FsckReport {
-        verify::verify(&self.inner.shared)
+        // It always goes on, so that there is a report.
+        verify::verify(&self.inner.shared, &|| true).unwrap_or_default()
+    }
+
+    /// The same for as long as `go_on` agrees, which is asked before every row; `None` when it did not.
+    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Option<FsckReport> {
+        verify::verify(&self.inner.shared, go_on)
     }
 
     /// Writes out what is in memory and merges all tables, as the background does when many rows were removed. Blocks; for
@@ -160,18 +166,27 @@ impl Drop for Inner {
     }
 }
 
+/// An answer that was read just now, which counts against what a task may do at a time: a long walk through the store would never
+/// give its thread to others, nor could it be ended.
+fn read_now<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(async move {
+        tokio::task::coop::consume_budget().await;
+        value
+    })
+}
+
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
 impl View for FjallKv {
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
-        ready(self.inner.shared.moment().read(key))
+        read_now(self.inner.shared.moment().read(key))
     }
 
     fn scan<'a>(&'a self, scan: Scan) -> BoxFuture<'a, Result<Rows, ReadError>> {
         let shared = &self.inner.shared;
-        ready(shared.scan(&shared.moment(), &scan))
+        read_now(shared.scan(&shared.moment(), &scan))
     }
 }
 
@@ -183,11 +198,11 @@ struct Held {
 
 impl View for Held {
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
-        ready(self.moment.read(key))
+        read_now(self.moment.read(key))
     }
 
     fn scan<'a>(&'a self, scan: Scan) -> BoxFuture<'a, Result<Rows, ReadError>> {
-        ready(self.shared.scan(&self.moment, &scan))
+        read_now(self.shared.scan(&self.moment, &scan))
     }
 }
 

@@ -42,23 +42,29 @@ impl FsckReport {
     }
 }
 
-/// Reads everything that is in the store at this moment. Blocks for as long as that takes.
-pub(super) fn verify(shared: &Shared) -> FsckReport {
+/// Reads everything that is in the store at this moment. Blocks for as long as that takes. `go_on` is asked before every row; `None`
+/// when it said no.
+pub(super) fn verify(shared: &Shared, go_on: &dyn Fn() -> bool) -> Option<FsckReport> {
     let mut report = FsckReport::default();
     for class in Class::ALL {
-        let read = catch_unwind(AssertUnwindSafe(|| verify_space(shared, class, &mut report)));
-        if read.is_err() {
-            report.add(class.name(), Bytes::new(), "the engine could not decode a part of it".into());
+        match catch_unwind(AssertUnwindSafe(|| verify_space(shared, class, &mut report, go_on))) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(_) => report.add(class.name(), Bytes::new(), "the engine could not decode a part of it".into()),
         }
     }
-    report
+    Some(report)
 }
 
-fn verify_space(shared: &Shared, class: Class, report: &mut FsckReport) {
+/// Whether it came to the end.
+fn verify_space(shared: &Shared, class: Class, report: &mut FsckReport, go_on: &dyn Fn() -> bool) -> bool {
     let moment = shared.moment();
     let mut last = Bytes::new();
     let mut in_a_row = 0;
     for guard in moment.iter(class) {
+        if !go_on() {
+            return false;
+        }
         match guard.into_inner() {
             Ok((key, kept)) => {
                 in_a_row = 0;
@@ -88,4 +94,5 @@ fn verify_space(shared: &Shared, class: Class, report: &mut FsckReport) {
             }
         }
     }
+    true
 }
