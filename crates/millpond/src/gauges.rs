@@ -98,6 +98,19 @@ impl Figures {
         counter(e, "millpond_meta_sync", "Time spent in syncing metadata", Some(&Unit::Seconds), seconds)?;
         counter(e, "millpond_meta_conflicts", "Batches whose conditions did not hold", None, state.conflicts as f64)?;
         counter(e, "millpond_meta_refused_full", "Batches refused for want of space", None, state.full as f64)?;
+        counter(e, "millpond_meta_merges", "Merges of tables", None, state.merges as f64)?;
+        let failed = state.merges_failed as f64;
+        counter(e, "millpond_meta_merges_failed", "Merges of tables that failed", None, failed)?;
+        let tables = state.first_level_tables as f64;
+        gauge(
+            e,
+            "millpond_meta_first_level_tables",
+            "Tables that wait to be merged, in the fullest part",
+            None,
+            tables,
+        )?;
+        let sealed = state.sealed_memtables as f64;
+        gauge(e, "millpond_meta_sealed_memtables", "Parts of memory that wait to be written", None, sealed)?;
         gauge(e, "millpond_meta", "Disk used by metadata", Some(&Unit::Bytes), state.bytes as f64)?;
         gauge(e, "millpond_meta_stopped", "1 when metadata takes no more writes", None, stopped)
     }
