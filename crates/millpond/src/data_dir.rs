@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crc_fast::{CrcAlgorithm, checksum};
 use millpond_io::{Disk, IoError, LockedFile, OpenMode, RealDisk, SyncPoint};
 use millpond_types::AccountId;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,12 @@ const MAX_IDENTITY: usize = 4096;
 /// The account of a lake whose first start named none.
 const DEFAULT_ACCOUNT: &str = "000000000000";
 
-/// What a data dir says of itself.
+/// What stands between the fields of the identity and its checksum, the CRC-32C of all that is before it, in hex.
+const SUM: &str = ",\"crc32c\":\"";
+/// What ends the file behind the checksum.
+const SUM_END: &str = "\"}";
+
+/// What a data dir says of itself. In the file a checksum follows; files of the first versions have none.
 #[derive(Serialize, Deserialize, Debug, Clone)]
 struct Identity {
     format: u32,
@@ -60,7 +66,9 @@ pub enum DataDirError {
         named: AccountId,
     },
     /// The file that says what it is does not.
-    #[error("{0} is malformed; restore it from a backup")]
+    #[error(
+        "{0} is damaged (its checksum does not match), or a later version of Millpond wrote it: restore it from a backup, or use a newer Millpond"
+    )]
     Malformed(PathBuf),
     /// There is none.
     #[error("{0} is no data dir of Millpond; name one with --data-dir")]
@@ -140,7 +148,31 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Identity, DataDirError> {
     let file = disk.open(path, OpenMode::Read)?;
     let mut text = vec![0; MAX_IDENTITY];
     let length = file.read_at(&mut text, 0)?;
-    serde_json::from_slice(&text[..length]).map_err(|_| DataDirError::Malformed(path.to_owned()))
+    decode(&text[..length]).ok_or_else(|| DataDirError::Malformed(path.to_owned()))
+}
+
+/// The file's text: one JSON object on one line, the checksum its last field.
+fn encode(identity: &Identity) -> Option<String> {
+    let text = serde_json::to_string(identity).ok()?;
+    let fields = text.strip_suffix('}')?;
+    Some(format!("{fields}{SUM}{:08x}{SUM_END}", crc32c(fields)))
+}
+
+/// `None` when this is not what was written.
+fn decode(text: &[u8]) -> Option<Identity> {
+    let text = str::from_utf8(text).ok()?;
+    let identity: Identity = serde_json::from_str(text).ok()?;
+    let sound = match text.split_once(SUM) {
+        // A later version may have more fields before its checksum.
+        Some((fields, rest)) => rest == format!("{:08x}{SUM_END}", crc32c(fields)),
+        // Without one, a file is exactly what the first versions wrote: damage to the checksum's own name must not hide it.
+        None => serde_json::to_string(&identity).is_ok_and(|written| written == text),
+    };
+    sound.then_some(identity)
+}
+
+fn crc32c(text: &str) -> u64 {
+    checksum(CrcAlgorithm::Crc32Iscsi, text.as_bytes())
 }
 
 fn write(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<(), DataDirError> {
@@ -148,9 +180,9 @@ fn write(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<(), DataDir
     if disk.exists(&temporary)? {
         disk.remove(&temporary)?;
     }
-    let text = serde_json::to_vec(identity).map_err(|_| DataDirError::Malformed(path.clone()))?;
+    let text = encode(identity).ok_or_else(|| DataDirError::Malformed(path.clone()))?;
     let file = disk.open(&temporary, OpenMode::CreateNew)?;
-    file.write_all_at(&text, 0)?;
+    file.write_all_at(text.as_bytes(), 0)?;
     file.sync_data(SYNC)?;
     disk.rename(&temporary, &path)?;
     disk.sync_dir(dir, SYNC)?;
@@ -190,5 +222,48 @@ mod tests {
         assert!(
             matches!(DataDir::open(dir.path(), None), Err(DataDirError::Newer { found, .. }) if found == FORMAT + 1)
         );
+    }
+    #[test]
+    fn a_damaged_identity_is_refused_wherever_it_was_hit() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(DataDir::open(dir.path(), Some(ACCOUNT.parse().unwrap())).unwrap());
+        let path = dir.path().join(IDENTITY);
+        let file = RealDisk.open(&path, OpenMode::Write).unwrap();
+        let mut text = vec![0; MAX_IDENTITY];
+        let length = file.read_at(&mut text, 0).unwrap();
+        text.truncate(length);
+        for at in 0..text.len() {
+            for bit in 0..8 {
+                file.write_all_at(&[text[at] ^ (1 << bit)], at as u64).unwrap();
+                let refused = DataDir::open(dir.path(), None).unwrap_err();
+                assert!(matches!(&refused, DataDirError::Malformed(found) if *found == path), "{at}.{bit}: {refused}");
+                assert!(refused.to_string().contains("millpond.json is damaged"), "{refused}");
+            }
+            file.write_all_at(&text[at..=at], at as u64).unwrap();
+        }
+        for cut in 0..text.len() {
+            file.set_len(cut as u64).unwrap();
+            assert!(matches!(DataDir::open(dir.path(), None), Err(DataDirError::Malformed(_))), "cut at {cut}");
+            file.write_all_at(&text, 0).unwrap();
+        }
+        assert_eq!(DataDir::open(dir.path(), None).unwrap().account().as_str(), ACCOUNT);
+    }
+
+    #[test]
+    fn identities_without_a_checksum_and_of_later_versions_are_read() {
+        let read = |text: &str| decode(text.as_bytes()).map(|identity| (identity.format, identity.account_id));
+        let summed = |fields: &str| format!("{fields}{SUM}{:08x}{SUM_END}", crc32c(fields));
+        let old = r#"{"format":1,"account_id":"123456789012"}"#;
+        let later = r#"{"format":9,"account_id":"123456789012","realm":"x""#;
+        assert_eq!(read(old), Some((1, ACCOUNT.to_owned())));
+        assert_eq!(read(&summed(later)), Some((9, ACCOUNT.to_owned())));
+        for refused in [
+            r#"{"format":1,"account_id":"123456789012","crc33c":"00000000"}"#,
+            r#"{ "format":1,"account_id":"123456789012"}"#,
+            "",
+            "{}",
+        ] {
+            assert_eq!(read(refused), None, "{refused}");
+        }
     }
 }
