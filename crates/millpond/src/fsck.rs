@@ -22,6 +22,9 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Damaged rows that a report lists; more are only counted.
 const MAX_LISTED: usize = 1000;
 
+/// The first stage of a check.
+const ROWS: &str = "metadata rows";
+
 /// What is to be checked.
 #[derive(Args, Debug)]
 pub struct FsckArgs {
@@ -73,7 +76,7 @@ impl Report {
 /// Checks everything while the lake goes on serving.
 pub async fn check(engines: &Engines, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<Report, String> {
     let kv = engines.kv.clone();
-    progress(Progress { stage: "metadata rows", done: 0 });
+    progress(Progress { stage: ROWS, done: 0 });
     // Who waits for the check may go, as a server does that stops; the thread must not go on for nobody.
     let (held, wanted) = oneshot::channel::<()>();
     let verified = tokio::task::spawn_blocking(move || kv.verify_while(&|| !held.is_closed())).await;
@@ -142,6 +145,8 @@ pub fn run(args: FsckArgs) -> ExitCode {
 }
 
 fn offline(data_dir: &DataDir, accept_loss: bool) -> Result<Report, String> {
+    let shown = Shown::new();
+    shown.show(ROWS, 0);
     // Before anything is opened for writing: a journal that is damaged is found here.
     let rows =
         FjallKv::fsck(&data_dir.meta(), assemble::meta_config(accept_loss)).map_err(|error| error.to_string())?;
@@ -160,7 +165,6 @@ fn offline(data_dir: &DataDir, accept_loss: bool) -> Result<Report, String> {
             (Err(_), Some(damaged)) => return Ok(damaged),
             (Err(error), None) => return Err(error.to_string()),
         };
-        let shown = Shown::new();
         check_lake(&engines, rows, &|progress| shown.show(progress.stage, progress.done)).await
     })
 }
