@@ -133,5 +133,4 @@ pub(super) fn stuck(space: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "backlog_tests.rs"]
 mod tests;
