@@ -147,6 +147,9 @@ pub(super) fn open(dir: &Path, config: FjallConfig) -> Result<FjallKv, OpenError
     }
     let fresh = !disk.exists(&fjall_dir)? || journal::numbers(disk, &fjall_dir)?.is_empty();
     let (db, spaces) = open_database(&fjall_dir, &config)?;
+    // A process that was killed may have written groups that it had not synced: they are here, and readers will see them, so
+    // a power cut must not take them away again.
+    db.persist(PersistMode::SyncData)?;
     let mut moment = Moment::new(db.snapshot(), Arc::clone(&spaces));
     let found = last_commit(&moment)?;
     if found < mark && !config.accept_loss {
