@@ -71,6 +71,7 @@ pub(crate) async fn serve<S>(
         head_time: limits.head_time,
         idle_time: limits.idle_time,
         write_time: limits.write_time,
+        write_rate: limits.write_rate,
     };
     let socket = Socket::new(stream, watched, Arc::clone(&progress));
     let peer = Arc::new(Peer { address, secure, progress });

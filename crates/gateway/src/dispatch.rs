@@ -144,7 +144,7 @@ impl<'a> Arrived<'a> {
         let served = sender::service_of(server, &claim, head).map_err(|error| self.refused(error))?;
         self.format = served.service.error_format();
         let acting = sender::acting(&claim, head);
-        let operation = served.service.identify(&acting);
+        let mut operation = served.service.identify(&acting);
         self.record.operation = Some(Arc::clone(match &operation {
             Ok(operation) => served.metrics.of(&server.metrics, operation.name, operation.index),
             Err(_) => served.metrics.unknown(&server.metrics),
@@ -161,7 +161,13 @@ impl<'a> Arrived<'a> {
                 let body = self.unnamed_body(served).await?;
                 let parts = sender::signed_parts(head, authority, body.as_deref().unwrap_or_default());
                 let sender = accepting.verify(signed, &parts, credential, body.as_ref());
-                (sender.map_err(|error| self.unbelieved(error))?, body.map(payload::whole))
+                let sender = sender.map_err(|error| self.unbelieved(error))?;
+                if let Some(named) = body.as_deref().and_then(|body| served.service.identify_body(&acting, body)) {
+                    self.record.operation =
+                        Some(Arc::clone(served.metrics.of(&server.metrics, named.name, named.index)));
+                    operation = Ok(named);
+                }
+                (sender, body.map(payload::whole))
             }
         };
         let operation = operation.map_err(|error| self.refused(error))?;

@@ -31,6 +31,10 @@ pub struct Limits {
     pub body_rate: Option<u64>,
     /// Time in which a client must take at least one byte of an answer that is being written; then the connection is cut.
     pub write_time: Duration,
+    /// Bytes a second that a client must take of its answers, on average over each [`Limits::write_time`] spent waiting for it; `None`
+    /// asks for no rate. 1,024: a client that takes less holds a request for its own sake. The waiting alone counts, so that nobody is
+    /// cut for what the server is slow to send.
+    pub write_rate: Option<u64>,
     /// Time for a TLS handshake.
     pub handshake_time: Duration,
     /// Bytes of a body that is held in memory before its signature can be checked: services other than S3 sign the hash of a body
@@ -60,6 +64,7 @@ impl Default for Limits {
             body_time: Duration::from_secs(60),
             body_rate: Some(256),
             write_time: Duration::from_secs(60),
+            write_rate: Some(1024),
             handshake_time: Duration::from_secs(10),
             unverified_body_bytes: 1024 * 1024,
             drain_bytes: 1024 * 1024,

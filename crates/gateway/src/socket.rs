@@ -64,7 +64,7 @@ pub(crate) enum Verdict {
     Unparsable(u16),
     /// There was no request for too long.
     Idle,
-    /// The client did not take its answer.
+    /// The client did not take its answer, or took it too slowly.
     WriteStalled,
 }
 
@@ -75,6 +75,77 @@ pub(crate) struct SocketLimits {
     pub(crate) head_time: Duration,
     pub(crate) idle_time: Duration,
     pub(crate) write_time: Duration,
+    pub(crate) write_rate: Option<u64>,
+}
+
+/// How fast a client takes its answers. Only the time that we wait for the client counts, never that which the client waits
+/// for us: a reader that keeps up with what there is to send is not waited for.
+///
+/// A rate is judged by windows of waiting, not over a whole answer: what was taken at once in the beginning, much of it by the
+/// system's buffers, says nothing about a reader that has since slowed down.
+struct Taking {
+    limit: Duration,
+    rate: Option<u64>,
+    /// When the wait under way began.
+    stalled_since: Option<Instant>,
+    /// From when on it counts for this window.
+    counted_from: Instant,
+    /// Waits of this window that are over.
+    waited: Duration,
+    /// Bytes taken in this window.
+    taken: u64,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Taking {
+    fn new(limits: &SocketLimits) -> Self {
+        Self {
+            limit: limits.write_time,
+            rate: limits.write_rate,
+            stalled_since: None,
+            counted_from: Instant::now(),
+            waited: Duration::ZERO,
+            taken: 0,
+            timer: None,
+        }
+    }
+
+    /// So many bytes were taken, or there are none to take.
+    fn took(&mut self, bytes: usize) {
+        self.taken = self.taken.saturating_add(bytes as u64);
+        if self.stalled_since.take().is_some() {
+            self.waited += self.counted_from.elapsed();
+        }
+    }
+
+    /// Bytes are there and are not taken. Whether this has gone on for too long; otherwise the task is woken when it may have.
+    fn too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = Instant::now();
+        let since = *self.stalled_since.get_or_insert_with(|| {
+            self.counted_from = now;
+            now
+        });
+        let mut waited = self.waited + (now - self.counted_from);
+        if waited >= self.limit {
+            let least = self.rate.map_or(0, |rate| least_in(rate, waited));
+            if self.taken < least {
+                return true;
+            }
+            (self.waited, self.taken, self.counted_from) = (Duration::ZERO, 0, now);
+            waited = Duration::ZERO;
+        }
+        if now - since >= self.limit {
+            return true;
+        }
+        wake_by(&mut self.timer, (since + self.limit).min(now + (self.limit - waited)), cx);
+        false
+    }
+}
+
+/// The bytes that a rate comes to in a time.
+fn least_in(rate: u64, time: Duration) -> u64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    rate.saturating_mul(millis) / 1000
 }
 
 /// A watched stream.
@@ -89,8 +160,7 @@ pub(crate) struct Socket<S> {
     waiting_since: Option<Instant>,
     /// Wakes the task when a wait for a head is over; often rings too early, since it is set anew only when it must be.
     read_timer: Option<Pin<Box<Sleep>>>,
-    write_timer: Option<Pin<Box<Sleep>>>,
-    write_stalled: bool,
+    taking: Taking,
 }
 
 fn cut(reason: &'static str) -> io::Error {
@@ -106,14 +176,13 @@ impl<S> Socket<S> {
     pub(crate) fn new(stream: S, limits: SocketLimits, progress: Arc<Progress>) -> Self {
         Self {
             stream,
+            taking: Taking::new(&limits),
             limits,
             progress,
             verdict: None,
             head_bytes: 0,
             waiting_since: None,
             read_timer: None,
-            write_timer: None,
-            write_stalled: false,
         }
     }
 
@@ -135,26 +204,21 @@ impl<S> Socket<S> {
         Poll::Pending
     }
 
-    /// Called when nothing can be written.
-    fn wait_for_reader(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let limit = self.limits.write_time;
-        let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        if !self.write_stalled {
-            self.write_stalled = true;
-            timer.as_mut().reset(Instant::now() + limit);
-        }
-        if timer.as_mut().poll(cx).is_ready() {
-            self.verdict = Some(Verdict::WriteStalled);
-            return Err(cut("the answer was not taken"));
-        }
-        Ok(())
-    }
-
-    fn after_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_pending() {
-            self.wait_for_reader(cx)?;
-        } else {
-            self.write_stalled = false;
+    /// Called with the outcome of every write; `taken` tells how many bytes it moved.
+    fn after_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+        taken: impl Fn(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        match &written {
+            Poll::Ready(Ok(count)) => self.taking.took(taken(count)),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending if self.taking.too_slow(cx) => {
+                self.verdict = Some(Verdict::WriteStalled);
+                return Poll::Ready(Err(cut("the answer was not taken, or too slowly")));
+            }
+            Poll::Pending => {}
         }
         written
     }
@@ -204,7 +268,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.after_write(cx, written)
+        this.after_write(cx, written, |count| *count)
     }
 
     fn poll_write_vectored(
@@ -217,7 +281,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
-        this.after_write(cx, written)
+        this.after_write(cx, written, |count| *count)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -232,11 +296,92 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             this.head_bytes = 0;
             this.waiting_since = None;
         }
-        this.after_write(cx, flushed)
+        this.after_write(cx, flushed, |()| 0)
     }
 
     /// Leaves the stream open: the connection may still have to answer, and closes it in its own way.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+    const RATE: u64 = 1000;
+
+    /// A socket whose other end holds 100 bytes unread.
+    fn serving(rate: Option<u64>) -> (Socket<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(100);
+        let progress = Arc::new(Progress::default());
+        progress.serving();
+        let limits =
+            SocketLimits { head_bytes: 1000, head_time: LIMIT, idle_time: LIMIT, write_time: LIMIT, write_rate: rate };
+        (Socket::new(ours, limits, progress), theirs)
+    }
+
+    /// Takes so many bytes again and again, with a pause before each; then drops the stream.
+    async fn take(mut stream: DuplexStream, rounds: usize, bytes: usize, pause: Duration) {
+        let mut buffer = vec![0; bytes];
+        for _ in 0..rounds {
+            tokio::time::sleep(pause).await;
+            if stream.read_exact(&mut buffer).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readers_that_take_too_little_are_cut_and_others_are_not() {
+        for (name, rate, bytes, pause, cut) in [
+            ("a byte a second", Some(RATE), 1, 1, true),
+            ("a byte a second, no rate asked for", None, 1, 1, false),
+            ("just below the rate", Some(100), 90, 1, true),
+            ("just above the rate", Some(90), 100, 1, false),
+            ("nothing for too long, no rate asked for", None, 1, 61, true),
+            ("large gulps with long pauses", Some(1), 100, 59, false),
+        ] {
+            let (mut socket, client) = serving(rate);
+            let rounds = 300;
+            let taken = tokio::spawn(take(client, rounds, bytes, Duration::from_secs(pause)));
+            let written = socket.write_all(&vec![0; rounds * bytes]).await;
+            assert_eq!(written.is_err(), cut, "{name}: {written:?}");
+            assert_eq!(socket.into_parts().0, cut.then_some(Verdict::WriteStalled), "{name}");
+            taken.await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_waits_for_us_is_never_cut() {
+        let (mut socket, client) = serving(Some(RATE));
+        let taken = tokio::spawn(take(client, 100, 100, Duration::ZERO));
+        for _ in 0..100 {
+            tokio::time::sleep(LIMIT * 2).await;
+            socket.write_all(&[0; 100]).await.unwrap();
+            socket.flush().await.unwrap();
+        }
+        taken.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_before_does_not_count_for_ever() {
+        let (mut socket, client) = serving(Some(RATE));
+        let slow_after_all = tokio::spawn(async move {
+            let mut stream = client;
+            let mut buffer = vec![0; 1_000_000];
+            stream.read_exact(&mut buffer).await.unwrap();
+            take(stream, 1000, 1, Duration::from_secs(1)).await;
+        });
+        socket.write_all(&vec![0; 1_000_000]).await.unwrap();
+        let started = Instant::now();
+        assert!(socket.write_all(&[0; 1000]).await.is_err());
+        // The window that saw the million passes, the next one does not.
+        assert!(started.elapsed() <= LIMIT * 2 + Duration::from_secs(1), "{:?}", started.elapsed());
+        drop(socket);
+        slow_after_all.await.unwrap();
     }
 }

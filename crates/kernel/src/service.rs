@@ -115,8 +115,14 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// Which operation a request is for. Looks at the head alone; services of the query protocol, whose operation stands
-    /// in the body, answer with the family's name.
+    /// in the body, answer with a name for what is not known yet.
     fn identify(&self, head: &RequestHead) -> Result<OperationRef, ServiceError>;
+
+    /// Which operation a body names, where the head does not tell, now that the body was read and its sender is believed. `None` for
+    /// what the service does not know: a client's own words never become a label of a metric.
+    fn identify_body(&self, _head: &RequestHead, _body: &[u8]) -> Option<OperationRef> {
+        None
+    }
 
     /// Carries a request out.
     fn call(&self, request: ServiceRequest) -> BoxFuture<'_, Result<Response, ServiceError>>;

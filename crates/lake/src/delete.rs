@@ -56,7 +56,8 @@ impl Lake {
 
     /// Deletes many keys in few commits. Results are in the order of `items`; each stands for itself.
     ///
-    /// At most [`MAX_DELETE_KEYS`]; more are refused as a whole.
+    /// # Errors
+    /// `TooManyKeys` beyond [`MAX_DELETE_KEYS`], before any is deleted; `NoSuchBucket`, `Busy`, `ReadOnly`.
     pub async fn delete_many(
         &self,
         bucket: &Bucket,
@@ -64,7 +65,7 @@ impl Lake {
         origin: &Origin,
     ) -> Result<Vec<Result<Deleted, LakeError>>, LakeError> {
         if items.len() > MAX_DELETE_KEYS {
-            return Err(LakeError::Internal(format!("more than {MAX_DELETE_KEYS} keys in one delete")));
+            return Err(LakeError::TooManyKeys { max: MAX_DELETE_KEYS });
         }
         let mut results = Vec::with_capacity(items.len());
         let mut rest = items;

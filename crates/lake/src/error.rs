@@ -51,6 +51,12 @@ pub enum LakeError {
     /// The parts of a completion are not in ascending order.
     #[error("the parts are not in ascending order")]
     InvalidPartOrder,
+    /// More keys to delete than one request may name.
+    #[error("at most {max} keys are deleted at a time")]
+    TooManyKeys {
+        /// How many may be named.
+        max: usize,
+    },
     /// A completion names no part.
     #[error("no part is named")]
     NoParts,

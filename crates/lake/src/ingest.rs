@@ -1,16 +1,16 @@
 //! Bytes on their way in: written and hashed at the same time.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use millpond_blob::{Stored, Writer, Written};
 use millpond_digest::{Checksum, ChecksumAlgorithm, Md5Digest};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::draft::Draft;
 use crate::error::{LakeError, Refused};
 use crate::hash::Hashing;
 use crate::keys;
 use crate::lake::Lake;
-use crate::limits::{HELD_BYTES, MAX_PART_BYTES, UNRESERVED};
+use crate::limits::{GATHERED, MAX_PART_BYTES, UNRESERVED};
+use crate::memory::Share;
 use crate::refs::BodyRef;
 use crate::requests::IngestPlan;
 use crate::rows;
@@ -22,8 +22,10 @@ pub struct Ingest {
     writer: Writer,
     expected: Option<u64>,
     size: u64,
-    /// For what this body may hold in memory, taken at once so that no two bodies wait for each other.
-    memory: Option<OwnedSemaphorePermit>,
+    /// Its share of the memory for bodies; `None` for one so small that it needs none.
+    memory: Option<Share>,
+    /// Small chunks, until they make a piece. Empty for a body without a share.
+    gathered: BytesMut,
 }
 
 /// A body that is durable (or small enough to be committed beside its metadata) and not yet part of an object. Dropping it gives
@@ -51,24 +53,25 @@ enum Held {
 impl Lake {
     /// Begins to take a body in.
     pub fn ingest(&self, plan: IngestPlan) -> Ingest {
+        let small = plan.expected_len.is_some_and(|expected| expected <= UNRESERVED);
         Ingest {
             lake: self.clone(),
             hashing: Hashing::new(plan.md5, &plan.checksums),
             writer: self.blobs().writer(plan.expected_len),
             expected: plan.expected_len,
             size: 0,
-            memory: None,
+            memory: (!small).then(|| self.memory().share(plan.expected_len)),
+            gathered: BytesMut::new(),
         }
     }
 }
 
 impl Ingest {
-    /// Takes the next bytes. Waits while too many are still to be hashed or written.
+    /// Takes the next bytes. Waits while too many are still to be hashed or written, of this body or of all.
     ///
     /// # Errors
-    /// `IncompleteBody` when more come than were declared, `EntityTooLarge` beyond [`MAX_PART_BYTES`], `Busy` when too many
-    /// bodies come in at once, `Full`, `ReadOnly`. After an
-    /// error the body is lost: drop it.
+    /// `IncompleteBody` when more come than were declared, `EntityTooLarge` beyond [`MAX_PART_BYTES`], `Busy` when all bodies together
+    /// hold too much for too long, `Full`, `ReadOnly`. After an error the body is lost: drop it.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), LakeError> {
         self.size += chunk.len() as u64;
         if let Some(expected) = self.expected
@@ -79,28 +82,53 @@ impl Ingest {
         if self.size > MAX_PART_BYTES {
             return Err(LakeError::EntityTooLarge { size: self.size, max: MAX_PART_BYTES });
         }
-        if chunk.is_empty() {
+        if self.memory.is_none() {
+            return self.take(chunk).await;
+        }
+        let mut chunk = chunk;
+        while !chunk.is_empty() {
+            let piece = if self.gathered.is_empty() && chunk.len() >= GATHERED {
+                std::mem::take(&mut chunk)
+            } else {
+                let fits = chunk.len().min(GATHERED - self.gathered.len());
+                self.gathered.reserve(GATHERED - self.gathered.len());
+                self.gathered.extend_from_slice(&chunk.split_to(fits));
+                if self.gathered.len() < GATHERED {
+                    return Ok(());
+                }
+                self.gathered.split().freeze()
+            };
+            let piece = match &mut self.memory {
+                Some(share) => share.hold(piece).await.ok_or(LakeError::Busy)?,
+                None => piece,
+            };
+            self.take(piece).await?;
+        }
+        Ok(())
+    }
+
+    /// Has bytes hashed and written.
+    async fn take(&mut self, piece: Bytes) -> Result<(), LakeError> {
+        if piece.is_empty() {
             return Ok(());
         }
-        if self.memory.is_none() && self.expected.unwrap_or(self.size) > UNRESERVED {
-            let bytes = self.expected.unwrap_or(HELD_BYTES);
-            self.memory = Some(self.lake.reserve(bytes).await.ok_or(LakeError::Busy)?);
-        }
-        self.hashing.update(&chunk).await?;
-        Ok(self.writer.write(chunk).await?)
+        self.hashing.update(&piece).await?;
+        Ok(self.writer.write(piece).await?)
     }
 
     /// Makes the body durable and completes its digests.
     ///
     /// # Errors
     /// `IncompleteBody` when fewer bytes came than were declared, and those of [`Ingest::write`].
-    pub async fn finish(self) -> Result<Ingested, LakeError> {
-        let Self { lake, hashing, writer, expected, size, memory: _memory } = self;
-        if let Some(expected) = expected
-            && size != expected
+    pub async fn finish(mut self) -> Result<Ingested, LakeError> {
+        if let Some(expected) = self.expected
+            && self.size != expected
         {
-            return Err(LakeError::IncompleteBody { expected, actual: size });
+            return Err(LakeError::IncompleteBody { expected, actual: self.size });
         }
+        let last = self.gathered.split().freeze();
+        self.take(last).await?;
+        let Self { lake, hashing, writer, size, .. } = self;
         let stored = async { writer.finish().await.map_err(LakeError::from) };
         let ((md5, checksums), written) = tokio::try_join!(hashing.finish(), stored)?;
         let body = match written {

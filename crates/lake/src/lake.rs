@@ -12,7 +12,8 @@ use crate::buckets::Buckets;
 use crate::draft::Engine;
 use crate::error::LakeError;
 use crate::keys;
-use crate::limits::{HELD_BYTES, KEY_LOCKS, LakeConfig, MEMORY_WAIT};
+use crate::limits::{KEY_LOCKS, LakeConfig};
+use crate::memory::Memory;
 use crate::rows::{self, FORMAT, FormatRow};
 
 /// Buckets, objects, versions, uploads and the change feed on one metadata engine and one blob store. Cheap to clone.
@@ -27,8 +28,7 @@ struct Inner {
     config: LakeConfig,
     buckets: Buckets,
     key_locks: Box<[tokio::sync::Mutex<()>]>,
-    /// Memory for bodies on their way in, in KiB.
-    memory: Arc<tokio::sync::Semaphore>,
+    memory: Memory,
     pins: Mutex<HashMap<u128, u32>>,
     /// Whether the store knows which extents are live.
     live_loaded: tokio::sync::Mutex<bool>,
@@ -50,9 +50,7 @@ impl Lake {
         let key_locks = (0..KEY_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
         let config = LakeConfig { min_part_bytes: config.min_part_bytes.max(1), ..config };
         let (pins, live_loaded) = (Mutex::default(), tokio::sync::Mutex::new(false));
-        // One body always fits, however small the budget.
-        let kib = usize::try_from(config.ingest_budget.max(HELD_BYTES) / 1024).unwrap_or(usize::MAX);
-        let memory = Arc::new(tokio::sync::Semaphore::new(kib.min(tokio::sync::Semaphore::MAX_PERMITS)));
+        let memory = Memory::new(config.ingest_budget);
         Ok(Self(Arc::new(Inner { kv, blobs, clock, random, config, buckets, key_locks, memory, pins, live_loaded })))
     }
 
@@ -88,11 +86,9 @@ impl Lake {
         &self.0.live_loaded
     }
 
-    /// Reserves memory for a body of this many bytes; `None` when there is none for a while.
-    pub(crate) async fn reserve(&self, bytes: u64) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.min(HELD_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
-        let permit = self.0.memory.clone().acquire_many_owned(kib);
-        tokio::time::timeout(MEMORY_WAIT, permit).await.ok()?.ok()
+    /// Memory for bodies on their way in.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.0.memory
     }
 
     /// Keeps upkeep from giving back a body's space while somebody reads it.

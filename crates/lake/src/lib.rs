@@ -21,6 +21,7 @@ mod limits;
 mod list;
 mod list_versions;
 mod manifest;
+mod memory;
 mod model;
 mod multipart;
 mod read;

@@ -43,6 +43,9 @@ pub(crate) const UNRESERVED: u64 = 64 * 1024;
 /// What one body on its way in holds in memory at most: it is gathered whole up to a segment's largest extent, beyond that it flows through a
 /// few pieces of 1 MiB on the way to disk, and twice [`HASH_AHEAD`] for hashing.
 pub(crate) const HELD_BYTES: u64 = 6 * MIB;
+/// Chunks below this are gathered to pieces of this size before memory is claimed for them: a claim for each would cost more than the
+/// copy. Bytes that are being gathered are bounded by the number of connections.
+pub(crate) const GATHERED: usize = 8 * 1024;
 /// How long a body waits for memory before the client is told to come back later.
 pub(crate) const MEMORY_WAIT: Duration = Duration::from_secs(10);
 /// Keys that one commit of `delete_many` holds: bounds what a conflict throws away.

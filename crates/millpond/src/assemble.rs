@@ -193,6 +193,7 @@ fn gateway_config(settings: &Resolved) -> Result<GatewayConfig, AssembleError> {
     over(&mut limits.head_time, given.header_timeout);
     over(&mut limits.body_time, given.body_timeout);
     over(&mut limits.idle_time, given.idle_timeout);
+    over(&mut limits.write_rate, given.min_download_rate.map(|rate| Some(rate).filter(|rate| *rate > 0)));
     over(&mut limits.stop_time, given.stop_timeout);
     fit_open_files(limits)?;
     Ok(config)

@@ -65,6 +65,10 @@ pub struct Settings {
     /// Seconds without a byte after which a request's body is given up. [default: 60]
     #[arg(long, env = "MILLPOND_BODY_TIMEOUT", value_name = "SECONDS")]
     body_timeout: Option<u64>,
+    /// Bytes a second that a client must take of an answer, on average over each minute spent waiting for it; 0 asks for no rate.
+    /// [default: 1024]
+    #[arg(long, env = "MILLPOND_MIN_DOWNLOAD_RATE", value_name = "BYTES")]
+    min_download_rate: Option<u64>,
     /// Seconds that a connection may be idle between requests. [default: 90]
     #[arg(long, env = "MILLPOND_IDLE_TIMEOUT", value_name = "SECONDS")]
     idle_timeout: Option<u64>,
@@ -137,6 +141,8 @@ pub struct LimitSettings {
     pub header_timeout: Option<Duration>,
     /// Without a byte of a body.
     pub body_timeout: Option<Duration>,
+    /// Bytes a second of an answer that must be taken; 0 for no rate.
+    pub min_download_rate: Option<u64>,
     /// Between requests.
     pub idle_timeout: Option<Duration>,
     /// For requests under way at the stop.
@@ -207,6 +213,7 @@ impl Settings {
                 max_header_bytes: all.max_header_bytes,
                 header_timeout: all.header_timeout.map(Duration::from_secs),
                 body_timeout: all.body_timeout.map(Duration::from_secs),
+                min_download_rate: all.min_download_rate,
                 idle_timeout: all.idle_timeout.map(Duration::from_secs),
                 stop_timeout: all.stop_timeout.map(Duration::from_secs),
             },
@@ -233,6 +240,7 @@ impl Settings {
             max_header_bytes: self.max_header_bytes.or(file.max_header_bytes),
             header_timeout: self.header_timeout.or(file.header_timeout),
             body_timeout: self.body_timeout.or(file.body_timeout),
+            min_download_rate: self.min_download_rate.or(file.min_download_rate),
             idle_timeout: self.idle_timeout.or(file.idle_timeout),
             stop_timeout: self.stop_timeout.or(file.stop_timeout),
             reserve: self.reserve.or(file.reserve),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use millpond_kernel::{AuthType, Authorized, Caller, Operation, Payload, RequestHead, ServiceError};
 use millpond_lake::{Bucket, Found, LakeError, VersionId};
-use millpond_types::{BucketName, ObjectKey, Origin};
+use millpond_types::{AccountId, BucketName, ObjectKey, Origin};
 use millpond_wire::{ParseError, QueryPairs, RequestView};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -181,10 +181,14 @@ impl<'a> Call<'a> {
 }
 
 impl S3 {
-    /// The bucket of a name, which must belong to `expected_owner` where that is said.
+    /// The bucket of a name, which must belong to `expected_owner` where that is said (S3 User Guide, "Verifying bucket ownership with
+    /// bucket owner condition").
     pub async fn bucket_of(&self, name: &str, expected_owner: Option<&str>) -> Result<Arc<Bucket>, ServiceError> {
         // A name that no bucket can have: AWS says InvalidBucketName on creation only, and that there is none otherwise.
         let Ok(parsed) = name.parse::<BucketName>() else { return Err(errors::no_such_bucket(name)) };
+        if let Some(owner) = expected_owner.filter(|owner| owner.parse::<AccountId>().is_err()) {
+            return Err(errors::no_account_id(owner));
+        }
         let about = About { bucket: name, ..About::default() };
         let bucket = self.lake.bucket(&parsed).await.map_err(|error| errors::from_lake(error, about))?;
         match expected_owner {

@@ -61,23 +61,29 @@ impl Expected {
         self.algorithm
     }
 
-    /// Compares with what came, now that all of it came.
+    /// Whether the client sends an MD5.
+    pub fn has_md5(&self) -> bool {
+        self.md5.is_some()
+    }
+
+    /// Compares with what came, now that all of it came. A checksum that the client sent and that was not computed does not fit.
     pub fn check(
         &self,
         end: &VerifiedEnd,
         md5: Option<&Md5Digest>,
         digest: Option<&Digest>,
     ) -> Result<(), ServiceError> {
-        if let (Some(expected), Some(actual)) = (&self.md5, md5)
-            && expected != actual
+        if let Some(expected) = &self.md5
+            && Some(expected) != md5
         {
+            let calculated = md5.map(Md5Digest::base64).unwrap_or_default();
             return Err(ServiceError::new(
                 "BadDigest",
                 400,
                 "The Content-MD5 you specified did not match what we received.",
             )
             .field("ExpectedDigest", expected.base64())
-            .field("CalculatedDigest", actual.base64()));
+            .field("CalculatedDigest", calculated));
         }
         let Some(algorithm) = self.algorithm else { return Ok(()) };
         let sent = if self.in_trailer { Some(from_trailer(algorithm, end)?) } else { self.value };
@@ -141,8 +147,7 @@ pub fn algorithm(name: &str) -> Result<ChecksumAlgorithm, ServiceError> {
 
 /// A checksum's value that a client sent in base64.
 pub fn parse(algorithm: ChecksumAlgorithm, value: &str) -> Result<Digest, ServiceError> {
-    Digest::parse(algorithm, value)
-        .map_err(|_| errors::invalid_request(&format!("Value for {} header is invalid.", algorithm.header())))
+    Digest::parse(algorithm, value).map_err(|_| errors::bad_checksum_header(algorithm.header()))
 }
 
 /// The value as answers show it: base64, and `-N` behind a checksum of N parts' checksums.

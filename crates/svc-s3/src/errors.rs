@@ -84,6 +84,7 @@ fn from_lake_alone(error: LakeError) -> ServiceError {
             "The list of parts was not in ascending order. Parts must be ordered by part number.",
         ),
         LakeError::NoParts => malformed_xml(),
+        LakeError::TooManyKeys { max } => malformed_xml().field("Reason", format!("1 to {max} keys are expected")),
         LakeError::InvalidPartNumber => part_number_out_of_range(),
         LakeError::IncompleteBody { .. } => ServiceError::new(
             "IncompleteBody",
@@ -143,6 +144,7 @@ fn bad_enum(header: &str, value: &str, error: &ParseError) -> ServiceError {
         "x-amz-sdk-checksum-algorithm" | "x-amz-checksum-algorithm" => {
             checksums::algorithm(value).err().unwrap_or_else(|| invalid_request(&error.to_string()))
         }
+        "x-amz-checksum-type" => bad_checksum_header("x-amz-checksum-type"),
         _ => invalid_argument(header, Some(value), &error.to_string()),
     }
 }
@@ -156,6 +158,12 @@ pub fn from_denied(denied: Denied) -> ServiceError {
 /// 403.
 pub fn access_denied() -> ServiceError {
     ServiceError::new("AccessDenied", 403, "Access Denied")
+}
+
+/// 400 for a bucket owner that no account can be (S3 API reference, "Error responses").
+pub fn no_account_id(owner: &str) -> ServiceError {
+    let message = format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{owner}]");
+    ServiceError::new("InvalidBucketOwnerAWSAccountID", 400, message)
 }
 
 /// 404 for a bucket.
@@ -224,6 +232,11 @@ pub fn entity_too_large(size: u64, max: u64) -> ServiceError {
 /// 400 for bytes that are not those the client meant.
 pub fn bad_checksum(algorithm: &str) -> ServiceError {
     ServiceError::new("BadDigest", 400, format!("The {algorithm} you specified did not match the calculated checksum."))
+}
+
+/// 400 for a header of a checksum that is no such thing.
+pub fn bad_checksum_header(name: &str) -> ServiceError {
+    invalid_request(&format!("Value for {name} header is invalid."))
 }
 
 /// 400 for a part number outside 1 to 10,000.

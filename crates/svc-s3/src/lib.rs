@@ -17,6 +17,7 @@ mod ops;
 mod range;
 mod refused;
 mod tags;
+mod words;
 mod write;
 
 use std::sync::Arc;

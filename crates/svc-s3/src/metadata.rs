@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use millpond_kernel::ServiceError;
 use millpond_lake::Metadata;
 
-use crate::errors;
+use crate::{errors, words};
 
 /// The most bytes of user metadata, names and values together.
 const MAX_USER_BYTES: usize = 2 * 1024;
@@ -73,7 +73,7 @@ fn user(headers: &HeaderMap) -> Result<BTreeMap<String, String>, ServiceError> {
     for name in headers.keys() {
         let Some(short) = name.as_str().strip_prefix(USER_PREFIX) else { continue };
         // Several headers of one name are one list (RFC 9110, section 5.3).
-        let values: Vec<String> = headers.get_all(name).iter().map(lossless).collect();
+        let values: Vec<String> = headers.get_all(name).iter().map(user_text).collect();
         user.insert(short.to_owned(), values.join(","));
     }
     let bytes: usize = user.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -89,21 +89,38 @@ fn user(headers: &HeaderMap) -> Result<BTreeMap<String, String>, ServiceError> {
     Ok(user)
 }
 
-/// A value's bytes as text: UTF-8, which is what clients send, or else Latin-1, which loses nothing.
-fn lossless(value: &HeaderValue) -> String {
+/// The text of a value of user metadata: UTF-8, which is what clients send that care, or else Latin-1, in which every byte means something;
+/// with its encoded words decoded.
+fn user_text(value: &HeaderValue) -> String {
     match std::str::from_utf8(value.as_bytes()) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => words::decoded(text),
         Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
     }
 }
 
+/// Headers of the system that are lists: several lines mean the same as one with commas (RFC 9110, section 5.3).
+const LISTS: &[&str] = &["cache-control", "content-encoding", "content-language"];
+
+/// The value of a header of the system, which comes back as it is. Bytes that are no UTF-8 would come back as others, and are refused.
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ServiceError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let text = lossless(value);
-    if text.chars().any(|c| c.is_control() && c != '\t') {
-        return Err(errors::invalid_argument(name, None, "The header has control characters."));
+    let refused = |why: &str| Err(errors::invalid_argument(name, None, why));
+    let mut found: Option<String> = None;
+    for value in headers.get_all(name) {
+        let Ok(line) = std::str::from_utf8(value.as_bytes()) else { return refused("The header is not UTF-8.") };
+        match &mut found {
+            None => found = Some(line.to_owned()),
+            Some(whole) if LISTS.contains(&name) => {
+                whole.push_str(", ");
+                whole.push_str(line);
+            }
+            Some(first) if first == line => {}
+            Some(_) => return refused("The header comes more than once, with different values."),
+        }
     }
-    Ok(Some(text).filter(|text| !text.is_empty()))
+    if found.as_ref().is_some_and(|text| text.chars().any(|c| c.is_control() && c != '\t')) {
+        return refused("The header has control characters.");
+    }
+    Ok(found.filter(|text| !text.is_empty()))
 }
 
 /// `Content-Encoding` without `aws-chunked`, which tells how the request was framed, not what the object is.
@@ -131,7 +148,7 @@ pub fn to_headers(metadata: &Metadata, headers: &mut HeaderMap) {
     crate::answer::set(headers, http::header::CONTENT_TYPE, content_type);
     for (name, value) in &metadata.user {
         if let Ok(name) = HeaderName::from_bytes(format!("{USER_PREFIX}{name}").as_bytes()) {
-            crate::answer::set(headers, name, value);
+            crate::answer::set(headers, name, &words::encoded(value));
         }
     }
 }
@@ -155,6 +172,8 @@ mod tests {
             ("content-type", "text/plain"),
             ("content-encoding", "aws-chunked,gzip"),
             ("x-amz-meta-name", "värde"),
+            ("x-amz-meta-word", "=?utf-8?q?v=C3=A4rde?="),
+            ("content-disposition", "attachment; filename=\"värde\""),
             ("x-amz-storage-class", "STANDARD_IA"),
         ]);
         let metadata = from_headers(&sent).unwrap();
@@ -162,8 +181,39 @@ mod tests {
         let mut shown = HeaderMap::new();
         to_headers(&metadata, &mut shown);
         assert_eq!(shown["content-type"], "text/plain");
-        assert_eq!(shown["x-amz-meta-name"].as_bytes(), "värde".as_bytes());
+        assert_eq!(shown["x-amz-meta-name"], "=?UTF-8?B?dsOkcmRl?=");
+        assert_eq!(shown["x-amz-meta-word"], "=?UTF-8?B?dsOkcmRl?=");
+        assert_eq!(shown["content-disposition"].as_bytes(), "attachment; filename=\"värde\"".as_bytes());
         assert_eq!(shown["x-amz-storage-class"], "STANDARD_IA");
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_latin1_or_refused() {
+        let latin = HeaderValue::from_bytes(b"v\xe4rde").unwrap();
+        let mut sent = headers(&[]);
+        sent.insert("x-amz-meta-name", latin.clone());
+        let metadata = from_headers(&sent).unwrap();
+        assert_eq!(metadata.user["name"], "värde");
+        sent.insert("content-disposition", latin);
+        assert_eq!(from_headers(&sent).unwrap_err().code, "InvalidArgument");
+    }
+
+    #[test]
+    fn lines_that_repeat() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            pairs.iter().for_each(|(name, value)| _ = map.append(*name, HeaderValue::from_static(value)));
+            from_headers(&map)
+        };
+        let lists =
+            [("cache-control", "no-cache"), ("cache-control", "private"), ("x-amz-meta-a", "1"), ("x-amz-meta-a", "2")];
+        let metadata = of(&lists).unwrap();
+        assert_eq!(metadata.cache_control.as_deref(), Some("no-cache, private"));
+        assert_eq!(metadata.user["a"], "1,2");
+        let metadata = of(&[("content-encoding", "gzip"), ("content-encoding", "aws-chunked")]).unwrap();
+        assert_eq!(metadata.content_encoding.as_deref(), Some("gzip"));
+        assert!(of(&[("content-type", "a/b"), ("content-type", "a/b")]).is_ok());
+        assert_eq!(of(&[("content-type", "a/b"), ("content-type", "c/d")]).unwrap_err().code, "InvalidArgument");
     }
 
     #[test]

@@ -88,8 +88,18 @@ pub struct Copying<I> {
     pub named: Option<VersionId>,
     /// What the lake has there, pinned.
     pub found: Found,
-    /// Whether the source's tags are copied too.
+    /// Whether the source's tags are copied too, if it has any.
     pub with_tags: bool,
+}
+
+impl<I> Copying<I> {
+    /// Whether there are tags to be copied.
+    fn copies_tags(&self) -> bool {
+        match &self.found {
+            Found::Object(version) => self.with_tags && version.object().is_some_and(|object| !object.tags.is_empty()),
+            Found::DeleteMarker(_) | Found::None => false,
+        }
+    }
 }
 
 fn on_bucket(action: &'static str, bucket: &Bucket) -> Access {
@@ -167,7 +177,7 @@ impl<I: Input> Operation for Copying<I> {
             None => ("s3:GetObject", "s3:GetObjectTagging"),
         };
         let mut accesses = vec![on_key(read, &self.source, &self.key)];
-        if self.with_tags {
+        if self.copies_tags() {
             accesses.push(on_key(read_tags, &self.source, &self.key));
             // Tags that are copied are written, as those of a header are.
             if self.target.input.further().is_empty() {
@@ -369,4 +379,136 @@ inputs! {
     CompleteMultipartUploadInput: "CompleteMultipartUpload", "s3:PutObject";
     AbortMultipartUploadInput: "AbortMultipartUpload", "s3:AbortMultipartUpload";
     ListPartsInput: "ListParts", "s3:ListMultipartUploadParts";
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, Method};
+    use millpond_lake::{Body, Metadata, Object, Version, VersionKind, Versioning};
+    use millpond_types::Timestamp;
+    use millpond_wire::QueryPairs;
+
+    use super::*;
+
+    const OWNER: &str = "123456789012";
+
+    fn bucket(name: &str) -> Arc<Bucket> {
+        Arc::new(Bucket {
+            name: name.parse().unwrap(),
+            id: 1,
+            owner: OWNER.parse().unwrap(),
+            created: Timestamp(0),
+            region: "us-east-1".parse().unwrap(),
+            versioning: Versioning::Enabled,
+            tags: None,
+        })
+    }
+
+    fn version(tags: &[(&str, &str)]) -> Version {
+        let object = Object {
+            size: 0,
+            etag: "e".to_owned(),
+            metadata: Metadata::default(),
+            tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            checksum: None,
+            parts: None,
+            body: Body::Empty,
+        };
+        Version {
+            bucket: 1,
+            key: ObjectKey::new("old").unwrap(),
+            id: VersionId::Null,
+            stamp: 1,
+            modified: Timestamp(0),
+            owner: OWNER.parse().unwrap(),
+            kind: VersionKind::Object(Box::new(object)),
+        }
+    }
+
+    /// A copy of `source/old` to `target/new`, whose request names new tags or does not.
+    fn copy(found: Found, named: Option<VersionId>, with_tags: bool, new_tags: bool) -> Copying<api::CopyObjectInput> {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-copy-source", "source/old".parse().unwrap());
+        if new_tags {
+            headers.insert(HeaderName::from_static("x-amz-tagging"), "new=1".parse().unwrap());
+        }
+        let view = RequestView {
+            method: &Method::PUT,
+            bucket: Some("target"),
+            key: Some("new"),
+            labels: &[],
+            query: &QueryPairs::parse("").unwrap(),
+            headers: &headers,
+            body: &bytes::Bytes::new(),
+        };
+        let input = api::CopyObjectInput::parse(&view).unwrap();
+        let key = ObjectKey::new("new").unwrap();
+        Copying {
+            target: OnObject { input, bucket: bucket("target"), key, version: None },
+            source: bucket("source"),
+            key: ObjectKey::new("old").unwrap(),
+            named,
+            found,
+            with_tags,
+        }
+    }
+
+    const OLD: &str = "arn:aws:s3:::source/old";
+    const NEW: &str = "arn:aws:s3:::target/new";
+
+    #[test]
+    fn a_copy_asks_for_what_it_reads_and_for_what_it_writes() {
+        let (tagged, plain) = (version(&[("a", "1")]), version(&[]));
+        let id = VersionId::parse(&"7".repeat(32));
+        let read = ("s3:GetObject", OLD);
+        let write = ("s3:PutObject", NEW);
+        for (found, named, with_tags, new_tags, expected) in [
+            (Found::Object(plain.clone()), None, true, false, vec![read, write]),
+            (Found::None, None, true, false, vec![read, write]),
+            (Found::DeleteMarker(plain.clone()), None, true, false, vec![read, write]),
+            // Tags that come along are read and written.
+            (
+                Found::Object(tagged.clone()),
+                None,
+                true,
+                false,
+                vec![read, ("s3:GetObjectTagging", OLD), ("s3:PutObjectTagging", NEW), write],
+            ),
+            (
+                Found::Object(tagged.clone()),
+                id,
+                true,
+                false,
+                vec![
+                    ("s3:GetObjectVersion", OLD),
+                    ("s3:GetObjectVersionTagging", OLD),
+                    ("s3:PutObjectTagging", NEW),
+                    write,
+                ],
+            ),
+            // Tags of the request's own are written; the source's are not read.
+            (Found::Object(tagged.clone()), None, false, true, vec![read, write, ("s3:PutObjectTagging", NEW)]),
+            // Tags that are dropped are neither.
+            (Found::Object(tagged), None, false, false, vec![read, write]),
+        ] {
+            let accesses = copy(found, named, with_tags, new_tags).accesses();
+            let asked: Vec<_> = accesses.iter().map(|a| (a.action, a.resource.arn.to_string())).collect();
+            let expected: Vec<_> = expected.into_iter().map(|(action, arn)| (action, arn.to_owned())).collect();
+            assert_eq!(asked, expected, "{named:?} {with_tags} {new_tags}");
+        }
+    }
+
+    #[test]
+    fn condition_keys_of_a_copy_are_the_sources_for_its_reads_alone() {
+        let id = VersionId::parse(&"7".repeat(32));
+        let operation = copy(Found::Object(version(&[("a", "1")])), id, true, false);
+        for access in operation.accesses() {
+            let mut context = Context::default();
+            operation.context(&access, &mut context);
+            let reads = access.resource.arn.to_string() == OLD;
+            let text = |value: &str| reads.then(|| ContextValue::Text(value.to_owned()));
+            assert_eq!(context.get("s3:ExistingObjectTag/a"), text("1").as_ref(), "{}", access.action);
+            assert_eq!(context.get("s3:VersionId"), text(&"7".repeat(32)).as_ref(), "{}", access.action);
+        }
+    }
 }

@@ -14,6 +14,8 @@ use millpond_wire::{ErrorFormat, FormPairs, ParseError, Protocol, Route};
 
 /// The largest form; AWS's own limit for the query protocol.
 const MAX_FORM: usize = 1024 * 1024;
+/// An operation that is not known: its request was refused before its body was read, or it is none of those served.
+const UNKNOWN: OperationRef = OperationRef { name: "unknown", index: 0 };
 /// The one version of the API.
 const VERSION: &str = "2011-06-15";
 
@@ -44,7 +46,15 @@ impl Service for Sts {
 
     fn identify(&self, _: &RequestHead) -> Result<OperationRef, ServiceError> {
         // The action stands in the body, which is not read yet.
-        Ok(OperationRef { name: "Action", index: 0 })
+        Ok(UNKNOWN)
+    }
+
+    fn identify_body(&self, head: &RequestHead, body: &[u8]) -> Option<OperationRef> {
+        let form = FormPairs::parse(form_of(head, body)).ok()?;
+        match api::route(form.get("Action")?) {
+            Route::Served(operation) => Some(OperationRef { name: operation.name(), index: 1 + operation as u16 }),
+            Route::Unserved(_) | Route::Unknown => None,
+        }
     }
 
     fn call(&self, request: ServiceRequest) -> BoxFuture<'_, Result<Response, ServiceError>> {
@@ -72,9 +82,7 @@ async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, 
     }
     let too_large = || ServiceError::new("ValidationError", 400, "The request is larger than 1 MiB.");
     let body = request.payload.collect(MAX_FORM, too_large).await?;
-    // The query protocol takes its parameters from the query too, which is how a presigned GetCallerIdentity is sent.
-    let form = if body.is_empty() { request.head.query.clone().into() } else { body };
-    let form = FormPairs::parse(&form).map_err(validation)?;
+    let form = FormPairs::parse(form_of(&request.head, &body)).map_err(validation)?;
     let action = form
         .get("Action")
         .ok_or_else(|| ServiceError::new("MissingAction", 400, "The request must contain the parameter Action."))?;
@@ -104,6 +112,11 @@ async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, 
             format!("Could not find operation {action} for version {VERSION}"),
         )),
     }
+}
+
+/// A request's parameters. The query protocol takes them from the query too, which is how a presigned GetCallerIdentity is sent.
+fn form_of<'a>(head: &'a RequestHead, body: &'a [u8]) -> &'a [u8] {
+    if body.is_empty() { head.query.as_bytes() } else { body }
 }
 
 fn validation(error: ParseError) -> ServiceError {

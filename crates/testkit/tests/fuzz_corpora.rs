@@ -17,7 +17,7 @@ const ROUNDS: u64 = 100;
 
 #[allow(clippy::disallowed_methods)] // A test's own data.
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+    let dir = Path::new("../../fuzz/corpus").join(name);
     let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(paths.len() >= 10, "{name}");

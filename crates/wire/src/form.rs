@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
 use crate::query::{Pair, parse_pairs};
 use crate::{ErrorKind, Location, ParseError, Scalar, TimeFormat};
 
@@ -25,7 +23,7 @@ impl<'a> FormPairs<'a> {
     ///
     /// # Errors
     /// `TooLarge`, `TooDeep`, `NotUtf8`.
-    pub fn parse(body: &'a Bytes) -> Result<Self, ParseError> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
         let text = std::str::from_utf8(body).map_err(|_| ParseError::new("", Location::Body, ErrorKind::NotUtf8))?;
         let mut pairs = parse_pairs(text.trim_ascii(), Location::Body, MAX_FORM_BYTES, MAX_FORM_PAIRS)?;
         if pairs.iter().any(|(name, _)| name.bytes().filter(|b| *b == b'.').count() > MAX_FORM_DEPTH) {
@@ -164,6 +162,8 @@ fn first_segments<'a>(below: &'a str, name: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn parse(text: &str) -> Bytes {

@@ -2,6 +2,7 @@
 // Chores read and write the source tree itself; the doors of the `io` crate are for the server's data.
 #![allow(clippy::disallowed_methods)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod codegen;
@@ -15,6 +16,13 @@ tasks:
   codegen                  generate crates/api-*/src/generated and the protocol tests from models/
   codegen --check          fail when the committed code differs from what would be generated
   codegen --botocore DIR   first trim models/*.json anew from botocore's models (DIR holds data/, or is data/)";
+
+/// The root of the repository. Told at run time: a cached binary may have been built in another clone.
+fn root() -> Result<PathBuf, String> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("run it by `cargo xtask`")?;
+    let root = PathBuf::from(package).join("../..");
+    root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))
+}
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

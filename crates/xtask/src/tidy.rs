@@ -33,8 +33,7 @@ const TOP: &[&str] = &["millpond", "xtask"];
 
 /// Checks all rules and prints what breaks them.
 pub fn run() -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).ok_or("the workspace has no root")?;
-    let found = check(root);
+    let found = check(&crate::root()?);
     if found.is_empty() {
         println!("tidy: all house rules hold");
         return Ok(());

@@ -1,6 +1,11 @@
 //! Who is believed, and what the others are told.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use millpond_auth::testing::{Payload, Signer};
+use millpond_io::Clock;
+use millpond_types::Timestamp;
 
 use crate::client::{Client, head, signed, signer};
 use crate::world::{KEY, NOW, REGION, SECRET, World};
@@ -27,6 +32,36 @@ async fn signed_requests_have_a_sender() {
 
     let answer = client.get("/b/WhoAmI").await;
     assert!(answer.text().starts_with("service=s3 who=anonymous auth=None key=- "), "{answer:?}");
+}
+
+/// A clock that was ahead by a day and was set right: what it tells as the time stands still until the real time has caught up.
+struct SetBack;
+
+impl Clock for SetBack {
+    fn now(&self) -> Timestamp {
+        NOW.plus(Duration::from_secs(24 * 3600))
+    }
+
+    fn wall(&self) -> Timestamp {
+        NOW
+    }
+}
+
+#[tokio::test]
+async fn signatures_are_judged_by_the_time_of_day() {
+    let world = World::by(Arc::new(SetBack), |_| {}).await;
+    let mut client = Client::to(&world).await;
+    let (by_header, _) = signed(&signer("s3"), WHO, &[], Payload::Body(b""));
+    let mut headers = http::HeaderMap::new();
+    headers.insert("host", "localhost".parse().unwrap());
+    let four = signer("s3").presign(WHO, &headers, 600, NOW);
+    let end = NOW.seconds() + 600;
+    let two = signer("s3").presign_version_two(&format!("GET\n\n\n{end}\n/b/WhoAmI"), end);
+    for text in [by_header, head(&format!("GET /b/WhoAmI?{four}"), &[]), head(&format!("GET /b/WhoAmI?{two}"), &[])] {
+        client.send(text).await;
+        let answer = client.answer().await;
+        assert!(answer.text().contains("who=arn:aws:iam::123456789012:root"), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -121,6 +121,22 @@ async fn transfer_chunks_carry_aws_chunks_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_connection_ends_after_a_body_framed_twice() {
+    // RFC 9112, section 6.3: the transfer coding decides, and the connection must be closed, since another reader of the same bytes
+    // may have gone by the length and sees another request behind.
+    let world = World::new().await;
+    let (length, chunked) = ("Content-Length: 4", "Transfer-Encoding: chunked");
+    for headers in [[length, chunked], [chunked, length]] {
+        let mut client = Client::to(&world).await;
+        let hidden = head("GET /b/Hello", &[]);
+        client.send(head("PUT /b/Ignore", &headers) + "3\r\nabc\r\n0\r\n\r\n" + &hidden).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.closes()), (200, true), "{headers:?}: {answer:?}");
+        client.assert_closed().await;
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_cut_is_incomplete() {
     let world = World::new().await;
     let plain = vec!["Content-Length: 100"];

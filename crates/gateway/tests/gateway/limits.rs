@@ -1,5 +1,7 @@
 //! Too many requests, too many connections, and clients that do not read.
 
+use tokio::io::AsyncReadExt;
+
 use crate::client::{Client, head};
 use crate::world::{World, short};
 
@@ -83,5 +85,27 @@ async fn a_client_that_does_not_read_is_cut() {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_drips_is_cut_if_a_rate_is_asked_for() {
+    // A read every 10 ms never stalls the connection for 300 ms, but is far below a rate of 1 TiB/s.
+    for (rate, cut) in [(Some(1 << 40), true), (None, false)] {
+        let mut limits = short();
+        limits.write_rate = rate;
+        let world = World::limited(limits).await;
+        let mut client = Client::to(&world).await;
+        client.send(head("GET /b/Stream", &[]).repeat(24)).await;
+        let mut buffer = vec![0; 256 * 1024];
+        let mut taken = 0;
+        while let Ok(count @ 1..) = client.stream.read(&mut buffer).await {
+            taken += count;
+            if taken > 24 << 20 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!(taken < 24 << 20, cut, "{taken}");
     }
 }

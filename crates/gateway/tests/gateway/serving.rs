@@ -2,8 +2,29 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::client::{Client, head};
+use millpond_auth::testing::Payload;
+
+use crate::client::{Client, head, signed, signer};
 use crate::world::World;
+
+#[tokio::test]
+async fn operations_that_stand_in_the_body_label_their_figures() {
+    let world = World::new().await;
+    let mut client = Client::to(&world).await;
+    for (body, status) in [("Action=WhoAmI", 200), ("Action=Refuse", 409), ("Action=no such thing", 200)] {
+        let length = body.len().to_string();
+        let line = ("POST", "/", "");
+        let (text, _) = signed(&signer("sts"), line, &[("content-length", &length)], Payload::Body(body.as_bytes()));
+        client.send(text + body).await;
+        assert_eq!(client.answer().await.status, status, "{body}");
+    }
+    let metrics = client.get("/_millpond/metrics").await;
+    for operation in ["WhoAmI", "Refuse", "Echo"] {
+        let line = format!("millpond_http_requests_total{{service=\"sts\",operation=\"{operation}\"");
+        assert!(metrics.text().contains(&line), "{line} is not in\n{}", metrics.text());
+    }
+    assert!(!metrics.text().contains("no such thing"));
+}
 
 #[tokio::test]
 async fn answers_carry_ids_date_server_and_length() {

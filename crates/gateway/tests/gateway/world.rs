@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use millpond_gateway::{Gateway, GatewayConfig, GatewayParts, Limits, Stopped};
-use millpond_io::{ManualClock, SystemRandom};
+use millpond_io::{Clock, ManualClock, SystemRandom};
 use millpond_kernel::{
     BodyFailed, Credential, CredentialError, Credentials, OperationRef, Principal, RequestHead, Response, ResponseBody,
     SecretKey, Service, ServiceError, ServiceRequest,
@@ -161,6 +161,12 @@ impl Service for Toy {
         Ok(OperationRef { name: OPERATIONS[index], index: u16::try_from(index).unwrap() })
     }
 
+    fn identify_body(&self, _: &RequestHead, body: &[u8]) -> Option<OperationRef> {
+        let named = (self.protocol == Protocol::Query).then(|| body.strip_prefix(b"Action="))??;
+        let index = OPERATIONS.iter().position(|operation| operation.as_bytes() == named)?;
+        Some(OperationRef { name: OPERATIONS[index], index: u16::try_from(index).unwrap() })
+    }
+
     fn call(&self, request: ServiceRequest) -> BoxFuture<'_, Result<Response, ServiceError>> {
         async move {
             match request.operation.name {
@@ -229,6 +235,11 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        Self::by(Arc::new(ManualClock::new(NOW)), change).await
+    }
+
+    /// With a clock of the test's own.
+    pub async fn by(clock: Arc<dyn Clock>, change: impl FnOnce(&mut GatewayConfig)) -> Self {
         let mut config = GatewayConfig::new("127.0.0.1:0".parse().unwrap(), REGION.parse().unwrap());
         config.limits.linger_time = Duration::from_millis(500);
         change(&mut config);
@@ -244,7 +255,7 @@ impl World {
                 toy("kms", Protocol::Json11, Some("TrentService")),
             ],
             credentials: Arc::new(OneKey),
-            clock: Arc::new(ManualClock::new(NOW)),
+            clock,
             random: Arc::new(SystemRandom),
             registry: Registry::default(),
             ready: Arc::clone(&ready),

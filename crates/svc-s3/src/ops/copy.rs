@@ -99,12 +99,8 @@ async fn authorized<I: Input>(
     with_tags: bool,
 ) -> Result<(Copying<I>, Version), ServiceError> {
     let target = call.target(input).await?;
-    let tagged = match &source.found {
-        Found::Object(version) => version.object().is_some_and(|object| !object.tags.is_empty()),
-        Found::DeleteMarker(_) | Found::None => false,
-    };
     let Source { bucket, key, named, found } = source;
-    let operation = Copying { target, source: bucket, key, named, found, with_tags: with_tags && tagged };
+    let operation = Copying { target, source: bucket, key, named, found, with_tags };
     let operation = call.authorize(operation).await?.into_inner();
     let version = there(&operation)?;
     let etag = version.object().map(|object| object.etag.as_str()).unwrap_or_default();

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 use millpond_api_s3 as api;
 use millpond_kernel::{AuthType, Authorized, Response, ServiceError};
-use millpond_lake::{DeleteCondition, DeleteItem, Deleted, LakeError};
+use millpond_lake::{DeleteCondition, DeleteItem, Deleted, LakeError, MAX_DELETE_KEYS};
 
 use crate::answer;
 use crate::call::{Call, parse_key, parse_version};
@@ -11,9 +11,6 @@ use crate::conditions::{bare, precondition_failed};
 use crate::documents;
 use crate::errors::{self, About};
 use crate::operations::{self, OnObject};
-
-/// The most keys of one DeleteObjects.
-const MAX_KEYS: usize = 1_000;
 
 fn condition(if_match: Option<&str>) -> DeleteCondition {
     match if_match {
@@ -65,8 +62,8 @@ pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
     // Each key is decided by itself; who asks for none that can be read, and is nobody, is denied all the same.
     .map_err(|error| if call.caller.auth == AuthType::None { errors::access_denied() } else { error })?;
     let wanted = &input.delete.objects;
-    if wanted.is_empty() || wanted.len() > MAX_KEYS {
-        return Err(errors::malformed_xml().field("Reason", "1 to 1000 keys are expected"));
+    if wanted.is_empty() || wanted.len() > MAX_DELETE_KEYS {
+        return Err(errors::malformed_xml().field("Reason", format!("1 to {MAX_DELETE_KEYS} keys are expected")));
     }
     let mut items = Vec::with_capacity(wanted.len());
     for object in wanted {

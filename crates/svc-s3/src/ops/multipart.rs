@@ -160,6 +160,7 @@ fn named_parts(input: &api::CompleteMultipartUploadInput) -> Result<Vec<Complete
             let (Some(number), Some(etag)) = (part.part_number, part.etag.as_deref()) else {
                 return Err(errors::malformed_xml().field("Reason", "each Part has a PartNumber and an ETag"));
             };
+            refuse_unknown_checksums(part)?;
             let checksum = match get_checksum!(part) {
                 Some((algorithm, value)) => Some(checksums::parse(algorithm, value)?),
                 None => None,
@@ -169,15 +170,85 @@ fn named_parts(input: &api::CompleteMultipartUploadInput) -> Result<Vec<Complete
         .collect()
 }
 
-/// The checksum that the client expects of the whole object. One of a composite (`value-N`) is made of the parts' alone, so
-/// that the parts are what is compared.
-fn whole_checksum(input: &api::CompleteMultipartUploadInput) -> Result<Option<Digest>, ServiceError> {
-    match get_checksum!(input) {
-        Some((algorithm, value)) => {
-            let value = value.split_once('-').map_or(value, |(value, _)| value);
-            Ok(Some(checksums::parse(algorithm, value)?))
+/// A part's checksum by an algorithm that is not computed here would not be compared with anything.
+fn refuse_unknown_checksums(part: &api::CompletedPart) -> Result<(), ServiceError> {
+    let unknown = [
+        ("sha512", &part.checksum_sha512),
+        ("md5", &part.checksum_md5),
+        ("xxhash64", &part.checksum_xxhash64),
+        ("xxhash3", &part.checksum_xxhash3),
+        ("xxhash128", &part.checksum_xxhash128),
+    ];
+    match unknown.iter().find(|(_, value)| value.is_some()) {
+        Some((name, _)) => Err(ServiceError::not_implemented(&format!("The checksum algorithm {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// What the client says of the whole object's checksum.
+#[derive(Debug, Default)]
+struct WholeChecksum {
+    value: Option<Digest>,
+    /// `N` of `value-N`, which is how a checksum of N parts' checksums is written.
+    parts: Option<usize>,
+    kind: Option<ChecksumType>,
+}
+
+impl WholeChecksum {
+    fn of(input: &api::CompleteMultipartUploadInput) -> Result<Self, ServiceError> {
+        let kind = match input.checksum_type.as_ref().map(|kind| kind.as_str()) {
+            None => None,
+            Some(name) => {
+                let kind = ChecksumType::from_name(name);
+                Some(kind.ok_or_else(|| errors::bad_checksum_header("x-amz-checksum-type"))?)
+            }
+        };
+        let Some((algorithm, text)) = get_checksum!(input) else { return Ok(Self { kind, ..Self::default() }) };
+        let (value, parts) = match text.split_once('-') {
+            None => (text, None),
+            Some((value, parts)) => {
+                let malformed = |_| errors::bad_checksum_header(algorithm.header());
+                (value, Some(parts.parse().map_err(malformed)?))
+            }
+        };
+        Ok(Self { value: Some(checksums::parse(algorithm, value)?), parts, kind })
+    }
+
+    /// Compares with how the upload was begun, and with the list of parts; the value itself is the lake's to compare.
+    async fn check(
+        &self,
+        call: &Call<'_>,
+        target: &OnObject<api::CompleteMultipartUploadInput>,
+        named: usize,
+    ) -> Result<(), ServiceError> {
+        if self.value.is_none() && self.kind.is_none() {
+            return Ok(());
         }
-        None => Ok(None),
+        let upload = match UploadId::parse(&target.input.upload_id) {
+            Some(id) => call.s3.lake.upload(&target.bucket, &target.key, id).await,
+            None => return Err(errors::no_such_upload(&target.input.upload_id)),
+        };
+        let upload = match upload {
+            Ok(upload) => upload,
+            // Perhaps it is complete: then this is the same request once more, or the lake refuses it.
+            Err(LakeError::NoSuchUpload) => return Ok(()),
+            Err(error) => return Err(errors::from_lake(error, about(target, &target.input.upload_id))),
+        };
+        // Without a plan the object gets the default checksum, which is of the whole object.
+        let planned = upload.checksum.map_or(ChecksumType::FullObject, |(_, kind)| kind);
+        if self.kind.is_some_and(|kind| kind != planned) {
+            return Err(errors::invalid_request(&format!(
+                "The upload was created using the {} checksum mode. The complete request must use the same checksum mode.",
+                planned.name()
+            )));
+        }
+        check_algorithm(&upload, self.value.map(|value| value.algorithm()))?;
+        match (self.value, self.parts) {
+            (Some(value), Some(parts)) if planned != ChecksumType::Composite || parts != named => {
+                Err(errors::bad_checksum(value.algorithm().name()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -198,15 +269,17 @@ pub async fn complete(
     let id = target.input.upload_id.clone();
     let condition = write::condition(call.headers())?;
     let failed = write::condition_name(&condition);
+    let whole = WholeChecksum::of(&target.input)?;
     let request = CompleteRequest {
         bucket: target.bucket.clone(),
         key: target.key.clone(),
         upload: UploadId::parse(&id).ok_or_else(|| errors::no_such_upload(&id))?,
         parts: named_parts(&target.input)?,
         expected_size: expected_size(&target.input)?,
-        checksum: whole_checksum(&target.input)?,
+        checksum: whole.value,
         condition,
     };
+    whole.check(call, &target, request.parts.len()).await?;
     let origin = call.origin("CompleteMultipartUpload");
     let written = call.s3.lake.complete(request, &origin).await.map_err(|error| match error {
         LakeError::PreconditionFailed => precondition_failed(failed),

@@ -25,8 +25,7 @@ use model::Model;
 
 /// Runs the task with its arguments.
 pub fn run(args: &[&str]) -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let root = root.canonicalize().map_err(|e| e.to_string())?;
+    let root = crate::root()?;
     let services = config::parse(&read(&root.join("models/services.toml"))?)?;
     let check = match args {
         [] => false,
