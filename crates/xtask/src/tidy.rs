@@ -21,11 +21,29 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["types"]),
     ("api-s3", &["wire", "types"]),
     ("api-sts", &["wire", "types"]),
-    ("kernel", &["types", "io", "meta", "wire"]),
-    ("svc-s3", &["types", "digest", "kernel", "lake", "wire", "api-s3", "io", "meta", "blob"]),
-    ("svc-sts", &["types", "kernel", "wire", "api-sts"]),
+    ("policy", &["types"]),
+    ("seal", &["types", "io"]),
+    ("kernel", &["types", "io", "meta", "policy", "wire"]),
+    (
+        "svc-s3",
+        &[
+            "types",
+            "digest",
+            "kernel",
+            "lake",
+            "policy",
+            "seal",
+            "wire",
+            "api-s3",
+            "api-s3control",
+            "io",
+            "meta",
+            "blob",
+        ],
+    ),
+    ("svc-sts", &["types", "kernel", "wire", "api-sts", "meta"]),
     ("gateway", &["types", "io", "kernel", "auth", "wire", "digest"]),
-    ("testkit", &["types", "io", "meta", "blob", "lake", "digest"]),
+    ("testkit", &["types", "io", "meta", "blob", "lake", "digest", "policy", "seal"]),
 ];
 
 /// Crates that may depend on everything.

@@ -117,7 +117,9 @@ impl<'m> Api<'m> {
         }
         if let Some(pattern) = self.pattern(&used.shape) {
             let constant = names::constant(&used.shape);
-            out += &format!("wire::check_pattern({at}, {place}, &patterns::{constant})?;\n");
+            // As an argument the value needs no parentheses.
+            let argument = place.strip_prefix('(').and_then(|place| place.strip_suffix(')')).unwrap_or(place);
+            out += &format!("wire::check_pattern({at}, {argument}, &patterns::{constant})?;\n");
             self.patterns.borrow_mut().insert(constant, pattern);
         }
         if let Some(item) = shape.member.as_ref().filter(|item| self.is_constrained(item)) {
