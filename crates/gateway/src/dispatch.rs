@@ -10,7 +10,9 @@ use http::Method;
 use http::request::Parts;
 use hyper::body::Incoming;
 use millpond_auth::Claim;
-use millpond_kernel::{Caller, OperationRef, Payload, RequestHead, Response, ServiceError, ServiceRequest, Transport};
+use millpond_kernel::{
+    Authenticated, Caller, OperationRef, Payload, RequestHead, Response, ServiceError, ServiceRequest, Transport,
+};
 use millpond_types::Timestamp;
 use millpond_wire::ErrorFormat;
 
@@ -205,19 +207,24 @@ impl<'a> Arrived<'a> {
 
     fn request(&self, head: RequestHead, operation: OperationRef, sender: Sender, payload: Payload) -> ServiceRequest {
         let user_agent = head.headers.get(http::header::USER_AGENT);
-        let caller = Caller {
+        let referer = head.headers.get(http::header::REFERER);
+        let words = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let caller = Caller::authenticated(Authenticated {
             principal: sender.principal,
+            session: sender.session,
             access_key_id: sender.access_key_id,
             auth: sender.auth,
+            signed: sender.signed,
             transport: Transport {
                 source_ip: Some(self.origin.address),
                 secure: self.origin.secure,
-                user_agent: user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+                tls_version: None,
+                user_agent: user_agent.map(words),
+                referer: referer.map(words),
             },
             request_id: self.record.id,
             received: self.received,
-            causes: Vec::new(),
-        };
+        });
         ServiceRequest { head, operation, payload, caller: Arc::new(caller) }
     }
 

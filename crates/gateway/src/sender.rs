@@ -1,12 +1,13 @@
 //! Which service a request is for, and who sent it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use millpond_auth::{AuthError, Claim, PayloadMode, RequestParts, Secret, SignedClaim, VerifyPolicy};
-use millpond_kernel::{AuthType, CredentialError, Principal, RequestHead, ServiceError};
+use millpond_kernel::{AuthType, CredentialError, Principal, RequestHead, ServiceError, Session, Signed};
 use millpond_types::Timestamp;
 use millpond_wire::{ErrorFormat, Protocol};
 
@@ -19,6 +20,8 @@ pub(crate) const OBJECT_STORAGE: &str = "s3";
 /// Who sent a request.
 pub(crate) struct Sender {
     pub(crate) principal: Principal,
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) signed: Option<Signed>,
     pub(crate) access_key_id: Option<String>,
     pub(crate) auth: AuthType,
     /// How the body is protected; `None` when it was read and verified already.
@@ -148,6 +151,8 @@ pub(crate) fn anonymous(headers: &HeaderMap) -> Result<Sender, Unbelieved> {
     let protection = PayloadMode::anonymous(headers).map_err(Unbelieved::Refused)?;
     Ok(Sender {
         principal: Principal::Anonymous,
+        session: None,
+        signed: None,
         access_key_id: None,
         auth: AuthType::None,
         protection: Some(protection),
@@ -198,8 +203,11 @@ impl Accepting<'_> {
             millpond_auth::AuthType::Header => AuthType::Header,
             millpond_auth::AuthType::Query => AuthType::Query,
         };
+        let signed = Signed { version: verified.signature_version(), at: verified.signed_at() };
         Ok(Sender {
             principal: credential.principal,
+            session: credential.session,
+            signed: Some(signed),
             access_key_id: Some(verified.access_key_id().to_owned()),
             auth,
             protection: body.is_none().then(|| verified.into_payload()),

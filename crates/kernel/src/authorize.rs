@@ -1,13 +1,20 @@
 //! The only way to an [`Authorized`] operation.
 
-use millpond_types::AccountId;
+use std::sync::{Arc, OnceLock};
 
-use crate::{Access, Caller, Operation, Principal};
+use millpond_policy::{Context, Denial, Principal, ResourceRule, Verdict};
+use millpond_types::{AccountId, Region};
+
+use crate::caller::ServiceIdentity;
+use crate::decisions::Decision;
+use crate::epoch::{Epoch, Pin};
+use crate::{Access, Caller, Directory, DirectoryError, Operation, Rights};
 
 /// An operation that its caller may carry out. Made by [`Kernel::authorize`] alone.
 #[derive(Debug)]
 pub struct Authorized<O> {
     operation: O,
+    pin: Pin,
 }
 
 impl<O> Authorized<O> {
@@ -20,113 +27,351 @@ impl<O> Authorized<O> {
     pub fn into_inner(self) -> O {
         self.operation
     }
+
+    /// The epoch at which it was decided: a condition of what is committed because of it.
+    pub fn pin(&self) -> Pin {
+        self.pin
+    }
 }
 
 /// Why a caller may not.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
-#[error("{principal} is not authorized to perform: {} on resource: \"{}\" because {reason}", access.action, access.resource.arn)]
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The policies do not allow it.
+    #[error("{0}")]
+    Denied(Box<Denied>),
+    /// The user or role does not exist any more.
+    #[error("the security token included in the request is invalid")]
+    Gone,
+    /// Something that the decision depends on could not be read.
+    #[error("the request cannot be decided: {0}")]
+    Failed(String),
+}
+
+/// What the policies do not allow.
+#[derive(Clone, Debug)]
 pub struct Denied {
     /// Who asked, as an ARN or `anonymous`.
     pub principal: String,
+    /// Whether who asked belongs to the account that owns the resource.
+    pub same_account: bool,
     /// Which access was refused.
     pub access: Access,
-    /// Why, in words.
-    pub reason: &'static str,
+    /// Why.
+    pub denial: Denial,
+    /// The ARN of the policy that denies explicitly, where messages name it.
+    pub policy: Option<String>,
+}
+
+impl std::fmt::Display for Denied {
+    /// The reason as AWS's newer messages give it (IAM User Guide, "Troubleshoot access denied error messages"), with the resource's ARN as it is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "User: {} is not authorized to perform: {} on resource: {} ",
+            self.principal, self.access.action, self.access.resource.arn
+        )?;
+        self.reason(f)
+    }
+}
+
+impl Denied {
+    fn reason(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.denial {
+            Denial::Explicit(kind) => {
+                write!(f, "with an explicit deny in {} {}", article(kind.words()), kind.words())?;
+                match &self.policy {
+                    Some(arn) => write!(f, ": {arn}"),
+                    None => Ok(()),
+                }
+            }
+            Denial::Implicit(kind) => write!(f, "because no {} allows the {} action", kind.words(), self.access.action),
+        }
+    }
+
+    /// The message with the resource in quotes, as S3 has it.
+    pub fn quoted(&self) -> String {
+        struct Reason<'a>(&'a Denied);
+        impl std::fmt::Display for Reason<'_> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.reason(f)
+            }
+        }
+        let (action, arn) = (self.access.action, &self.access.resource.arn);
+        format!(
+            "User: {} is not authorized to perform: {action} on resource: \"{arn}\" {}",
+            self.principal,
+            Reason(self)
+        )
+    }
+}
+
+fn article(words: &str) -> &'static str {
+    if words.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
 }
 
 /// What decides for every service.
-#[derive(Debug)]
 pub struct Kernel {
     account: AccountId,
+    region: Region,
+    epoch: Epoch,
+    directory: OnceLock<Arc<dyn Directory>>,
 }
 
 impl Kernel {
-    /// A kernel for a server whose resources belong to `account`.
-    pub fn new(account: AccountId) -> Self {
-        Self { account }
+    /// A kernel for a server whose home account is `account`. Until [`Self::use_directory`] was called it knows root users alone.
+    pub fn new(account: AccountId, region: Region, epoch: Epoch) -> Self {
+        Self { account, region, epoch, directory: OnceLock::new() }
     }
 
-    /// The account that owns what is created here.
+    /// Says where identities are looked up. Once, while a server is put together.
+    pub fn use_directory(&self, directory: Arc<dyn Directory>) {
+        // A second directory would be a mistake of the one place that puts servers together; the first one stays.
+        let _ = self.directory.set(directory);
+    }
+
+    /// Names a service of ours. Once for each, while a server is put together.
+    pub fn register(&self, principal: &'static str) -> ServiceIdentity {
+        ServiceIdentity(principal)
+    }
+
+    /// The account that the server was made with.
     pub fn account(&self) -> AccountId {
         self.account
     }
 
+    /// The region.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The policy epoch.
+    pub fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// Where identities are looked up.
+    pub fn directory(&self) -> Option<&Arc<dyn Directory>> {
+        self.directory.get()
+    }
+
     /// Decides whether `caller` may carry out `operation`: every one of its accesses must be allowed.
-    ///
-    /// There are no policies yet, so the decision is that of an account without any: its root user may do everything to
-    /// what the account owns, and nobody else may do anything.
-    pub async fn authorize<O: Operation>(&self, caller: &Caller, operation: O) -> Result<Authorized<O>, Denied> {
+    pub async fn authorize<O: Operation>(&self, caller: &Caller, operation: O) -> Result<Authorized<O>, Refusal> {
+        // Before anything is read: what changes from here on makes the commit fail.
+        let pin = self.epoch.now();
+        let rights = self.rights(caller).await?;
         for access in operation.accesses() {
-            if let Err(reason) = decide(caller, &access) {
-                return Err(Denied { principal: caller.arn(), access, reason });
+            if root_alone(caller, &access) {
+                continue;
+            }
+            let mut context = self.context(caller, &rights, &access);
+            operation.context(&access, &mut context);
+            let decision = self.decide(caller, &rights, access, context);
+            if let Verdict::Denied(denial) = decision.verdict {
+                return Err(Refusal::Denied(Box::new(denied(caller, &decision, denial))));
             }
         }
-        Ok(Authorized { operation })
+        Ok(Authorized { operation, pin })
+    }
+
+    /// Whether an access would be allowed, for answers that depend on it (such as 404 or 403). Nothing is authorized by it, and a no is not kept as a denial.
+    pub async fn would_allow<O: Operation>(&self, caller: &Caller, operation: &O) -> Result<bool, Refusal> {
+        let rights = self.rights(caller).await?;
+        for access in operation.accesses() {
+            if root_alone(caller, &access) {
+                continue;
+            }
+            let mut context = self.context(caller, &rights, &access);
+            operation.context(&access, &mut context);
+            if decision(caller, &rights, access, context).verdict != Verdict::Allowed {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn rights(&self, caller: &Caller) -> Result<Arc<Rights>, Refusal> {
+        let known = match caller.principal() {
+            Principal::Anonymous | Principal::Root(_) | Principal::Service { .. } => return Ok(Arc::default()),
+            other => match self.directory.get() {
+                Some(directory) => directory.rights(other).await,
+                None => Err(DirectoryError::Gone),
+            },
+        };
+        known.map_err(|error| match error {
+            DirectoryError::Gone => Refusal::Gone,
+            DirectoryError::Failed(reason) => Refusal::Failed(reason),
+        })
+    }
+
+    /// The keys that do not come from the operation.
+    fn context(&self, caller: &Caller, rights: &Rights, access: &Access) -> Context {
+        let mut context = Context::default();
+        caller.context(&mut context);
+        context.text("aws:RequestedRegion", self.region.as_str());
+        context.text("aws:ResourceAccount", access.resource.owner.to_string());
+        for (key, value) in &rights.tags {
+            let name = format!("aws:PrincipalTag/{key}");
+            // A session's tag comes before that of the user or role.
+            if context.get(&name).is_none() {
+                context.text(name, value.clone());
+            }
+        }
+        context
+    }
+
+    fn decide(&self, caller: &Caller, rights: &Arc<Rights>, access: Access, context: Context) -> Arc<Decision> {
+        let decision = Arc::new(decision(caller, rights, access, context));
+        caller.decided.add(Arc::clone(&decision));
+        decision
     }
 }
 
-fn decide(caller: &Caller, access: &Access) -> Result<(), &'static str> {
-    match &caller.principal {
-        Principal::Root(account) if *account == access.resource.owner => Ok(()),
-        Principal::Root(_) => {
-            Err("the resource belongs to another account and no resource-based policy allows the action")
-        }
-        Principal::Anonymous => Err("no resource-based policy allows the action"),
+/// The commonest case without a policy: a root user and a resource of its account that has none.
+fn root_alone(caller: &Caller, access: &Access) -> bool {
+    let resource = &access.resource;
+    matches!(caller.principal(), Principal::Root(account) if *account == resource.owner)
+        && caller.session().is_none()
+        && resource.policy.is_none()
+        && resource.rule == ResourceRule::Either
+        && resource.object_owner.is_none_or(|owner| owner == resource.owner)
+}
+
+fn decision(caller: &Caller, rights: &Arc<Rights>, access: Access, context: Context) -> Decision {
+    let mut decision = Decision {
+        principal: caller.principal().clone(),
+        access,
+        context,
+        rights: Arc::clone(rights),
+        session: caller.session().cloned(),
+        verdict: Verdict::Allowed,
+    };
+    decision.verdict = millpond_policy::decide(&decision.question(), &decision.policies());
+    decision
+}
+
+fn denied(caller: &Caller, decision: &Decision, denial: Denial) -> Denied {
+    Denied {
+        principal: caller.arn(),
+        same_account: caller.account() == Some(decision.access.resource.owner),
+        access: decision.access.clone(),
+        denial,
+        policy: millpond_policy::denying_policy(&decision.question(), &decision.policies()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Context, Resource, Transport};
-    use millpond_types::{Arn, RequestId, Timestamp};
+    use futures_util::FutureExt;
+    use millpond_policy::{Named, Policy, PolicyKind, PolicySource};
+    use millpond_types::Arn;
 
-    #[derive(Debug)]
-    struct Touch(Vec<&'static str>);
+    use super::*;
+    use crate::{Resource, testing};
+
+    const MINE: &str = "111122223333";
+    const THEIRS: &str = "444455556666";
+
+    /// What is touched: action, owner, and the resource's policy.
+    struct Touch(Vec<(&'static str, &'static str, Option<&'static str>)>);
 
     impl Operation for Touch {
         const NAME: &'static str = "Touch";
 
         fn accesses(&self) -> Vec<Access> {
-            self.0
-                .iter()
-                .map(|owner| Access {
-                    action: "s3:GetObject",
-                    resource: Resource { arn: Arn::s3("bucket", Some("key")), owner: owner.parse().unwrap() },
-                })
-                .collect()
+            let access = |(action, owner, policy): &(&'static str, &str, Option<&str>)| {
+                let mut resource = Resource::new(Arn::s3("b", Some("k")), owner.parse().unwrap());
+                resource.policy = policy.map(|text| Named {
+                    source: PolicySource::Resource { arn: "arn:aws:s3:::b".into() },
+                    policy: Arc::new(Policy::parse(text, PolicyKind::Bucket { name: "b".into() }).unwrap()),
+                });
+                Access { action, resource }
+            };
+            self.0.iter().map(access).collect()
         }
 
-        fn context(&self, _: &Access, _: &mut Context) {}
+        fn context(&self, _: &Access, context: &mut Context) {
+            context.text("s3:prefix", "p");
+        }
+    }
+
+    const OPEN: &str =
+        r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}"#;
+    const CLOSED: &str =
+        r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/*"}}"#;
+    const ON_PREFIX: &str = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*",
+        "Condition":{"StringEquals":{"s3:prefix":"p","aws:RequestedRegion":"us-east-1","aws:ResourceAccount":"111122223333"},
+        "Bool":{"aws:SecureTransport":"true"},"Null":{"aws:SourceIp":"true","aws:username":"true"}}}}"#;
+
+    fn ask(
+        principal: &Principal,
+        touches: &[(&'static str, &'static str, Option<&'static str>)],
+    ) -> Result<(), String> {
+        let kernel = testing::kernel(MINE.parse().unwrap()).unwrap();
+        let caller = testing::caller(principal.clone());
+        let answer = kernel.authorize(&caller, Touch(touches.to_vec())).now_or_never().unwrap();
+        answer.map(|authorized| drop(authorized.into_inner())).map_err(|refusal| match refusal {
+            Refusal::Denied(denied) => denied.quoted(),
+            other => other.to_string(),
+        })
     }
 
     #[test]
-    fn root_may_everything_in_its_account_and_nobody_else_anything() {
-        const MINE: &str = "123456789012";
-        const THEIRS: &str = "210987654321";
-        let kernel = Kernel::new(MINE.parse().unwrap());
+    fn every_access_must_be_allowed() {
+        let (get, put) = ("s3:GetObject", "s3:PutObject");
         let root = Principal::Root(MINE.parse().unwrap());
         let stranger = Principal::Root(THEIRS.parse().unwrap());
-        for (principal, owners, allowed) in [
-            (&root, vec![MINE], true),
-            (&root, vec![MINE, MINE], true),
-            (&root, vec![MINE, THEIRS], false),
-            (&root, vec![THEIRS, MINE], false),
-            (&stranger, vec![MINE], false),
-            (&Principal::Anonymous, vec![MINE], false),
+        let gone =
+            Principal::User { account: MINE.parse().unwrap(), path: "/".into(), name: "u".into(), id: "AIDA".into() };
+        let implicit = |who: &str, action: &str, kind: &str| {
+            Err(format!(
+                "User: {who} is not authorized to perform: {action} on resource: \"arn:aws:s3:::b/k\" because no {kind} policy allows the {action} action"
+            ))
+        };
+        let theirs = "arn:aws:iam::444455556666:root";
+        let denied = "User: arn:aws:iam::111122223333:root is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\" \
+                      with an explicit deny in a resource-based policy";
+        for (principal, touches, expected) in [
+            (&root, vec![(get, MINE, None), (put, MINE, None)], Ok(())),
+            (
+                &root,
+                vec![(get, MINE, None), (get, THEIRS, None)],
+                implicit("arn:aws:iam::111122223333:root", get, "resource-based"),
+            ),
+            (&root, vec![(get, MINE, Some(CLOSED))], Err(denied.to_owned())),
+            (&stranger, vec![(get, MINE, None)], implicit(theirs, get, "resource-based")),
+            (&stranger, vec![(get, MINE, Some(OPEN))], Ok(())),
+            (
+                &stranger,
+                vec![(get, MINE, Some(OPEN)), (put, MINE, Some(OPEN))],
+                implicit(theirs, put, "resource-based"),
+            ),
+            (&Principal::Anonymous, vec![(get, MINE, Some(OPEN))], Ok(())),
+            (&Principal::Anonymous, vec![(get, MINE, Some(ON_PREFIX))], Ok(())),
+            (&Principal::Anonymous, vec![(get, MINE, None)], implicit("anonymous", get, "resource-based")),
+            // Without a directory there are no users.
+            (
+                &gone,
+                vec![(get, MINE, Some(OPEN))],
+                Err("the security token included in the request is invalid".to_owned()),
+            ),
         ] {
-            let caller = Caller {
-                principal: principal.clone(),
-                access_key_id: None,
-                auth: crate::AuthType::None,
-                transport: Transport::internal(),
-                request_id: RequestId(1),
-                received: Timestamp(0),
-                causes: Vec::new(),
-            };
-            let decision =
-                futures_util::FutureExt::now_or_never(kernel.authorize(&caller, Touch(owners.clone()))).unwrap();
-            assert_eq!(decision.is_ok(), allowed, "{principal:?} {owners:?}");
+            assert_eq!(ask(principal, &touches), expected, "{principal} {touches:?}");
         }
+    }
+
+    #[test]
+    fn what_was_decided_is_remembered_for_the_explanation() {
+        let kernel = testing::kernel(MINE.parse().unwrap()).unwrap();
+        let caller = testing::caller(Principal::Anonymous);
+        let touch = |policy| Touch(vec![("s3:GetObject", MINE, policy)]);
+        assert!(kernel.authorize(&caller, touch(Some(OPEN))).now_or_never().unwrap().is_ok());
+        assert!(kernel.authorize(&caller, touch(None)).now_or_never().unwrap().is_err());
+        assert!(!kernel.would_allow(&caller, &touch(Some(CLOSED))).now_or_never().unwrap().unwrap());
+        let decided = caller.decided().all();
+        let verdicts: Vec<_> = decided.iter().map(|decision| decision.verdict == Verdict::Allowed).collect();
+        assert_eq!(verdicts, [true, false], "a quiet question leaves nothing");
+        let text = millpond_policy::explain(&decided[1].question(), &decided[1].policies()).to_string();
+        assert!(text.contains("DENIED") && text.contains("arn:aws:s3:::b/k"), "{text}");
     }
 }

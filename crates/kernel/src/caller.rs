@@ -1,17 +1,14 @@
 //! Who calls, and from where.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use millpond_types::{AccountId, Arn, CauseChain, Origin, RequestId, Timestamp};
+use millpond_policy::{Context, ContextValue, Principal};
+use millpond_types::{AccountId, CauseChain, Origin, RequestId, Timestamp};
 
-/// An identity that a policy can name.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Principal {
-    /// Nobody: the request is not signed.
-    Anonymous,
-    /// The root user of an account.
-    Root(AccountId),
-}
+use crate::decisions::Decided;
+use crate::session::Session;
 
 /// How a request proved its identity; the condition key `s3:authType`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +21,15 @@ pub enum AuthType {
     Query,
 }
 
+/// The signature of a request, as far as policies can ask about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signed {
+    /// `AWS4-HMAC-SHA256` or `AWS`; the condition key `s3:signatureversion`.
+    pub version: &'static str,
+    /// When it was made, by the client's clock; the condition key `s3:signatureAge`. Signature Version 2 does not say.
+    pub at: Option<Timestamp>,
+}
+
 /// What is known of the connection. Never fed from headers that a client can choose.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transport {
@@ -31,58 +37,167 @@ pub struct Transport {
     pub source_ip: Option<IpAddr>,
     /// Whether the connection is encrypted; `aws:SecureTransport`.
     pub secure: bool,
+    /// The TLS version, such as `1.3`, where we speak TLS ourselves; `s3:TlsVersion`.
+    pub tls_version: Option<&'static str>,
     /// The `User-Agent` header; a client's own word, for logs and `aws:UserAgent` alone.
     pub user_agent: Option<String>,
+    /// The `Referer` header; a client's own word, for `aws:Referer` alone.
+    pub referer: Option<String>,
 }
 
 impl Transport {
     /// A call that came by no connection.
     pub fn internal() -> Self {
-        Self { source_ip: None, secure: true, user_agent: None }
+        Self { source_ip: None, secure: true, tls_version: None, user_agent: None, referer: None }
+    }
+}
+
+/// Shows that a service of ours calls; see [`crate::Kernel::register`]. Not to be copied, so that no service can speak for another.
+#[derive(Debug)]
+pub struct ServiceIdentity(pub(crate) &'static str);
+
+impl ServiceIdentity {
+    /// The service's principal, such as `s3.amazonaws.com`.
+    pub fn name(&self) -> &'static str {
+        self.0
     }
 }
 
 /// Who calls, by which request.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller {
+    principal: Principal,
+    session: Option<Arc<Session>>,
+    access_key_id: Option<String>,
+    auth: AuthType,
+    signed: Option<Signed>,
+    transport: Transport,
+    request_id: RequestId,
+    received: Timestamp,
+    causes: CauseChain,
+    via: Vec<&'static str>,
+    pub(crate) decided: Arc<Decided>,
+}
+
+/// What the gateway found out about a request's sender.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
     /// Who it is.
     pub principal: Principal,
+    /// The session that the credentials belong to.
+    pub session: Option<Arc<Session>>,
     /// The access key that signed the request.
     pub access_key_id: Option<String>,
     /// How the identity was proved.
     pub auth: AuthType,
+    /// The signature.
+    pub signed: Option<Signed>,
     /// By which connection.
     pub transport: Transport,
     /// The request's id.
     pub request_id: RequestId,
     /// When it came.
     pub received: Timestamp,
-    /// What led to it, oldest first. Bound to the credentials that act, never to a header.
-    pub causes: CauseChain,
 }
 
 impl Caller {
+    /// The sender of a request, whose signature was verified (or who has none). For the gateway, and tests.
+    pub fn authenticated(by: Authenticated) -> Self {
+        let Authenticated { principal, session, access_key_id, auth, signed, transport, request_id, received } = by;
+        let causes = session.as_ref().map(|session| session.causes.clone()).unwrap_or_default();
+        Self {
+            principal,
+            session,
+            access_key_id,
+            auth,
+            signed,
+            transport,
+            request_id,
+            received,
+            causes,
+            via: Vec::new(),
+            decided: Arc::default(),
+        }
+    }
+
+    /// The same caller, for whom a service now calls another (forward access sessions): conditions see the service, and no longer the client's address.
+    pub fn on_behalf(&self, service: &ServiceIdentity) -> Self {
+        let mut caller = self.clone();
+        caller.via.push(service.0);
+        caller
+    }
+
+    /// Who it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The session that the credentials belong to.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+
+    /// The access key that signed the request.
+    pub fn access_key_id(&self) -> Option<&str> {
+        self.access_key_id.as_deref()
+    }
+
+    /// How the identity was proved.
+    pub fn auth(&self) -> AuthType {
+        self.auth
+    }
+
+    /// The signature.
+    pub fn signed(&self) -> Option<Signed> {
+        self.signed
+    }
+
+    /// By which connection.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// The request's id.
+    pub fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// When it came.
+    pub fn received(&self) -> Timestamp {
+        self.received
+    }
+
+    /// What led to it, oldest first. Bound to the credentials that act, never to a header.
+    pub fn causes(&self) -> &CauseChain {
+        &self.causes
+    }
+
+    /// The services through which the call came, the first first.
+    pub fn via(&self) -> &[&'static str] {
+        &self.via
+    }
+
+    /// Whether nobody signed.
+    pub fn is_anonymous(&self) -> bool {
+        self.principal == Principal::Anonymous
+    }
+
     /// The principal's ARN, or `anonymous`.
     pub fn arn(&self) -> String {
-        match &self.principal {
-            Principal::Anonymous => "anonymous".to_owned(),
-            Principal::Root(account) => Arn::new("iam", "", account.as_str(), "root").to_string(),
-        }
+        self.principal.arn()
     }
 
     /// The principal's account.
     pub fn account(&self) -> Option<AccountId> {
-        match &self.principal {
-            Principal::Anonymous => None,
-            Principal::Root(account) => Some(*account),
-        }
+        self.principal.account()
     }
 
-    /// The principal's unique id, as `GetCallerIdentity` and S3's event records show it.
-    pub fn principal_id(&self) -> &str {
+    /// The principal's unique id as S3's event records show it: `AWS:AIDA...`, the account id for root, or `Anonymous`.
+    pub fn event_id(&self) -> String {
         match &self.principal {
-            Principal::Anonymous => "Anonymous",
-            Principal::Root(account) => account.as_str(),
+            Principal::Anonymous => "Anonymous".to_owned(),
+            Principal::Root(account) => account.to_string(),
+            other => format!("AWS:{}", other.user_id()),
         }
     }
 
@@ -90,11 +205,62 @@ impl Caller {
     pub fn origin(&self, operation: &'static str) -> Origin {
         Origin {
             operation,
-            requester: self.principal_id().to_owned(),
+            requester: self.event_id(),
             source_ip: self.transport.source_ip,
             request_id: self.request_id,
             causes: self.causes.clone(),
             time: self.received,
         }
+    }
+
+    /// What was decided about the request so far.
+    pub fn decided(&self) -> &Decided {
+        &self.decided
+    }
+
+    /// Adds the keys that every request has (IAM User Guide, "AWS global condition context keys").
+    pub(crate) fn context(&self, context: &mut Context) {
+        self.principal_keys(context);
+        let now = self.received;
+        context.set("aws:CurrentTime", ContextValue::Time(now));
+        context.set("aws:EpochTime", ContextValue::Time(now));
+        context.set("aws:SecureTransport", ContextValue::Bool(self.transport.secure));
+        context.set("aws:ViaAWSService", ContextValue::Bool(!self.via.is_empty()));
+        if let (Some(first), Some(last)) = (self.via.first(), self.via.last()) {
+            context.set("aws:CalledVia", ContextValue::Many(self.via.iter().map(|&name| name.to_owned()).collect()));
+            context.text("aws:CalledViaFirst", *first);
+            context.text("aws:CalledViaLast", *last);
+        } else if let Some(address) = self.transport.source_ip {
+            context.text("aws:SourceIp", address.to_string());
+        }
+        if let Some(agent) = &self.transport.user_agent {
+            context.text("aws:UserAgent", agent.clone());
+        }
+        if let Some(referer) = &self.transport.referer {
+            context.text("aws:Referer", referer.clone());
+        }
+        if let Some(session) = &self.session {
+            session.context(context);
+        }
+    }
+
+    fn principal_keys(&self, context: &mut Context) {
+        context.text("aws:PrincipalType", self.principal.kind());
+        context.text("aws:userid", self.principal.user_id());
+        context.set("aws:PrincipalIsAWSService", ContextValue::Bool(false));
+        if let Some(account) = self.principal.account() {
+            context.text("aws:PrincipalArn", self.principal.condition_arn());
+            context.text("aws:PrincipalAccount", account.to_string());
+        }
+        match &self.principal {
+            Principal::User { name, .. } => context.text("aws:username", name.clone()),
+            Principal::Service { name } => context.text("aws:PrincipalServiceName", name.clone()),
+            _ => {}
+        }
+    }
+
+    /// How old the signature was when the request came; `s3:signatureAge`.
+    pub fn signature_age(&self) -> Option<Duration> {
+        self.signed.and_then(|signed| signed.at).map(|at| self.received.since(at))
     }
 }

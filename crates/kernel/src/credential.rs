@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::Principal;
+use crate::{Principal, Session};
 
 /// A secret access key. Has no text form, so that no log can hold it.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Credential {
     pub secret: SecretKey,
     /// Who acts with it.
     pub principal: Principal,
+    /// The session that it belongs to, for temporary credentials.
+    pub session: Option<Arc<Session>>,
 }
 
 /// Why there is no credential.

@@ -8,14 +8,30 @@ mod access;
 mod authorize;
 mod caller;
 mod credential;
+mod decisions;
+mod directory;
+mod epoch;
 mod error;
+mod keys;
 mod payload;
 mod service;
+mod session;
+pub mod tables;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
-pub use access::{Access, Context, ContextValue, Operation, Resource};
-pub use authorize::{Authorized, Denied, Kernel};
-pub use caller::{AuthType, Caller, Principal, Transport};
+pub use access::{Access, Operation, Resource};
+pub use authorize::{Authorized, Denied, Kernel, Refusal};
+pub use caller::{AuthType, Authenticated, Caller, ServiceIdentity, Signed, Transport};
 pub use credential::{Credential, CredentialError, Credentials, SecretKey};
+pub use decisions::{Decided, Decision};
+pub use directory::{Directory, DirectoryError, Rights};
+pub use epoch::{Epoch, Pin};
 pub use error::ServiceError;
+pub use keys::{DataKey, EncryptionContext, KeyService, KeyUse};
+pub use millpond_policy::{
+    Context, ContextValue, Grant, Grantee, Limits, Named, PolicySource, Principal, ResourceRule,
+};
 pub use payload::{Payload, PayloadSource, Step, Trailers, VerifiedEnd};
 pub use service::{BodyFailed, OperationRef, RequestHead, Response, ResponseBody, Service, ServiceRequest};
+pub use session::{Session, SessionKind};

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use millpond_blob::{BlobConfig, BlobError, Blobs};
 use millpond_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, Limits, TlsError, server_tls};
 use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock, SystemRandom};
-use millpond_kernel::{Kernel, Service};
+use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
 use millpond_svc_s3::S3;
@@ -38,6 +38,9 @@ pub enum AssembleError {
     /// The lake cannot be opened.
     #[error("the lake cannot be opened: {0}")]
     Lake(#[from] LakeError),
+    /// A row that is needed at the start cannot be read.
+    #[error("the metadata cannot be read: {0}")]
+    Read(#[from] millpond_meta::ReadError),
     /// There are no root credentials.
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
@@ -121,7 +124,9 @@ pub struct Assembled {
 pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled, AssembleError> {
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
-    let kernel = Arc::new(Kernel::new(data_dir.account()));
+    let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
+    let epoch = Epoch::load(kv).await?;
+    let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
         Arc::new(Sts::new(kernel)),

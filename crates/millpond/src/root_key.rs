@@ -84,7 +84,9 @@ impl Credentials for RootKey {
             (false, _) => Err(CredentialError::Unknown),
             // A root key is no session; whoever sends a token with it means another key.
             (true, Some(_)) => Err(CredentialError::InvalidToken),
-            (true, None) => Ok(Credential { secret: self.secret.clone(), principal: Principal::Root(self.account) }),
+            (true, None) => {
+                Ok(Credential { secret: self.secret.clone(), principal: Principal::Root(self.account), session: None })
+            }
         };
         ready(found).boxed()
     }

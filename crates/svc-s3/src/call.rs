@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use millpond_kernel::{AuthType, Authorized, Caller, Operation, Payload, RequestHead, ServiceError};
+use millpond_kernel::{Authorized, Caller, Operation, Payload, RequestHead, ServiceError};
 use millpond_lake::{Bucket, Found, LakeError, VersionId};
 use millpond_types::{AccountId, BucketName, ObjectKey, Origin};
 use millpond_wire::{ParseError, QueryPairs, RequestView};
@@ -65,7 +65,7 @@ impl<'a> Call<'a> {
 
     /// Denies who is nobody before a byte of a document is read: there are no policies that could let nobody in.
     pub async fn admit(&self, creates: bool) -> Result<(), ServiceError> {
-        if self.caller.auth != AuthType::None {
+        if !self.caller.is_anonymous() {
             return Ok(());
         }
         if !creates {
@@ -119,7 +119,7 @@ impl<'a> Call<'a> {
 
     /// The address of an object, for answers that name it.
     pub fn object_url(&self, bucket: &str, key: &str) -> String {
-        let scheme = if self.caller.transport.secure { "https" } else { "http" };
+        let scheme = if self.caller.transport().secure { "https" } else { "http" };
         let host =
             self.head.headers.get(http::header::HOST).map(|v| v.to_str().unwrap_or_default()).unwrap_or("localhost");
         match self.head.host_bucket {
@@ -144,7 +144,7 @@ impl<'a> Call<'a> {
 
     /// Decides.
     pub async fn authorize<O: Operation>(&self, operation: O) -> Result<Authorized<O>, ServiceError> {
-        self.s3.kernel.authorize(self.caller, operation).await.map_err(errors::from_denied)
+        self.s3.kernel.authorize(self.caller, operation).await.map_err(errors::from_refusal)
     }
 
     /// An operation on the service, decided.

@@ -2,7 +2,7 @@
 //! (S3 API reference, "Error responses").
 
 use crate::checksums;
-use millpond_kernel::{Denied, ServiceError};
+use millpond_kernel::{Refusal, ServiceError};
 use millpond_lake::LakeError;
 use millpond_wire::{ErrorKind, Location, ParseError};
 
@@ -150,9 +150,21 @@ fn bad_enum(header: &str, value: &str, error: &ParseError) -> ServiceError {
 }
 
 /// S3 says no more than this to who is denied.
-pub fn from_denied(denied: Denied) -> ServiceError {
-    tracing::debug!(%denied, "access denied");
-    access_denied()
+pub fn from_refusal(refusal: Refusal) -> ServiceError {
+    match refusal {
+        // Who belongs to another account learns nothing but that it may not.
+        Refusal::Denied(denied) if denied.same_account => ServiceError::new("AccessDenied", 403, denied.quoted()),
+        Refusal::Denied(_) => access_denied(),
+        Refusal::Gone => ServiceError::new(
+            "InvalidAccessKeyId",
+            403,
+            "The AWS Access Key Id you provided does not exist in our records.",
+        ),
+        Refusal::Failed(reason) => {
+            tracing::error!(reason, "a request cannot be decided");
+            ServiceError::internal()
+        }
+    }
 }
 
 /// 403.

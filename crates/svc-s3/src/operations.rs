@@ -103,12 +103,12 @@ impl<I> Copying<I> {
 }
 
 fn on_bucket(action: &'static str, bucket: &Bucket) -> Access {
-    Access { action, resource: Resource { arn: Arn::s3(bucket.name.as_str(), None), owner: bucket.owner } }
+    Access { action, resource: Resource::new(Arn::s3(bucket.name.as_str(), None), bucket.owner) }
 }
 
 fn on_key(action: &'static str, bucket: &Bucket, key: &ObjectKey) -> Access {
     let arn = Arn::s3(bucket.name.as_str(), Some(key.as_str()));
-    Access { action, resource: Resource { arn, owner: bucket.owner } }
+    Access { action, resource: Resource::new(arn, bucket.owner) }
 }
 
 impl<I: Input> Operation for OnService<I> {
@@ -116,7 +116,7 @@ impl<I: Input> Operation for OnService<I> {
 
     fn accesses(&self) -> Vec<Access> {
         let Some(everything) = Arn::parse("arn:aws:s3:::*") else { return Vec::new() };
-        vec![Access { action: I::ACTION, resource: Resource { arn: everything, owner: self.account } }]
+        vec![Access { action: I::ACTION, resource: Resource::new(everything, self.account) }]
     }
 
     fn context(&self, _: &Access, context: &mut Context) {
@@ -240,7 +240,7 @@ impl Operation for NewBucket {
 
     fn accesses(&self) -> Vec<Access> {
         let arn = Arn::s3(self.name.as_str(), None);
-        vec![Access { action: "s3:CreateBucket", resource: Resource { arn, owner: self.owner } }]
+        vec![Access { action: "s3:CreateBucket", resource: Resource::new(arn, self.owner) }]
     }
 
     fn context(&self, _: &Access, _: &mut Context) {}

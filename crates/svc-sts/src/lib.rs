@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use http::StatusCode;
 use millpond_api_sts::{self as api, Operation};
 use millpond_kernel::{
-    Access, Authorized, Caller, Context, Kernel, OperationRef, Principal, RequestHead, Response, ResponseBody, Service,
+    Access, Authorized, Caller, Context, Kernel, OperationRef, RequestHead, Response, ResponseBody, Service,
     ServiceError, ServiceRequest,
 };
 use millpond_wire::{ErrorFormat, FormPairs, ParseError, Protocol, Route};
@@ -77,7 +77,7 @@ impl millpond_kernel::Operation for GetCallerIdentity {
 }
 
 async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, ServiceError> {
-    if request.caller.principal == Principal::Anonymous {
+    if request.caller.is_anonymous() {
         return Err(ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token"));
     }
     let too_large = || ServiceError::new("ValidationError", 400, "The request is larger than 1 MiB.");
@@ -124,15 +124,15 @@ fn validation(error: ParseError) -> ServiceError {
 }
 
 fn get_caller_identity(caller: &Caller, _: Authorized<GetCallerIdentity>) -> Result<Response, ServiceError> {
-    let Principal::Root(account) = caller.principal else {
+    let Some(account) = caller.account() else {
         return Err(ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token"));
     };
     let output = api::GetCallerIdentityOutput {
-        user_id: Some(caller.principal_id().to_owned()),
+        user_id: Some(caller.principal().user_id()),
         account: Some(account.to_string()),
         arn: Some(caller.arn()),
     };
-    let parts = output.write(&caller.request_id.to_string());
+    let parts = output.write(&caller.request_id().to_string());
     let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
     Ok(Response { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
 }

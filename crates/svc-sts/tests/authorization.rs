@@ -7,11 +7,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use millpond_kernel::{
-    AuthType, Caller, Kernel, Payload, PayloadSource, Principal, RequestHead, ResponseBody, Service, ServiceError,
-    ServiceRequest, Step, Transport,
+    Payload, PayloadSource, Principal, RequestHead, ResponseBody, Service, ServiceError, ServiceRequest, Step, testing,
 };
 use millpond_svc_sts::Sts;
-use millpond_types::{RequestId, Timestamp};
 
 const OWNER: &str = "123456789012";
 const STRANGER: &str = "210987654321";
@@ -26,7 +24,7 @@ impl PayloadSource for Whole {
 }
 
 fn send(principal: Principal, form: &str) -> Result<String, String> {
-    let sts = Sts::new(Arc::new(Kernel::new(OWNER.parse().unwrap())));
+    let sts = Sts::new(Arc::new(testing::kernel(OWNER.parse().unwrap()).unwrap()));
     let head = RequestHead {
         method: Method::POST,
         path: "/".to_owned(),
@@ -34,15 +32,7 @@ fn send(principal: Principal, form: &str) -> Result<String, String> {
         headers: HeaderMap::new(),
         host_bucket: None,
     };
-    let caller = Caller {
-        principal,
-        access_key_id: None,
-        auth: AuthType::Header,
-        transport: Transport::internal(),
-        request_id: RequestId(7),
-        received: Timestamp::from_seconds(1_800_000_000),
-        causes: Vec::new(),
-    };
+    let caller = testing::caller(principal);
     let operation = sts.identify(&head).unwrap();
     let payload = Payload::new(Box::new(Whole(Some(Bytes::from(form.to_owned())))), None);
     let request = ServiceRequest { head, operation, payload, caller: Arc::new(caller) };

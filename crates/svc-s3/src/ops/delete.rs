@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use millpond_api_s3 as api;
-use millpond_kernel::{AuthType, Authorized, Response, ServiceError};
+use millpond_kernel::{Authorized, Response, ServiceError};
 use millpond_lake::{DeleteCondition, DeleteItem, Deleted, LakeError, MAX_DELETE_KEYS};
 
 use crate::answer;
@@ -60,7 +60,7 @@ pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
         Err(error) => Err(error),
     }
     // Each key is decided by itself; who asks for none that can be read, and is nobody, is denied all the same.
-    .map_err(|error| if call.caller.auth == AuthType::None { errors::access_denied() } else { error })?;
+    .map_err(|error| if call.caller.is_anonymous() { errors::access_denied() } else { error })?;
     let wanted = &input.delete.objects;
     if wanted.is_empty() || wanted.len() > MAX_DELETE_KEYS {
         return Err(errors::malformed_xml().field("Reason", format!("1 to {MAX_DELETE_KEYS} keys are expected")));

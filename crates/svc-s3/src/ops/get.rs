@@ -5,7 +5,7 @@ use std::ops::Range;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use millpond_api_s3 as api;
-use millpond_kernel::{AuthType, Authorized, BodyFailed, Response, ResponseBody, ServiceError};
+use millpond_kernel::{Authorized, BodyFailed, Response, ResponseBody, ServiceError};
 use millpond_lake::{BodyReader, Found, Object, Version};
 
 use millpond_types::Timestamp;
@@ -190,7 +190,7 @@ fn base_headers(version: &Version, object: &Object, versioned: bool) -> HeaderMa
 fn override_headers(call: &Call<'_>, read: &Read, headers: &mut HeaderMap) -> Result<(), ServiceError> {
     for (name, value) in &read.overrides {
         let Some(value) = value else { continue };
-        if call.caller.auth == AuthType::None {
+        if call.caller.is_anonymous() {
             return Err(errors::invalid_request(
                 "Request specific response headers cannot be used for anonymous GET requests.",
             ));
