@@ -69,3 +69,13 @@ pub fn list_parameters(data: &[u8]) {
 fn request<'a>(query: &'a QueryPairs<'a>, headers: &'a HeaderMap, body: &'a Bytes) -> RequestView<'a> {
     RequestView { method: &Method::GET, bucket: Some("bucket"), key: Some("key"), labels: &[], query, headers, body }
 }
+
+/// A policy document.
+pub fn policy(data: &[u8]) {
+    millpond_policy::fuzz::document(data);
+}
+
+/// An ARN.
+pub fn arn(data: &[u8]) {
+    millpond_policy::fuzz::arn(data);
+}

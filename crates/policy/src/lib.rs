@@ -14,6 +14,8 @@ mod decide;
 mod document;
 mod error;
 mod explain;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 mod json;
 #[cfg(any(test, feature = "testing"))]
 pub mod naive;

@@ -139,18 +139,12 @@ impl Policy {
         let mut says = Says::default();
         let Some(action) = Lowered::new(question.action) else { return says };
         for statement in self.index.candidates(&action).filter_map(|at| self.statements.get(at as usize)) {
-            // An allow that cannot add anything is not looked at.
-            if statement.effect == Effect::Allow && says.allows == Reach::Direct {
-                continue;
-            }
-            let reach = statement.reach(question, &action, bounded);
+            // One that cannot add anything is not looked at. A deny does not end it: there is one whom it does not bind.
             match statement.effect {
-                Effect::Deny if reach != Reach::None => {
-                    says.denies = true;
-                    return says;
-                }
-                Effect::Deny => {}
-                Effect::Allow => says.allows = says.allows.max(reach),
+                Effect::Deny if says.denies => {}
+                Effect::Allow if says.allows == Reach::Direct => {}
+                Effect::Deny => says.denies = statement.reach(question, &action, bounded) != Reach::None,
+                Effect::Allow => says.allows = says.allows.max(statement.reach(question, &action, bounded)),
             }
         }
         says

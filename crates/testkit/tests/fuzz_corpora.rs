@@ -92,6 +92,16 @@ fn list_parameters() {
     replay("list_parameters", targets::list_parameters);
 }
 
+#[test]
+fn policy_documents() {
+    replay("policy", targets::policy);
+}
+
+#[test]
+fn arns() {
+    replay("arn", targets::arn);
+}
+
 /// A replay that accepts everything would say nothing.
 #[test]
 #[should_panic(expected = "SEED=1")]
