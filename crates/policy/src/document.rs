@@ -23,7 +23,9 @@ pub(crate) fn statements(text: &str, kind: &PolicyKind) -> Result<Vec<Statement>
         let reason = format!("A policy has at most {} bytes.", limits::ANY);
         return Err(PolicyError { fault: Fault::TooLarge, reason, place: String::new(), at: start });
     }
-    if let Some(c) = text.chars().find(|c| !allowed(*c)) {
+    // Keys of objects may have any characters, and so may the policy of their bucket.
+    let free = matches!(kind, PolicyKind::Bucket { .. });
+    if let Some(c) = text.chars().find(|c| !free && !allowed(*c)) {
         let reason =
             format!("A policy has no characters such as {c:?}: line breaks, tabs and U+0020 to U+00FF are allowed.");
         return Err(PolicyError { fault: Fault::Syntax, reason, place: String::new(), at: start });

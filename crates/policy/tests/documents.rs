@@ -155,6 +155,13 @@ fn refusals_name_the_rule_and_the_place() {
 }
 
 #[test]
+fn a_buckets_policy_may_name_any_key() {
+    let text = with(r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/日本/*"}"#);
+    assert!(Policy::parse(&text, bucket()).is_ok());
+    assert_eq!(Policy::parse(&text, PolicyKind::Key).map(|_| ()).unwrap_err().fault, Fault::Syntax);
+}
+
+#[test]
 fn white_space_does_not_count() {
     assert_eq!(limits::counted(" {\n\t\"a b\" : 1 }\r\n"), 8);
 }
