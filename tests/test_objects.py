@@ -211,6 +211,29 @@ def test_unicode_metadata(raw, bucket):
     assert decoded == "grün €"
 
 
+@pytest.mark.parametrize("sent, shown", [
+    (b"=?UTF-8?Q?=C3=84M=C3=84Z=C3=95=C3=91?= S3", "=?UTF-8?B?w4RNw4Raw5XDkSBTMw==?="),
+    ("ÄMÄZÕÑ S3".encode(), "=?UTF-8?B?w4RNw4Raw5XDkSBTMw==?="),
+    ("ÄMÄZÕÑ S3".encode("latin-1"), "=?UTF-8?B?w4RNw4Raw5XDkSBTMw==?="),
+    (b"=?UTF-8?B?YWJj?=", "abc"),
+    (b"=?not a word", "=?not a word"),
+])
+def test_metadata_in_encoded_words(raw, s3, bucket, sent, shown):
+    value = sent.decode("utf-8", "surrogateescape")
+    assert raw.request("PUT", f"/{bucket}/k", headers={"x-amz-meta-name": value}, body=b"x").status == 200
+    assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {"name": shown}
+
+
+def test_lines_that_repeat(raw, s3, bucket):
+    signed = raw.sign("PUT", f"/{bucket}/k", payload=UNSIGNED).headers
+    lists = [*signed.items(), ("cache-control", "no-cache"), ("cache-control", "private")]
+    assert raw.send("PUT", f"/{bucket}/k", lists, b"x").status == 200
+    assert s3.head_object(Bucket=bucket, Key="k")["CacheControl"] == "no-cache, private"
+    twice = [*signed.items(), ("content-type", "a/b"), ("content-type", "c/d")]
+    got = raw.send("PUT", f"/{bucket}/k", twice, b"x")
+    assert (got.status, got.code) == (400, "InvalidArgument")
+
+
 def test_metadata_too_large(raw, s3, bucket):
     fits = {"x-amz-meta-a": "v" * (2048 - 1)}
     assert raw.request("PUT", f"/{bucket}/fits", headers=fits, body=b"x").status == 200

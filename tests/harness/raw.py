@@ -126,7 +126,7 @@ class Raw:
             [method, canonical_path or path, canonical_query(query), canonical_headers, ";".join(names), payload]
         )
         scope = f"{date[:8]}/{region or self.region}/{self.service}/aws4_request"
-        to_sign = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(request.encode()).hexdigest()])
+        to_sign = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(request.encode("utf-8", "surrogateescape")).hexdigest()])
         key = self.signing_key(date, region)
         signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
         full["authorization"] = (

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use millpond_kernel::ServiceError;
 use millpond_lake::Metadata;
+use millpond_wire::headers::LISTS;
 
 use crate::{errors, words};
 
@@ -97,9 +98,6 @@ fn user_text(value: &HeaderValue) -> String {
         Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
     }
 }
-
-/// Headers of the system that are lists: several lines mean the same as one with commas (RFC 9110, section 5.3).
-const LISTS: &[&str] = &["cache-control", "content-encoding", "content-language"];
 
 /// The value of a header of the system, which comes back as it is. Bytes that are no UTF-8 would come back as others, and are refused.
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ServiceError> {

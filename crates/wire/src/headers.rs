@@ -60,12 +60,19 @@ fn error(name: &HeaderName, kind: ErrorKind) -> ParseError {
     ParseError::new(name.as_str().to_owned(), Location::Header, kind)
 }
 
+/// Headers that are one text to the API and a list to HTTP: several lines mean the same as one with commas (RFC 9110, section 5.3).
+pub const LISTS: [&str; 3] = ["cache-control", "content-encoding", "content-language"];
+
 /// The one value of a header.
 fn single<'a>(headers: &Headers<'a>, name: &HeaderName) -> Result<Option<Cow<'a, str>>, ParseError> {
     let mut values = headers.values(name);
     let Some(first) = values.next() else { return Ok(None) };
     if values.any(|other| other != first) {
-        return Err(error(name, ErrorKind::Duplicate));
+        if !LISTS.contains(&name.as_str()) {
+            return Err(error(name, ErrorKind::Duplicate));
+        }
+        let lines: Vec<_> = headers.values(name).map(text).collect();
+        return Ok(Some(lines.join(", ").into()));
     }
     Ok(Some(text(first)))
 }
