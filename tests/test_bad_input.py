@@ -401,3 +401,15 @@ def test_slow_reader_is_dropped_or_served(impatient):
     assert client.get_object(Bucket="reader", Key="k", Range="bytes=5-9")["Body"].read() == data[5:10]
     for sock in stuck:
         sock.close()
+
+
+@pytest.mark.parametrize("owner", ["", "abc", "12345678901", "1234567890123", "12345678901x"])
+def test_an_expected_owner_that_is_no_account(raw, s3, bucket, owner):
+    for method, path, headers in [
+        ("GET", f"/{bucket}", {"x-amz-expected-bucket-owner": owner}),
+        ("PUT", f"/{bucket}/k", {"x-amz-expected-bucket-owner": owner}),
+        ("PUT", f"/{bucket}/k", {"x-amz-copy-source": f"/{bucket}/old", "x-amz-source-expected-bucket-owner": owner}),
+    ]:
+        got = raw.request(method, path, headers=headers, body=b"" if method == "GET" or "copy" in str(headers) else b"x")
+        is_error(got, 400, "InvalidBucketOwnerAWSAccountID")
+    assert listed(s3, bucket) == []

@@ -211,6 +211,51 @@ def test_part_checksums_at_completion(s3, bucket):
     complete(s3, bucket, upload, [part])
 
 
+def test_a_completion_says_what_the_upload_was_begun_with(s3, bucket):
+    upload = begin(s3, bucket, ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE")
+    data = [BIG[0], BIG[2]]
+    parts = [put(s3, bucket, upload, n, d, ChecksumAlgorithm="CRC32") for n, d in enumerate(data, 1)]
+    whole = composite("CRC32", data)
+    value = whole.partition("-")[0]
+    for options, code in [
+        ({"ChecksumType": "FULL_OBJECT"}, "InvalidRequest"),
+        ({"ChecksumType": "SOMETHING"}, "InvalidRequest"),
+        ({"ChecksumCRC32": f"{value}-3"}, "BadDigest"),
+        ({"ChecksumCRC32": f"{value}-x"}, "InvalidRequest"),
+        ({"ChecksumCRC32": composite("CRC32", data[::-1])}, "BadDigest"),
+        ({"ChecksumSHA1": f"{checksum('SHA1', b'')}-2"}, "InvalidRequest"),
+    ]:
+        with refused(code, 400):
+            complete(s3, bucket, upload, parts, **options)
+    done = complete(s3, bucket, upload, parts, ChecksumCRC32=whole, ChecksumType="COMPOSITE")
+    assert done["ChecksumCRC32"] == whole
+    # The same once more, as a client does that lost the answer.
+    assert complete(s3, bucket, upload, parts, ChecksumCRC32=whole, ChecksumType="COMPOSITE")["ETag"] == done["ETag"]
+
+
+def test_a_full_object_checksum_counts_no_parts(s3, bucket):
+    upload = begin(s3, bucket)
+    part = put(s3, bucket, upload, 1, b"x", ChecksumAlgorithm="CRC64NVME")
+    with refused("InvalidRequest", 400):
+        complete(s3, bucket, upload, [part], ChecksumType="COMPOSITE")
+    with refused("BadDigest", 400):
+        complete(s3, bucket, upload, [part], ChecksumCRC64NVME=checksum("CRC64NVME", b"x") + "-1")
+    complete(s3, bucket, upload, [part], ChecksumType="FULL_OBJECT", ChecksumCRC64NVME=checksum("CRC64NVME", b"x"))
+
+
+@pytest.mark.parametrize("name", ["SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"])
+def test_part_checksums_that_nobody_compares_are_refused(raw, s3, bucket, name):
+    upload = begin(s3, bucket)
+    part = put(s3, bucket, upload, 1, b"x")
+    body = (
+        f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part['ETag']}</ETag>"
+        f"<Checksum{name}>AAAA</Checksum{name}></Part></CompleteMultipartUpload>"
+    )
+    got = raw.request("POST", f"/{bucket}/k", f"uploadId={upload}", body=body.encode())
+    assert (got.status, got.code) == (501, "NotImplemented")
+    complete(s3, bucket, upload, bare([part]))
+
+
 def test_wrong_part_digests(raw, s3, bucket):
     upload = begin(s3, bucket, ChecksumAlgorithm="CRC32")
     query = f"partNumber=1&uploadId={upload}"
