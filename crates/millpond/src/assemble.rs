@@ -10,14 +10,15 @@ use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock,
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
+use millpond_svc_iam::Sts;
 use millpond_svc_s3::S3;
-use millpond_svc_sts::Sts;
 use prometheus_client::registry::Registry;
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::gauges;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::settings::Resolved;
+use crate::vault::{self, VaultError};
 
 /// Why the lake could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum AssembleError {
     /// There are no root credentials.
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
+    /// What is sealed cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// Certificate or key do not fit.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -125,6 +129,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
+    let _vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
     let epoch = Epoch::load(kv).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
     let services: Vec<Arc<dyn Service>> = vec![

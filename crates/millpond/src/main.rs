@@ -10,6 +10,7 @@ mod logging;
 mod root_key;
 mod serve;
 mod settings;
+mod vault;
 mod welcome;
 
 use std::process::ExitCode;

@@ -78,6 +78,10 @@ pub struct Settings {
     /// Bytes of disk that only deletes may use. [default: 1 % of the disk, 64 MiB to 1 GiB]
     #[arg(long, env = "MILLPOND_RESERVE", value_name = "BYTES")]
     reserve: Option<u64>,
+    /// The file of the root key, under which everything secret in the data dir is sealed: 32 bytes as 64 hexadecimal digits or base64.
+    /// [default: kms-root-key in the data dir, made at the first start]
+    #[arg(long, env = "MILLPOND_KMS_ROOT_KEY_FILE", value_name = "FILE")]
+    kms_root_key_file: Option<PathBuf>,
     /// Open a data dir even though it recovered fewer commits than it once had. Acknowledged writes are then lost.
     #[arg(long, env = "MILLPOND_ACCEPT_LOSS", num_args = 0, default_missing_value = "true")]
     accept_loss: Option<bool>,
@@ -124,6 +128,8 @@ pub struct Resolved {
     pub limits: LimitSettings,
     /// Bytes that only deletes may use.
     pub reserve: Option<u64>,
+    /// Where the root key lies, if that was said.
+    pub kms_root_key_file: Option<PathBuf>,
     /// Whether a data dir that lost commits is opened all the same.
     pub accept_loss: bool,
 }
@@ -218,6 +224,7 @@ impl Settings {
                 stop_timeout: all.stop_timeout.map(Duration::from_secs),
             },
             reserve: all.reserve,
+            kms_root_key_file: all.kms_root_key_file,
             accept_loss: all.accept_loss.unwrap_or(false),
         })
     }
@@ -244,6 +251,7 @@ impl Settings {
             idle_timeout: self.idle_timeout.or(file.idle_timeout),
             stop_timeout: self.stop_timeout.or(file.stop_timeout),
             reserve: self.reserve.or(file.reserve),
+            kms_root_key_file: self.kms_root_key_file.or(file.kms_root_key_file),
             accept_loss: self.accept_loss.or(file.accept_loss),
             config: self.config,
         }

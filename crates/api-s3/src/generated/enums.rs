@@ -10,6 +10,14 @@ Csv = "CSV",
 }
 
 wire::string_enum! {
+/// Values of `AnnotationDirective`.
+pub enum AnnotationDirective {
+Copy = "COPY",
+Exclude = "EXCLUDE",
+}
+}
+
+wire::string_enum! {
 /// Values of `ArchiveStatus`.
 pub enum ArchiveStatus {
 ArchiveAccess = "ARCHIVE_ACCESS",
@@ -159,6 +167,10 @@ S3LifecycleExpirationDeleteMarkerCreated = "s3:LifecycleExpiration:DeleteMarkerC
 S3ObjectTaggingAll = "s3:ObjectTagging:*",
 S3ObjectTaggingPut = "s3:ObjectTagging:Put",
 S3ObjectTaggingDelete = "s3:ObjectTagging:Delete",
+S3ObjectAnnotationAll = "s3:ObjectAnnotation:*",
+S3ObjectAnnotationPut = "s3:ObjectAnnotation:Put",
+S3ObjectAnnotationDelete = "s3:ObjectAnnotation:Delete",
+S3ObjectRetentionPut = "s3:ObjectRetention:Put",
 }
 }
 
@@ -240,12 +252,15 @@ EncryptionStatus = "EncryptionStatus",
 ObjectLockRetainUntilDate = "ObjectLockRetainUntilDate",
 ObjectLockMode = "ObjectLockMode",
 ObjectLockLegalHoldStatus = "ObjectLockLegalHoldStatus",
+ObjectLockEventHoldStatus = "ObjectLockEventHoldStatus",
+ObjectLockEventHoldDuration = "ObjectLockEventHoldDuration",
 IntelligentTieringAccessTier = "IntelligentTieringAccessTier",
 BucketKeyStatus = "BucketKeyStatus",
 ChecksumAlgorithm = "ChecksumAlgorithm",
 ObjectAccessControlList = "ObjectAccessControlList",
 ObjectOwner = "ObjectOwner",
 LifecycleExpirationDate = "LifecycleExpirationDate",
+IntelligentTieringReferenceDate = "IntelligentTieringReferenceDate",
 }
 }
 
@@ -321,6 +336,14 @@ Enabled = "Enabled",
 }
 
 wire::string_enum! {
+/// Values of `ObjectLockEventHold`.
+pub enum ObjectLockEventHold {
+On = "ON",
+Off = "OFF",
+}
+}
+
+wire::string_enum! {
 /// Values of `ObjectLockLegalHoldStatus`.
 pub enum ObjectLockLegalHoldStatus {
 On = "ON",
@@ -369,6 +392,8 @@ Snow = "SNOW",
 ExpressOnezone = "EXPRESS_ONEZONE",
 FsxOpenzfs = "FSX_OPENZFS",
 FsxOntap = "FSX_ONTAP",
+AwsBackupWarm = "AWS_BACKUP_WARM",
+AwsBackupLowCostWarm = "AWS_BACKUP_LOW_COST_WARM",
 }
 }
 
@@ -482,6 +507,7 @@ wire::string_enum! {
 pub enum ServerSideEncryption {
 Aes256 = "AES256",
 AwsFsx = "aws:fsx",
+AwsBackup = "aws:backup",
 AwsKms = "aws:kms",
 AwsKmsDsse = "aws:kms:dsse",
 }
@@ -511,6 +537,8 @@ Snow = "SNOW",
 ExpressOnezone = "EXPRESS_ONEZONE",
 FsxOpenzfs = "FSX_OPENZFS",
 FsxOntap = "FSX_ONTAP",
+AwsBackupWarm = "AWS_BACKUP_WARM",
+AwsBackupLowCostWarm = "AWS_BACKUP_LOW_COST_WARM",
 }
 }
 

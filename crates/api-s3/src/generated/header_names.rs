@@ -61,6 +61,8 @@ pub(crate) static X_AMZ_CHECKSUM_XXHASH3: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-checksum-xxhash3");
 pub(crate) static X_AMZ_CHECKSUM_XXHASH64: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-checksum-xxhash64");
+pub(crate) static X_AMZ_CONFIRM_REMOVE_SELF_BUCKET_ACCESS: wire::rt::HeaderName =
+    wire::rt::HeaderName::from_static("x-amz-confirm-remove-self-bucket-access");
 pub(crate) static X_AMZ_COPY_SOURCE: wire::rt::HeaderName = wire::rt::HeaderName::from_static("x-amz-copy-source");
 pub(crate) static X_AMZ_COPY_SOURCE_IF_MATCH: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-copy-source-if-match");
@@ -106,8 +108,16 @@ pub(crate) static X_AMZ_MP_OBJECT_SIZE: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-mp-object-size");
 pub(crate) static X_AMZ_MP_PARTS_COUNT: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-mp-parts-count");
+pub(crate) static X_AMZ_OBJECT_ANNOTATION_DIRECTIVE: wire::rt::HeaderName =
+    wire::rt::HeaderName::from_static("x-amz-object-annotation-directive");
 pub(crate) static X_AMZ_OBJECT_ATTRIBUTES: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-object-attributes");
+pub(crate) static X_AMZ_OBJECT_LOCK_EVENT_HOLD: wire::rt::HeaderName =
+    wire::rt::HeaderName::from_static("x-amz-object-lock-event-hold");
+pub(crate) static X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_DAYS: wire::rt::HeaderName =
+    wire::rt::HeaderName::from_static("x-amz-object-lock-event-hold-duration-days");
+pub(crate) static X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_YEARS: wire::rt::HeaderName =
+    wire::rt::HeaderName::from_static("x-amz-object-lock-event-hold-duration-years");
 pub(crate) static X_AMZ_OBJECT_LOCK_LEGAL_HOLD: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-object-lock-legal-hold");
 pub(crate) static X_AMZ_OBJECT_LOCK_MODE: wire::rt::HeaderName =

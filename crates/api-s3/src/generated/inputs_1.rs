@@ -324,6 +324,8 @@ pub struct CopyObjectInput {
     pub metadata_directive: Option<MetadataDirective>,
     /// Header `x-amz-tagging-directive`.
     pub tagging_directive: Option<TaggingDirective>,
+    /// Header `x-amz-object-annotation-directive`.
+    pub annotation_directive: Option<AnnotationDirective>,
     /// Header `x-amz-server-side-encryption`.
     pub server_side_encryption: Option<ServerSideEncryption>,
     /// Header `x-amz-storage-class`.
@@ -358,6 +360,12 @@ pub struct CopyObjectInput {
     pub object_lock_retain_until_date: Option<Timestamp>,
     /// Header `x-amz-object-lock-legal-hold`.
     pub object_lock_legal_hold_status: Option<ObjectLockLegalHoldStatus>,
+    /// Header `x-amz-object-lock-event-hold`.
+    pub object_lock_event_hold: Option<ObjectLockEventHold>,
+    /// Header `x-amz-object-lock-event-hold-duration-days`.
+    pub object_lock_event_hold_duration_days: Option<i32>,
+    /// Header `x-amz-object-lock-event-hold-duration-years`.
+    pub object_lock_event_hold_duration_years: Option<i32>,
     /// Header `x-amz-expected-bucket-owner`.
     pub expected_bucket_owner: Option<String>,
     /// Header `x-amz-source-expected-bucket-owner`.
@@ -391,6 +399,7 @@ impl std::fmt::Debug for CopyObjectInput {
             .field("metadata", &self.metadata)
             .field("metadata_directive", &self.metadata_directive)
             .field("tagging_directive", &self.tagging_directive)
+            .field("annotation_directive", &self.annotation_directive)
             .field("server_side_encryption", &self.server_side_encryption)
             .field("storage_class", &self.storage_class)
             .field("website_redirect_location", &self.website_redirect_location)
@@ -408,6 +417,9 @@ impl std::fmt::Debug for CopyObjectInput {
             .field("object_lock_mode", &self.object_lock_mode)
             .field("object_lock_retain_until_date", &self.object_lock_retain_until_date)
             .field("object_lock_legal_hold_status", &self.object_lock_legal_hold_status)
+            .field("object_lock_event_hold", &self.object_lock_event_hold)
+            .field("object_lock_event_hold_duration_days", &self.object_lock_event_hold_duration_days)
+            .field("object_lock_event_hold_duration_years", &self.object_lock_event_hold_duration_years)
             .field("expected_bucket_owner", &self.expected_bucket_owner)
             .field("expected_source_bucket_owner", &self.expected_source_bucket_owner)
             .finish()
@@ -499,6 +511,11 @@ impl CopyObjectInput {
             &header_names::X_AMZ_TAGGING_DIRECTIVE,
             wire::TimeFormat::HttpDate,
         )?;
+        let m_annotation_directive = wire::headers::scalar::<AnnotationDirective>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_ANNOTATION_DIRECTIVE,
+            wire::TimeFormat::HttpDate,
+        )?;
         let m_server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
             &headers,
             &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION,
@@ -581,6 +598,21 @@ impl CopyObjectInput {
             &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
             wire::TimeFormat::HttpDate,
         )?;
+        let m_object_lock_event_hold = wire::headers::scalar::<ObjectLockEventHold>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_event_hold_duration_days = wire::headers::scalar::<i32>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_DAYS,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_event_hold_duration_years = wire::headers::scalar::<i32>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_YEARS,
+            wire::TimeFormat::HttpDate,
+        )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
             &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
@@ -616,6 +648,7 @@ impl CopyObjectInput {
             metadata: m_metadata,
             metadata_directive: m_metadata_directive,
             tagging_directive: m_tagging_directive,
+            annotation_directive: m_annotation_directive,
             server_side_encryption: m_server_side_encryption,
             storage_class: m_storage_class,
             website_redirect_location: m_website_redirect_location,
@@ -633,6 +666,9 @@ impl CopyObjectInput {
             object_lock_mode: m_object_lock_mode,
             object_lock_retain_until_date: m_object_lock_retain_until_date,
             object_lock_legal_hold_status: m_object_lock_legal_hold_status,
+            object_lock_event_hold: m_object_lock_event_hold,
+            object_lock_event_hold_duration_days: m_object_lock_event_hold_duration_days,
+            object_lock_event_hold_duration_years: m_object_lock_event_hold_duration_years,
             expected_bucket_owner: m_expected_bucket_owner,
             expected_source_bucket_owner: m_expected_source_bucket_owner,
         });

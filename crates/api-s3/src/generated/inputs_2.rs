@@ -61,6 +61,12 @@ pub struct CreateMultipartUploadInput {
     pub object_lock_retain_until_date: Option<Timestamp>,
     /// Header `x-amz-object-lock-legal-hold`.
     pub object_lock_legal_hold_status: Option<ObjectLockLegalHoldStatus>,
+    /// Header `x-amz-object-lock-event-hold`.
+    pub object_lock_event_hold: Option<ObjectLockEventHold>,
+    /// Header `x-amz-object-lock-event-hold-duration-days`.
+    pub object_lock_event_hold_duration_days: Option<i32>,
+    /// Header `x-amz-object-lock-event-hold-duration-years`.
+    pub object_lock_event_hold_duration_years: Option<i32>,
     /// Header `x-amz-expected-bucket-owner`.
     pub expected_bucket_owner: Option<String>,
     /// Header `x-amz-checksum-algorithm`.
@@ -100,6 +106,9 @@ impl std::fmt::Debug for CreateMultipartUploadInput {
             .field("object_lock_mode", &self.object_lock_mode)
             .field("object_lock_retain_until_date", &self.object_lock_retain_until_date)
             .field("object_lock_legal_hold_status", &self.object_lock_legal_hold_status)
+            .field("object_lock_event_hold", &self.object_lock_event_hold)
+            .field("object_lock_event_hold_duration_days", &self.object_lock_event_hold_duration_days)
+            .field("object_lock_event_hold_duration_years", &self.object_lock_event_hold_duration_years)
             .field("expected_bucket_owner", &self.expected_bucket_owner)
             .field("checksum_algorithm", &self.checksum_algorithm)
             .field("checksum_type", &self.checksum_type)
@@ -214,6 +223,21 @@ impl CreateMultipartUploadInput {
             &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
             wire::TimeFormat::HttpDate,
         )?;
+        let m_object_lock_event_hold = wire::headers::scalar::<ObjectLockEventHold>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_event_hold_duration_days = wire::headers::scalar::<i32>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_DAYS,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_event_hold_duration_years = wire::headers::scalar::<i32>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_YEARS,
+            wire::TimeFormat::HttpDate,
+        )?;
         let m_expected_bucket_owner = wire::headers::scalar::<String>(
             &headers,
             &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
@@ -258,6 +282,9 @@ impl CreateMultipartUploadInput {
             object_lock_mode: m_object_lock_mode,
             object_lock_retain_until_date: m_object_lock_retain_until_date,
             object_lock_legal_hold_status: m_object_lock_legal_hold_status,
+            object_lock_event_hold: m_object_lock_event_hold,
+            object_lock_event_hold_duration_days: m_object_lock_event_hold_duration_days,
+            object_lock_event_hold_duration_years: m_object_lock_event_hold_duration_years,
             expected_bucket_owner: m_expected_bucket_owner,
             checksum_algorithm: m_checksum_algorithm,
             checksum_type: m_checksum_type,
@@ -282,6 +309,102 @@ pub struct DeleteBucketInput {
 }
 
 impl DeleteBucketInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
+/// The input of [`DeleteBucketEncryption`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketEncryption.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteBucketEncryptionInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl DeleteBucketEncryptionInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
+/// The input of [`DeleteBucketOwnershipControls`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketOwnershipControls.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteBucketOwnershipControlsInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl DeleteBucketOwnershipControlsInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
+/// The input of [`DeleteBucketPolicy`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteBucketPolicyInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl DeleteBucketPolicyInput {
     /// Whether the body is streamed beside the input.
     pub const STREAMING_INPUT: bool = false;
 
@@ -539,6 +662,38 @@ impl DeleteObjectsInput {
     }
 }
 
+/// The input of [`DeletePublicAccessBlock`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeletePublicAccessBlock.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeletePublicAccessBlockInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl DeletePublicAccessBlockInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
 /// The input of [`GetBucketAccelerateConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketAccelerateConfiguration.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetBucketAccelerateConfigurationInput {
@@ -689,142 +844,6 @@ pub struct GetBucketEncryptionInput {
 }
 
 impl GetBucketEncryptionInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            expected_bucket_owner: m_expected_bucket_owner,
-        })
-    }
-}
-
-/// The input of [`GetBucketIntelligentTieringConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketIntelligentTieringConfiguration.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketIntelligentTieringConfigurationInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Query parameter `id`.
-    pub id: String,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetBucketIntelligentTieringConfigurationInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            id: wire::required(m_id, "id", wire::Location::Query)?,
-            expected_bucket_owner: m_expected_bucket_owner,
-        })
-    }
-}
-
-/// The input of [`GetBucketInventoryConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketInventoryConfiguration.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketInventoryConfigurationInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Query parameter `id`.
-    pub id: String,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetBucketInventoryConfigurationInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            id: wire::required(m_id, "id", wire::Location::Query)?,
-            expected_bucket_owner: m_expected_bucket_owner,
-        })
-    }
-}
-
-/// The input of [`GetBucketLifecycleConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLifecycleConfiguration.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketLifecycleConfigurationInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetBucketLifecycleConfigurationInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            expected_bucket_owner: m_expected_bucket_owner,
-        })
-    }
-}
-
-/// The input of [`GetBucketLocation`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketLocationInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetBucketLocationInput {
     /// Whether the body is streamed beside the input.
     pub const STREAMING_INPUT: bool = false;
 

@@ -2,6 +2,142 @@
 
 use super::prelude::*;
 
+/// The input of [`GetBucketIntelligentTieringConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketIntelligentTieringConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketIntelligentTieringConfigurationInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Query parameter `id`.
+    pub id: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetBucketIntelligentTieringConfigurationInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            id: wire::required(m_id, "id", wire::Location::Query)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
+/// The input of [`GetBucketInventoryConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketInventoryConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketInventoryConfigurationInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Query parameter `id`.
+    pub id: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetBucketInventoryConfigurationInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_id = req.query.scalar::<String>("id", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            id: wire::required(m_id, "id", wire::Location::Query)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
+/// The input of [`GetBucketLifecycleConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLifecycleConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketLifecycleConfigurationInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetBucketLifecycleConfigurationInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
+/// The input of [`GetBucketLocation`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketLocationInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetBucketLocationInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
 /// The input of [`GetBucketLogging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLogging.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetBucketLoggingInput {
@@ -589,210 +725,5 @@ impl GetObjectAclInput {
     pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
         wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
         Ok(())
-    }
-}
-
-/// The input of [`GetObjectAttributes`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html).
-#[derive(Clone, PartialEq, Default)]
-pub struct GetObjectAttributesInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// The path's `Key`.
-    pub key: String,
-    /// Query parameter `versionId`.
-    pub version_id: Option<String>,
-    /// Header `x-amz-max-parts`.
-    pub max_parts: Option<i32>,
-    /// Header `x-amz-part-number-marker`.
-    pub part_number_marker: Option<i32>,
-    /// Header `x-amz-server-side-encryption-customer-algorithm`.
-    pub sse_customer_algorithm: Option<String>,
-    /// Header `x-amz-server-side-encryption-customer-key`.
-    pub sse_customer_key: Option<String>,
-    /// Header `x-amz-server-side-encryption-customer-key-MD5`.
-    pub sse_customer_key_md5: Option<String>,
-    /// Header `x-amz-request-payer`.
-    pub request_payer: Option<RequestPayer>,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-    /// Header `x-amz-object-attributes`.
-    pub object_attributes: Vec<ObjectAttributes>,
-}
-
-impl std::fmt::Debug for GetObjectAttributesInput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GetObjectAttributesInput")
-            .field("bucket", &self.bucket)
-            .field("key", &self.key)
-            .field("version_id", &self.version_id)
-            .field("max_parts", &self.max_parts)
-            .field("part_number_marker", &self.part_number_marker)
-            .field("sse_customer_algorithm", &self.sse_customer_algorithm)
-            .field("sse_customer_key", &"***")
-            .field("sse_customer_key_md5", &self.sse_customer_key_md5)
-            .field("request_payer", &self.request_payer)
-            .field("expected_bucket_owner", &self.expected_bucket_owner)
-            .field("object_attributes", &self.object_attributes)
-            .finish()
-    }
-}
-
-impl GetObjectAttributesInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let m_max_parts =
-            wire::headers::scalar::<i32>(&headers, &header_names::X_AMZ_MAX_PARTS, wire::TimeFormat::HttpDate)?;
-        let m_part_number_marker = wire::headers::scalar::<i32>(
-            &headers,
-            &header_names::X_AMZ_PART_NUMBER_MARKER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_sse_customer_key = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            &headers,
-            &header_names::X_AMZ_REQUEST_PAYER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_object_attributes = wire::headers::list::<ObjectAttributes>(
-            &headers,
-            &header_names::X_AMZ_OBJECT_ATTRIBUTES,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(m_key, "Key", wire::Location::Uri)?,
-            version_id: m_version_id,
-            max_parts: m_max_parts,
-            part_number_marker: m_part_number_marker,
-            sse_customer_algorithm: m_sse_customer_algorithm,
-            sse_customer_key: m_sse_customer_key,
-            sse_customer_key_md5: m_sse_customer_key_md5,
-            request_payer: m_request_payer,
-            expected_bucket_owner: m_expected_bucket_owner,
-            object_attributes: wire::required(m_object_attributes, "x-amz-object-attributes", wire::Location::Header)?,
-        });
-        let input = input?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
-        Ok(())
-    }
-}
-
-/// The input of [`GetObjectLegalHold`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectLegalHold.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetObjectLegalHoldInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// The path's `Key`.
-    pub key: String,
-    /// Query parameter `versionId`.
-    pub version_id: Option<String>,
-    /// Header `x-amz-request-payer`.
-    pub request_payer: Option<RequestPayer>,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetObjectLegalHoldInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
-        let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            &headers,
-            &header_names::X_AMZ_REQUEST_PAYER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            key: wire::required(m_key, "Key", wire::Location::Uri)?,
-            version_id: m_version_id,
-            request_payer: m_request_payer,
-            expected_bucket_owner: m_expected_bucket_owner,
-        });
-        let input = input?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
-        Ok(())
-    }
-}
-
-/// The input of [`GetObjectLockConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectLockConfiguration.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetObjectLockConfigurationInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-}
-
-impl GetObjectLockConfigurationInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            expected_bucket_owner: m_expected_bucket_owner,
-        })
     }
 }

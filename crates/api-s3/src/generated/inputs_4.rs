@@ -2,6 +2,211 @@
 
 use super::prelude::*;
 
+/// The input of [`GetObjectAttributes`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html).
+#[derive(Clone, PartialEq, Default)]
+pub struct GetObjectAttributesInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// The path's `Key`.
+    pub key: String,
+    /// Query parameter `versionId`.
+    pub version_id: Option<String>,
+    /// Header `x-amz-max-parts`.
+    pub max_parts: Option<i32>,
+    /// Header `x-amz-part-number-marker`.
+    pub part_number_marker: Option<i32>,
+    /// Header `x-amz-server-side-encryption-customer-algorithm`.
+    pub sse_customer_algorithm: Option<String>,
+    /// Header `x-amz-server-side-encryption-customer-key`.
+    pub sse_customer_key: Option<String>,
+    /// Header `x-amz-server-side-encryption-customer-key-MD5`.
+    pub sse_customer_key_md5: Option<String>,
+    /// Header `x-amz-request-payer`.
+    pub request_payer: Option<RequestPayer>,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+    /// Header `x-amz-object-attributes`.
+    pub object_attributes: Vec<ObjectAttributes>,
+}
+
+impl std::fmt::Debug for GetObjectAttributesInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GetObjectAttributesInput")
+            .field("bucket", &self.bucket)
+            .field("key", &self.key)
+            .field("version_id", &self.version_id)
+            .field("max_parts", &self.max_parts)
+            .field("part_number_marker", &self.part_number_marker)
+            .field("sse_customer_algorithm", &self.sse_customer_algorithm)
+            .field("sse_customer_key", &"***")
+            .field("sse_customer_key_md5", &self.sse_customer_key_md5)
+            .field("request_payer", &self.request_payer)
+            .field("expected_bucket_owner", &self.expected_bucket_owner)
+            .field("object_attributes", &self.object_attributes)
+            .finish()
+    }
+}
+
+impl GetObjectAttributesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_max_parts =
+            wire::headers::scalar::<i32>(&headers, &header_names::X_AMZ_MAX_PARTS, wire::TimeFormat::HttpDate)?;
+        let m_part_number_marker = wire::headers::scalar::<i32>(
+            &headers,
+            &header_names::X_AMZ_PART_NUMBER_MARKER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_customer_key = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
+            &headers,
+            &header_names::X_AMZ_REQUEST_PAYER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_attributes = wire::headers::list::<ObjectAttributes>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_ATTRIBUTES,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            max_parts: m_max_parts,
+            part_number_marker: m_part_number_marker,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+            object_attributes: wire::required(m_object_attributes, "x-amz-object-attributes", wire::Location::Header)?,
+        });
+        let input = input?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
+        Ok(())
+    }
+}
+
+/// The input of [`GetObjectLegalHold`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectLegalHold.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetObjectLegalHoldInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// The path's `Key`.
+    pub key: String,
+    /// Query parameter `versionId`.
+    pub version_id: Option<String>,
+    /// Header `x-amz-request-payer`.
+    pub request_payer: Option<RequestPayer>,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetObjectLegalHoldInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
+            &headers,
+            &header_names::X_AMZ_REQUEST_PAYER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            request_payer: m_request_payer,
+            expected_bucket_owner: m_expected_bucket_owner,
+        });
+        let input = input?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
+        Ok(())
+    }
+}
+
+/// The input of [`GetObjectLockConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectLockConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetObjectLockConfigurationInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl GetObjectLockConfigurationInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
 /// The input of [`GetObjectRetention`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectRetention.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetObjectRetentionInput {
@@ -603,222 +808,6 @@ impl ListMultipartUploadsInput {
             upload_id_marker: m_upload_id_marker,
             expected_bucket_owner: m_expected_bucket_owner,
             request_payer: m_request_payer,
-        })
-    }
-}
-
-/// The input of [`ListObjectVersions`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListObjectVersionsInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Query parameter `delimiter`.
-    pub delimiter: Option<String>,
-    /// Query parameter `encoding-type`.
-    pub encoding_type: Option<EncodingType>,
-    /// Query parameter `key-marker`.
-    pub key_marker: Option<String>,
-    /// Query parameter `max-keys`.
-    pub max_keys: Option<i32>,
-    /// Query parameter `prefix`.
-    pub prefix: Option<String>,
-    /// Query parameter `version-id-marker`.
-    pub version_id_marker: Option<String>,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-    /// Header `x-amz-request-payer`.
-    pub request_payer: Option<RequestPayer>,
-    /// Header `x-amz-optional-object-attributes`.
-    pub optional_object_attributes: Option<Vec<OptionalObjectAttributes>>,
-}
-
-impl ListObjectVersionsInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
-        let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
-        let m_key_marker = req.query.scalar::<String>("key-marker", wire::TimeFormat::Iso8601Millis)?;
-        let m_max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
-        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let m_version_id_marker = req.query.scalar::<String>("version-id-marker", wire::TimeFormat::Iso8601Millis)?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            &headers,
-            &header_names::X_AMZ_REQUEST_PAYER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
-            &headers,
-            &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            delimiter: m_delimiter,
-            encoding_type: m_encoding_type,
-            key_marker: m_key_marker,
-            max_keys: m_max_keys,
-            prefix: m_prefix,
-            version_id_marker: m_version_id_marker,
-            expected_bucket_owner: m_expected_bucket_owner,
-            request_payer: m_request_payer,
-            optional_object_attributes: m_optional_object_attributes,
-        })
-    }
-}
-
-/// The input of [`ListObjects`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListObjectsInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Query parameter `delimiter`.
-    pub delimiter: Option<String>,
-    /// Query parameter `encoding-type`.
-    pub encoding_type: Option<EncodingType>,
-    /// Query parameter `marker`.
-    pub marker: Option<String>,
-    /// Query parameter `max-keys`.
-    pub max_keys: Option<i32>,
-    /// Query parameter `prefix`.
-    pub prefix: Option<String>,
-    /// Header `x-amz-request-payer`.
-    pub request_payer: Option<RequestPayer>,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-    /// Header `x-amz-optional-object-attributes`.
-    pub optional_object_attributes: Option<Vec<OptionalObjectAttributes>>,
-}
-
-impl ListObjectsInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
-        let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
-        let m_marker = req.query.scalar::<String>("marker", wire::TimeFormat::Iso8601Millis)?;
-        let m_max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
-        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            &headers,
-            &header_names::X_AMZ_REQUEST_PAYER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
-            &headers,
-            &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            delimiter: m_delimiter,
-            encoding_type: m_encoding_type,
-            marker: m_marker,
-            max_keys: m_max_keys,
-            prefix: m_prefix,
-            request_payer: m_request_payer,
-            expected_bucket_owner: m_expected_bucket_owner,
-            optional_object_attributes: m_optional_object_attributes,
-        })
-    }
-}
-
-/// The input of [`ListObjectsV2`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListObjectsV2Input {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Query parameter `delimiter`.
-    pub delimiter: Option<String>,
-    /// Query parameter `encoding-type`.
-    pub encoding_type: Option<EncodingType>,
-    /// Query parameter `max-keys`.
-    pub max_keys: Option<i32>,
-    /// Query parameter `prefix`.
-    pub prefix: Option<String>,
-    /// Query parameter `continuation-token`.
-    pub continuation_token: Option<String>,
-    /// Query parameter `fetch-owner`.
-    pub fetch_owner: Option<bool>,
-    /// Query parameter `start-after`.
-    pub start_after: Option<String>,
-    /// Header `x-amz-request-payer`.
-    pub request_payer: Option<RequestPayer>,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-    /// Header `x-amz-optional-object-attributes`.
-    pub optional_object_attributes: Option<Vec<OptionalObjectAttributes>>,
-}
-
-impl ListObjectsV2Input {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_delimiter = req.query.scalar::<String>("delimiter", wire::TimeFormat::Iso8601Millis)?;
-        let m_encoding_type = req.query.scalar::<EncodingType>("encoding-type", wire::TimeFormat::Iso8601Millis)?;
-        let m_max_keys = req.query.scalar::<i32>("max-keys", wire::TimeFormat::Iso8601Millis)?;
-        let m_prefix = req.query.scalar::<String>("prefix", wire::TimeFormat::Iso8601Millis)?;
-        let m_continuation_token = req.query.scalar::<String>("continuation-token", wire::TimeFormat::Iso8601Millis)?;
-        let m_fetch_owner = req.query.scalar::<bool>("fetch-owner", wire::TimeFormat::Iso8601Millis)?;
-        let m_start_after = req.query.scalar::<String>("start-after", wire::TimeFormat::Iso8601Millis)?;
-        let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            &headers,
-            &header_names::X_AMZ_REQUEST_PAYER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_optional_object_attributes = wire::headers::list::<OptionalObjectAttributes>(
-            &headers,
-            &header_names::X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES,
-            wire::TimeFormat::HttpDate,
-        )?;
-        Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            delimiter: m_delimiter,
-            encoding_type: m_encoding_type,
-            max_keys: m_max_keys,
-            prefix: m_prefix,
-            continuation_token: m_continuation_token,
-            fetch_owner: m_fetch_owner,
-            start_after: m_start_after,
-            request_payer: m_request_payer,
-            expected_bucket_owner: m_expected_bucket_owner,
-            optional_object_attributes: m_optional_object_attributes,
         })
     }
 }

@@ -2,6 +2,644 @@
 
 use super::prelude::*;
 
+/// The input of [`PutObject`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html).
+#[derive(Clone, PartialEq, Default)]
+pub struct PutObjectInput {
+    /// Header `x-amz-acl`.
+    pub acl: Option<ObjectCannedACL>,
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// Header `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// Header `Content-Encoding`.
+    pub content_encoding: Option<String>,
+    /// Header `Content-Language`.
+    pub content_language: Option<String>,
+    /// Header `Content-Length`.
+    pub content_length: Option<i64>,
+    /// Header `Content-MD5`.
+    pub content_md5: Option<String>,
+    /// Header `Content-Type`.
+    pub content_type: Option<String>,
+    /// Header `x-amz-sdk-checksum-algorithm`.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// Header `x-amz-checksum-crc32`.
+    pub checksum_crc32: Option<String>,
+    /// Header `x-amz-checksum-crc32c`.
+    pub checksum_crc32c: Option<String>,
+    /// Header `x-amz-checksum-crc64nvme`.
+    pub checksum_crc64nvme: Option<String>,
+    /// Header `x-amz-checksum-sha1`.
+    pub checksum_sha1: Option<String>,
+    /// Header `x-amz-checksum-sha256`.
+    pub checksum_sha256: Option<String>,
+    /// Header `x-amz-checksum-sha512`.
+    pub checksum_sha512: Option<String>,
+    /// Header `x-amz-checksum-md5`.
+    pub checksum_md5: Option<String>,
+    /// Header `x-amz-checksum-xxhash64`.
+    pub checksum_xxhash64: Option<String>,
+    /// Header `x-amz-checksum-xxhash3`.
+    pub checksum_xxhash3: Option<String>,
+    /// Header `x-amz-checksum-xxhash128`.
+    pub checksum_xxhash128: Option<String>,
+    /// Header `Expires`.
+    pub expires: Option<String>,
+    /// Header `If-Match`.
+    pub if_match: Option<String>,
+    /// Header `If-None-Match`.
+    pub if_none_match: Option<String>,
+    /// Header `x-amz-grant-full-control`.
+    pub grant_full_control: Option<String>,
+    /// Header `x-amz-grant-read`.
+    pub grant_read: Option<String>,
+    /// Header `x-amz-grant-read-acp`.
+    pub grant_read_acp: Option<String>,
+    /// Header `x-amz-grant-write-acp`.
+    pub grant_write_acp: Option<String>,
+    /// The path's `Key`.
+    pub key: String,
+    /// Header `x-amz-write-offset-bytes`.
+    pub write_offset_bytes: Option<i64>,
+    /// All headers `x-amz-meta-*`, by the rest of their names.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Header `x-amz-server-side-encryption`.
+    pub server_side_encryption: Option<ServerSideEncryption>,
+    /// Header `x-amz-storage-class`.
+    pub storage_class: Option<StorageClass>,
+    /// Header `x-amz-website-redirect-location`.
+    pub website_redirect_location: Option<String>,
+    /// Header `x-amz-server-side-encryption-customer-algorithm`.
+    pub sse_customer_algorithm: Option<String>,
+    /// Header `x-amz-server-side-encryption-customer-key`.
+    pub sse_customer_key: Option<String>,
+    /// Header `x-amz-server-side-encryption-customer-key-MD5`.
+    pub sse_customer_key_md5: Option<String>,
+    /// Header `x-amz-server-side-encryption-aws-kms-key-id`.
+    pub sse_kms_key_id: Option<String>,
+    /// Header `x-amz-server-side-encryption-context`.
+    pub sse_kms_encryption_context: Option<String>,
+    /// Header `x-amz-server-side-encryption-bucket-key-enabled`.
+    pub bucket_key_enabled: Option<bool>,
+    /// Header `x-amz-request-payer`.
+    pub request_payer: Option<RequestPayer>,
+    /// Header `x-amz-tagging`.
+    pub tagging: Option<String>,
+    /// Header `x-amz-object-lock-mode`.
+    pub object_lock_mode: Option<ObjectLockMode>,
+    /// Header `x-amz-object-lock-retain-until-date`.
+    pub object_lock_retain_until_date: Option<Timestamp>,
+    /// Header `x-amz-object-lock-legal-hold`.
+    pub object_lock_legal_hold_status: Option<ObjectLockLegalHoldStatus>,
+    /// Header `x-amz-object-lock-event-hold`.
+    pub object_lock_event_hold: Option<ObjectLockEventHold>,
+    /// Header `x-amz-object-lock-event-hold-duration-days`.
+    pub object_lock_event_hold_duration_days: Option<i32>,
+    /// Header `x-amz-object-lock-event-hold-duration-years`.
+    pub object_lock_event_hold_duration_years: Option<i32>,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl std::fmt::Debug for PutObjectInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PutObjectInput")
+            .field("acl", &self.acl)
+            .field("bucket", &self.bucket)
+            .field("cache_control", &self.cache_control)
+            .field("content_disposition", &self.content_disposition)
+            .field("content_encoding", &self.content_encoding)
+            .field("content_language", &self.content_language)
+            .field("content_length", &self.content_length)
+            .field("content_md5", &self.content_md5)
+            .field("content_type", &self.content_type)
+            .field("checksum_algorithm", &self.checksum_algorithm)
+            .field("checksum_crc32", &self.checksum_crc32)
+            .field("checksum_crc32c", &self.checksum_crc32c)
+            .field("checksum_crc64nvme", &self.checksum_crc64nvme)
+            .field("checksum_sha1", &self.checksum_sha1)
+            .field("checksum_sha256", &self.checksum_sha256)
+            .field("checksum_sha512", &self.checksum_sha512)
+            .field("checksum_md5", &self.checksum_md5)
+            .field("checksum_xxhash64", &self.checksum_xxhash64)
+            .field("checksum_xxhash3", &self.checksum_xxhash3)
+            .field("checksum_xxhash128", &self.checksum_xxhash128)
+            .field("expires", &self.expires)
+            .field("if_match", &self.if_match)
+            .field("if_none_match", &self.if_none_match)
+            .field("grant_full_control", &self.grant_full_control)
+            .field("grant_read", &self.grant_read)
+            .field("grant_read_acp", &self.grant_read_acp)
+            .field("grant_write_acp", &self.grant_write_acp)
+            .field("key", &self.key)
+            .field("write_offset_bytes", &self.write_offset_bytes)
+            .field("metadata", &self.metadata)
+            .field("server_side_encryption", &self.server_side_encryption)
+            .field("storage_class", &self.storage_class)
+            .field("website_redirect_location", &self.website_redirect_location)
+            .field("sse_customer_algorithm", &self.sse_customer_algorithm)
+            .field("sse_customer_key", &"***")
+            .field("sse_customer_key_md5", &self.sse_customer_key_md5)
+            .field("sse_kms_key_id", &"***")
+            .field("sse_kms_encryption_context", &"***")
+            .field("bucket_key_enabled", &self.bucket_key_enabled)
+            .field("request_payer", &self.request_payer)
+            .field("tagging", &self.tagging)
+            .field("object_lock_mode", &self.object_lock_mode)
+            .field("object_lock_retain_until_date", &self.object_lock_retain_until_date)
+            .field("object_lock_legal_hold_status", &self.object_lock_legal_hold_status)
+            .field("object_lock_event_hold", &self.object_lock_event_hold)
+            .field("object_lock_event_hold_duration_days", &self.object_lock_event_hold_duration_days)
+            .field("object_lock_event_hold_duration_years", &self.object_lock_event_hold_duration_years)
+            .field("expected_bucket_owner", &self.expected_bucket_owner)
+            .finish()
+    }
+}
+
+impl PutObjectInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = true;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_acl =
+            wire::headers::scalar::<ObjectCannedACL>(&headers, &header_names::X_AMZ_ACL, wire::TimeFormat::HttpDate)?;
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_cache_control =
+            wire::headers::scalar::<String>(&headers, &header_names::CACHE_CONTROL, wire::TimeFormat::HttpDate)?;
+        let m_content_disposition =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_DISPOSITION, wire::TimeFormat::HttpDate)?;
+        let m_content_encoding =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_ENCODING, wire::TimeFormat::HttpDate)?;
+        let m_content_language =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_LANGUAGE, wire::TimeFormat::HttpDate)?;
+        let m_content_length =
+            wire::headers::scalar::<i64>(&headers, &header_names::CONTENT_LENGTH, wire::TimeFormat::HttpDate)?;
+        let m_content_md5 =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+        let m_content_type =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_TYPE, wire::TimeFormat::HttpDate)?;
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+            &headers,
+            &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_checksum_crc32 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_CRC32, wire::TimeFormat::HttpDate)?;
+        let m_checksum_crc32c = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_CHECKSUM_CRC32C,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_checksum_crc64nvme = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_CHECKSUM_CRC64NVME,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_checksum_sha1 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_SHA1, wire::TimeFormat::HttpDate)?;
+        let m_checksum_sha256 = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_CHECKSUM_SHA256,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_checksum_sha512 = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_CHECKSUM_SHA512,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_checksum_md5 =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_CHECKSUM_MD5, wire::TimeFormat::HttpDate)?;
+        let m_checksum_xxhash64 = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_CHECKSUM_XXHASH64,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_checksum_xxhash3 = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_CHECKSUM_XXHASH3,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_checksum_xxhash128 = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_CHECKSUM_XXHASH128,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_expires = wire::headers::scalar::<String>(&headers, &header_names::EXPIRES, wire::TimeFormat::HttpDate)?;
+        let m_if_match =
+            wire::headers::scalar::<String>(&headers, &header_names::IF_MATCH, wire::TimeFormat::HttpDate)?;
+        let m_if_none_match =
+            wire::headers::scalar::<String>(&headers, &header_names::IF_NONE_MATCH, wire::TimeFormat::HttpDate)?;
+        let m_grant_full_control = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_GRANT_FULL_CONTROL,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_grant_read =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
+        let m_grant_read_acp =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ_ACP, wire::TimeFormat::HttpDate)?;
+        let m_grant_write_acp = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_GRANT_WRITE_ACP,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_write_offset_bytes = wire::headers::scalar::<i64>(
+            &headers,
+            &header_names::X_AMZ_WRITE_OFFSET_BYTES,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_metadata = wire::headers::prefixed(req.headers, "x-amz-meta-");
+        let m_server_side_encryption = wire::headers::scalar::<ServerSideEncryption>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_storage_class = wire::headers::scalar::<StorageClass>(
+            &headers,
+            &header_names::X_AMZ_STORAGE_CLASS,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_website_redirect_location = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_WEBSITE_REDIRECT_LOCATION,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_customer_key = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_kms_key_id = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_sse_kms_encryption_context = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CONTEXT,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_bucket_key_enabled = wire::headers::scalar::<bool>(
+            &headers,
+            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_BUCKET_KEY_ENABLED,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
+            &headers,
+            &header_names::X_AMZ_REQUEST_PAYER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_tagging =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_TAGGING, wire::TimeFormat::HttpDate)?;
+        let m_object_lock_mode = wire::headers::scalar::<ObjectLockMode>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_MODE,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_retain_until_date = wire::headers::scalar::<Timestamp>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
+            wire::TimeFormat::Iso8601Millis,
+        )?;
+        let m_object_lock_legal_hold_status = wire::headers::scalar::<ObjectLockLegalHoldStatus>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_event_hold = wire::headers::scalar::<ObjectLockEventHold>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_event_hold_duration_days = wire::headers::scalar::<i32>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_DAYS,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_object_lock_event_hold_duration_years = wire::headers::scalar::<i32>(
+            &headers,
+            &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_YEARS,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            acl: m_acl,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            cache_control: m_cache_control,
+            content_disposition: m_content_disposition,
+            content_encoding: m_content_encoding,
+            content_language: m_content_language,
+            content_length: m_content_length,
+            content_md5: m_content_md5,
+            content_type: m_content_type,
+            checksum_algorithm: m_checksum_algorithm,
+            checksum_crc32: m_checksum_crc32,
+            checksum_crc32c: m_checksum_crc32c,
+            checksum_crc64nvme: m_checksum_crc64nvme,
+            checksum_sha1: m_checksum_sha1,
+            checksum_sha256: m_checksum_sha256,
+            checksum_sha512: m_checksum_sha512,
+            checksum_md5: m_checksum_md5,
+            checksum_xxhash64: m_checksum_xxhash64,
+            checksum_xxhash3: m_checksum_xxhash3,
+            checksum_xxhash128: m_checksum_xxhash128,
+            expires: m_expires,
+            if_match: m_if_match,
+            if_none_match: m_if_none_match,
+            grant_full_control: m_grant_full_control,
+            grant_read: m_grant_read,
+            grant_read_acp: m_grant_read_acp,
+            grant_write_acp: m_grant_write_acp,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            write_offset_bytes: m_write_offset_bytes,
+            metadata: m_metadata,
+            server_side_encryption: m_server_side_encryption,
+            storage_class: m_storage_class,
+            website_redirect_location: m_website_redirect_location,
+            sse_customer_algorithm: m_sse_customer_algorithm,
+            sse_customer_key: m_sse_customer_key,
+            sse_customer_key_md5: m_sse_customer_key_md5,
+            sse_kms_key_id: m_sse_kms_key_id,
+            sse_kms_encryption_context: m_sse_kms_encryption_context,
+            bucket_key_enabled: m_bucket_key_enabled,
+            request_payer: m_request_payer,
+            tagging: m_tagging,
+            object_lock_mode: m_object_lock_mode,
+            object_lock_retain_until_date: m_object_lock_retain_until_date,
+            object_lock_legal_hold_status: m_object_lock_legal_hold_status,
+            object_lock_event_hold: m_object_lock_event_hold,
+            object_lock_event_hold_duration_days: m_object_lock_event_hold_duration_days,
+            object_lock_event_hold_duration_years: m_object_lock_event_hold_duration_years,
+            expected_bucket_owner: m_expected_bucket_owner,
+        });
+        let input = input?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
+        Ok(())
+    }
+}
+
+/// The input of [`PutObjectAcl`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutObjectAclInput {
+    /// Header `x-amz-acl`.
+    pub acl: Option<ObjectCannedACL>,
+    /// Element `AccessControlPolicy` of the body.
+    pub access_control_policy: Option<AccessControlPolicy>,
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `Content-MD5`.
+    pub content_md5: Option<String>,
+    /// Header `x-amz-sdk-checksum-algorithm`.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// Header `x-amz-grant-full-control`.
+    pub grant_full_control: Option<String>,
+    /// Header `x-amz-grant-read`.
+    pub grant_read: Option<String>,
+    /// Header `x-amz-grant-read-acp`.
+    pub grant_read_acp: Option<String>,
+    /// Header `x-amz-grant-write`.
+    pub grant_write: Option<String>,
+    /// Header `x-amz-grant-write-acp`.
+    pub grant_write_acp: Option<String>,
+    /// The path's `Key`.
+    pub key: String,
+    /// Header `x-amz-request-payer`.
+    pub request_payer: Option<RequestPayer>,
+    /// Query parameter `versionId`.
+    pub version_id: Option<String>,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl PutObjectAclInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_acl =
+            wire::headers::scalar::<ObjectCannedACL>(&headers, &header_names::X_AMZ_ACL, wire::TimeFormat::HttpDate)?;
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_content_md5 =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+            &headers,
+            &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_grant_full_control = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_GRANT_FULL_CONTROL,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_grant_read =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ, wire::TimeFormat::HttpDate)?;
+        let m_grant_read_acp =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_READ_ACP, wire::TimeFormat::HttpDate)?;
+        let m_grant_write =
+            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_GRANT_WRITE, wire::TimeFormat::HttpDate)?;
+        let m_grant_write_acp = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_GRANT_WRITE_ACP,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
+            &headers,
+            &header_names::X_AMZ_REQUEST_PAYER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_access_control_policy =
+            wire::xml::payload(req.body, "AccessControlPolicy", AccessControlPolicy::read_xml)?;
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            acl: m_acl,
+            access_control_policy: m_access_control_policy,
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            content_md5: m_content_md5,
+            checksum_algorithm: m_checksum_algorithm,
+            grant_full_control: m_grant_full_control,
+            grant_read: m_grant_read,
+            grant_read_acp: m_grant_read_acp,
+            grant_write: m_grant_write,
+            grant_write_acp: m_grant_write_acp,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            request_payer: m_request_payer,
+            version_id: m_version_id,
+            expected_bucket_owner: m_expected_bucket_owner,
+        });
+        let input = input?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
+        Ok(())
+    }
+}
+
+/// The input of [`PutObjectTagging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutObjectTaggingInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// The path's `Key`.
+    pub key: String,
+    /// Query parameter `versionId`.
+    pub version_id: Option<String>,
+    /// Header `Content-MD5`.
+    pub content_md5: Option<String>,
+    /// Header `x-amz-sdk-checksum-algorithm`.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// Element `Tagging` of the body.
+    pub tagging: Tagging,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+    /// Header `x-amz-request-payer`.
+    pub request_payer: Option<RequestPayer>,
+}
+
+impl PutObjectTaggingInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
+        let m_version_id = req.query.scalar::<String>("versionId", wire::TimeFormat::Iso8601Millis)?;
+        let m_content_md5 =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+            &headers,
+            &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_request_payer = wire::headers::scalar::<RequestPayer>(
+            &headers,
+            &header_names::X_AMZ_REQUEST_PAYER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_tagging = wire::xml::payload(req.body, "Tagging", Tagging::read_xml)?;
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            key: wire::required(m_key, "Key", wire::Location::Uri)?,
+            version_id: m_version_id,
+            content_md5: m_content_md5,
+            checksum_algorithm: m_checksum_algorithm,
+            tagging: wire::required(m_tagging, "Tagging", wire::Location::Body)?,
+            expected_bucket_owner: m_expected_bucket_owner,
+            request_payer: m_request_payer,
+        });
+        let input = input?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
+        (&self.tagging).check()?;
+        Ok(())
+    }
+}
+
+/// The input of [`PutPublicAccessBlock`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutPublicAccessBlock.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutPublicAccessBlockInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Header `Content-MD5`.
+    pub content_md5: Option<String>,
+    /// Header `x-amz-sdk-checksum-algorithm`.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// Element `PublicAccessBlockConfiguration` of the body.
+    pub public_access_block_configuration: PublicAccessBlockConfiguration,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+}
+
+impl PutPublicAccessBlockInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_content_md5 =
+            wire::headers::scalar::<String>(&headers, &header_names::CONTENT_MD5, wire::TimeFormat::HttpDate)?;
+        let m_checksum_algorithm = wire::headers::scalar::<ChecksumAlgorithm>(
+            &headers,
+            &header_names::X_AMZ_SDK_CHECKSUM_ALGORITHM,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_public_access_block_configuration =
+            wire::xml::payload(req.body, "PublicAccessBlockConfiguration", PublicAccessBlockConfiguration::read_xml)?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            content_md5: m_content_md5,
+            checksum_algorithm: m_checksum_algorithm,
+            public_access_block_configuration: wire::required(
+                m_public_access_block_configuration,
+                "PublicAccessBlockConfiguration",
+                wire::Location::Body,
+            )?,
+            expected_bucket_owner: m_expected_bucket_owner,
+        })
+    }
+}
+
 /// The input of [`UploadPart`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html).
 #[derive(Clone, PartialEq, Default)]
 pub struct UploadPartInput {
@@ -192,196 +830,6 @@ impl UploadPartInput {
             sse_customer_key_md5: m_sse_customer_key_md5,
             request_payer: m_request_payer,
             expected_bucket_owner: m_expected_bucket_owner,
-        });
-        let input = input?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("Key", wire::Location::Uri, (&self.key).chars().count(), Some(1), None)?;
-        Ok(())
-    }
-}
-
-/// The input of [`UploadPartCopy`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html).
-#[derive(Clone, PartialEq, Default)]
-pub struct UploadPartCopyInput {
-    /// The path's `Bucket`.
-    pub bucket: String,
-    /// Header `x-amz-copy-source`.
-    pub copy_source: String,
-    /// Header `x-amz-copy-source-if-match`.
-    pub copy_source_if_match: Option<String>,
-    /// Header `x-amz-copy-source-if-modified-since`.
-    pub copy_source_if_modified_since: Option<Timestamp>,
-    /// Header `x-amz-copy-source-if-none-match`.
-    pub copy_source_if_none_match: Option<String>,
-    /// Header `x-amz-copy-source-if-unmodified-since`.
-    pub copy_source_if_unmodified_since: Option<Timestamp>,
-    /// Header `x-amz-copy-source-range`.
-    pub copy_source_range: Option<String>,
-    /// The path's `Key`.
-    pub key: String,
-    /// Query parameter `partNumber`.
-    pub part_number: i32,
-    /// Query parameter `uploadId`.
-    pub upload_id: String,
-    /// Header `x-amz-server-side-encryption-customer-algorithm`.
-    pub sse_customer_algorithm: Option<String>,
-    /// Header `x-amz-server-side-encryption-customer-key`.
-    pub sse_customer_key: Option<String>,
-    /// Header `x-amz-server-side-encryption-customer-key-MD5`.
-    pub sse_customer_key_md5: Option<String>,
-    /// Header `x-amz-copy-source-server-side-encryption-customer-algorithm`.
-    pub copy_source_sse_customer_algorithm: Option<String>,
-    /// Header `x-amz-copy-source-server-side-encryption-customer-key`.
-    pub copy_source_sse_customer_key: Option<String>,
-    /// Header `x-amz-copy-source-server-side-encryption-customer-key-MD5`.
-    pub copy_source_sse_customer_key_md5: Option<String>,
-    /// Header `x-amz-request-payer`.
-    pub request_payer: Option<RequestPayer>,
-    /// Header `x-amz-expected-bucket-owner`.
-    pub expected_bucket_owner: Option<String>,
-    /// Header `x-amz-source-expected-bucket-owner`.
-    pub expected_source_bucket_owner: Option<String>,
-}
-
-impl std::fmt::Debug for UploadPartCopyInput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UploadPartCopyInput")
-            .field("bucket", &self.bucket)
-            .field("copy_source", &self.copy_source)
-            .field("copy_source_if_match", &self.copy_source_if_match)
-            .field("copy_source_if_modified_since", &self.copy_source_if_modified_since)
-            .field("copy_source_if_none_match", &self.copy_source_if_none_match)
-            .field("copy_source_if_unmodified_since", &self.copy_source_if_unmodified_since)
-            .field("copy_source_range", &self.copy_source_range)
-            .field("key", &self.key)
-            .field("part_number", &self.part_number)
-            .field("upload_id", &self.upload_id)
-            .field("sse_customer_algorithm", &self.sse_customer_algorithm)
-            .field("sse_customer_key", &"***")
-            .field("sse_customer_key_md5", &self.sse_customer_key_md5)
-            .field("copy_source_sse_customer_algorithm", &self.copy_source_sse_customer_algorithm)
-            .field("copy_source_sse_customer_key", &"***")
-            .field("copy_source_sse_customer_key_md5", &self.copy_source_sse_customer_key_md5)
-            .field("request_payer", &self.request_payer)
-            .field("expected_bucket_owner", &self.expected_bucket_owner)
-            .field("expected_source_bucket_owner", &self.expected_source_bucket_owner)
-            .finish()
-    }
-}
-
-impl UploadPartCopyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        let headers = wire::headers::Headers::of(req.headers);
-        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
-        let m_copy_source =
-            wire::headers::scalar::<String>(&headers, &header_names::X_AMZ_COPY_SOURCE, wire::TimeFormat::HttpDate)?;
-        let m_copy_source_if_match = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_IF_MATCH,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_copy_source_if_modified_since = wire::headers::scalar::<Timestamp>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_IF_MODIFIED_SINCE,
-            wire::TimeFormat::HttpDate,
-        )
-        .ok()
-        .flatten();
-        let m_copy_source_if_none_match = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_IF_NONE_MATCH,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_copy_source_if_unmodified_since = wire::headers::scalar::<Timestamp>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_IF_UNMODIFIED_SINCE,
-            wire::TimeFormat::HttpDate,
-        )
-        .ok()
-        .flatten();
-        let m_copy_source_range = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_RANGE,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_key = Some(wire::rest::label::<String>(req.key, "Key", wire::TimeFormat::Iso8601Millis)?);
-        let m_part_number = req.query.scalar::<i32>("partNumber", wire::TimeFormat::Iso8601Millis)?;
-        let m_upload_id = req.query.scalar::<String>("uploadId", wire::TimeFormat::Iso8601Millis)?;
-        let m_sse_customer_algorithm = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_sse_customer_key = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_copy_source_sse_customer_algorithm = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_copy_source_sse_customer_key = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_copy_source_sse_customer_key_md5 = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_COPY_SOURCE_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_request_payer = wire::headers::scalar::<RequestPayer>(
-            &headers,
-            &header_names::X_AMZ_REQUEST_PAYER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_expected_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let m_expected_source_bucket_owner = wire::headers::scalar::<String>(
-            &headers,
-            &header_names::X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER,
-            wire::TimeFormat::HttpDate,
-        )?;
-        let input: Result<Self, wire::ParseError> = Ok(Self {
-            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
-            copy_source: wire::required(m_copy_source, "x-amz-copy-source", wire::Location::Header)?,
-            copy_source_if_match: m_copy_source_if_match,
-            copy_source_if_modified_since: m_copy_source_if_modified_since,
-            copy_source_if_none_match: m_copy_source_if_none_match,
-            copy_source_if_unmodified_since: m_copy_source_if_unmodified_since,
-            copy_source_range: m_copy_source_range,
-            key: wire::required(m_key, "Key", wire::Location::Uri)?,
-            part_number: wire::required(m_part_number, "partNumber", wire::Location::Query)?,
-            upload_id: wire::required(m_upload_id, "uploadId", wire::Location::Query)?,
-            sse_customer_algorithm: m_sse_customer_algorithm,
-            sse_customer_key: m_sse_customer_key,
-            sse_customer_key_md5: m_sse_customer_key_md5,
-            copy_source_sse_customer_algorithm: m_copy_source_sse_customer_algorithm,
-            copy_source_sse_customer_key: m_copy_source_sse_customer_key,
-            copy_source_sse_customer_key_md5: m_copy_source_sse_customer_key_md5,
-            request_payer: m_request_payer,
-            expected_bucket_owner: m_expected_bucket_owner,
-            expected_source_bucket_owner: m_expected_source_bucket_owner,
         });
         let input = input?;
         input.check()?;

@@ -13,6 +13,7 @@ mod inputs_3;
 mod inputs_4;
 mod inputs_5;
 mod inputs_6;
+mod inputs_7;
 mod operation;
 mod outputs_1;
 mod outputs_2;
@@ -22,6 +23,7 @@ mod shapes_1;
 mod shapes_2;
 mod shapes_3;
 mod shapes_4;
+mod shapes_5;
 
 pub use self::enums::*;
 pub use self::inputs_1::*;
@@ -30,6 +32,7 @@ pub use self::inputs_3::*;
 pub use self::inputs_4::*;
 pub use self::inputs_5::*;
 pub use self::inputs_6::*;
+pub use self::inputs_7::*;
 pub use self::operation::*;
 pub use self::outputs_1::*;
 pub use self::outputs_2::*;
@@ -39,6 +42,7 @@ pub use self::shapes_1::*;
 pub use self::shapes_2::*;
 pub use self::shapes_3::*;
 pub use self::shapes_4::*;
+pub use self::shapes_5::*;
 
 mod prelude {
     pub(super) use super::header_names;

@@ -7,6 +7,8 @@ use super::prelude::*;
 pub struct AbortMultipartUploadOutput {
     /// Header `x-amz-request-charged`.
     pub request_charged: Option<RequestCharged>,
+    /// Header `x-amz-version-id`.
+    pub version_id: Option<String>,
 }
 
 impl AbortMultipartUploadOutput {
@@ -18,6 +20,9 @@ impl AbortMultipartUploadOutput {
         let mut r = wire::ResponseParts::new(204);
         if let Some(v) = &self.request_charged {
             wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
+        }
+        if let Some(v) = &self.version_id {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_VERSION_ID, v, wire::TimeFormat::HttpDate);
         }
         r
     }
@@ -380,6 +385,8 @@ pub struct CreateMultipartUploadOutput {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Header `x-amz-checksum-type`.
     pub checksum_type: Option<ChecksumType>,
+    /// Header `x-amz-version-id`.
+    pub version_id: Option<String>,
 }
 
 impl std::fmt::Debug for CreateMultipartUploadOutput {
@@ -399,6 +406,7 @@ impl std::fmt::Debug for CreateMultipartUploadOutput {
             .field("request_charged", &self.request_charged)
             .field("checksum_algorithm", &self.checksum_algorithm)
             .field("checksum_type", &self.checksum_type)
+            .field("version_id", &self.version_id)
             .finish()
     }
 }
@@ -473,6 +481,9 @@ impl CreateMultipartUploadOutput {
         if let Some(v) = &self.checksum_type {
             wire::headers::put(&mut r.headers, &header_names::X_AMZ_CHECKSUM_TYPE, v, wire::TimeFormat::HttpDate);
         }
+        if let Some(v) = &self.version_id {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_VERSION_ID, v, wire::TimeFormat::HttpDate);
+        }
         let mut w = wire::XmlWriter::document(1024);
         {
             let w = &mut w;
@@ -498,6 +509,51 @@ impl CreateMultipartUploadOutput {
 pub struct DeleteBucketOutput {}
 
 impl DeleteBucketOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(204);
+        r
+    }
+}
+
+/// The output of [`DeleteBucketEncryption`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketEncryption.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteBucketEncryptionOutput {}
+
+impl DeleteBucketEncryptionOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(204);
+        r
+    }
+}
+
+/// The output of [`DeleteBucketOwnershipControls`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketOwnershipControls.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteBucketOwnershipControlsOutput {}
+
+impl DeleteBucketOwnershipControlsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(204);
+        r
+    }
+}
+
+/// The output of [`DeleteBucketPolicy`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteBucketPolicyOutput {}
+
+impl DeleteBucketPolicyOutput {
     /// Whether the body is streamed beside the output.
     pub const STREAMING_OUTPUT: bool = false;
 
@@ -617,6 +673,21 @@ impl DeleteObjectsOutput {
             w.raw("</DeleteResult>");
         }
         r.set_body("application/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`DeletePublicAccessBlock`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeletePublicAccessBlock.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeletePublicAccessBlockOutput {}
+
+impl DeletePublicAccessBlockOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(204);
         r
     }
 }
@@ -825,129 +896,6 @@ impl GetBucketInventoryConfigurationOutput {
             w.raw(">");
             v.write_xml(&mut w);
             w.raw("</InventoryConfiguration>");
-            r.set_body("application/xml", w.finish());
-        }
-        r
-    }
-}
-
-/// The output of [`GetBucketLifecycleConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLifecycleConfiguration.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketLifecycleConfigurationOutput {
-    /// Element `Rule` of the body.
-    pub rules: Option<Vec<LifecycleRule>>,
-    /// Header `x-amz-transition-default-minimum-object-size`.
-    pub transition_default_minimum_object_size: Option<TransitionDefaultMinimumObjectSize>,
-}
-
-impl GetBucketLifecycleConfigurationOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.transition_default_minimum_object_size {
-            wire::headers::put(
-                &mut r.headers,
-                &header_names::X_AMZ_TRANSITION_DEFAULT_MINIMUM_OBJECT_SIZE,
-                v,
-                wire::TimeFormat::HttpDate,
-            );
-        }
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-            if let Some(v) = &self.rules {
-                for item in v {
-                    w.raw("<Rule>");
-                    item.write_xml(w);
-                    w.raw("</Rule>");
-                }
-            }
-            w.raw("</LifecycleConfiguration>");
-        }
-        r.set_body("application/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`GetBucketLocation`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketLocationOutput {
-    /// Element `LocationConstraint` of the body.
-    pub location_constraint: Option<String>,
-}
-
-impl GetBucketLocationOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(256);
-        w.raw("<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-        if let Some(v) = &self.location_constraint {
-            w.scalar("", v, wire::TimeFormat::Iso8601Millis, "");
-        }
-        w.raw("</LocationConstraint>");
-        r.set_body("application/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`GetBucketLogging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLogging.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketLoggingOutput {
-    /// Element `LoggingEnabled` of the body.
-    pub logging_enabled: Option<LoggingEnabled>,
-}
-
-impl GetBucketLoggingOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<BucketLoggingStatus xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-            if let Some(v) = &self.logging_enabled {
-                w.raw("<LoggingEnabled>");
-                v.write_xml(w);
-                w.raw("</LoggingEnabled>");
-            }
-            w.raw("</BucketLoggingStatus>");
-        }
-        r.set_body("application/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`GetBucketMetricsConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketMetricsConfiguration.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetBucketMetricsConfigurationOutput {
-    /// Element `MetricsConfiguration` of the body.
-    pub metrics_configuration: Option<MetricsConfiguration>,
-}
-
-impl GetBucketMetricsConfigurationOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.metrics_configuration {
-            let mut w = wire::XmlWriter::document(512);
-            w.raw("<MetricsConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"");
-            w.raw(">");
-            v.write_xml(&mut w);
-            w.raw("</MetricsConfiguration>");
             r.set_body("application/xml", w.finish());
         }
         r

@@ -2,6 +2,129 @@
 
 use super::prelude::*;
 
+/// The output of [`GetBucketLifecycleConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLifecycleConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketLifecycleConfigurationOutput {
+    /// Element `Rule` of the body.
+    pub rules: Option<Vec<LifecycleRule>>,
+    /// Header `x-amz-transition-default-minimum-object-size`.
+    pub transition_default_minimum_object_size: Option<TransitionDefaultMinimumObjectSize>,
+}
+
+impl GetBucketLifecycleConfigurationOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        if let Some(v) = &self.transition_default_minimum_object_size {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_TRANSITION_DEFAULT_MINIMUM_OBJECT_SIZE,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+            if let Some(v) = &self.rules {
+                for item in v {
+                    w.raw("<Rule>");
+                    item.write_xml(w);
+                    w.raw("</Rule>");
+                }
+            }
+            w.raw("</LifecycleConfiguration>");
+        }
+        r.set_body("application/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetBucketLocation`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketLocationOutput {
+    /// Element `LocationConstraint` of the body.
+    pub location_constraint: Option<String>,
+}
+
+impl GetBucketLocationOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(256);
+        w.raw("<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+        if let Some(v) = &self.location_constraint {
+            w.scalar("", v, wire::TimeFormat::Iso8601Millis, "");
+        }
+        w.raw("</LocationConstraint>");
+        r.set_body("application/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetBucketLogging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLogging.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketLoggingOutput {
+    /// Element `LoggingEnabled` of the body.
+    pub logging_enabled: Option<LoggingEnabled>,
+}
+
+impl GetBucketLoggingOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<BucketLoggingStatus xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+            if let Some(v) = &self.logging_enabled {
+                w.raw("<LoggingEnabled>");
+                v.write_xml(w);
+                w.raw("</LoggingEnabled>");
+            }
+            w.raw("</BucketLoggingStatus>");
+        }
+        r.set_body("application/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetBucketMetricsConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketMetricsConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetBucketMetricsConfigurationOutput {
+    /// Element `MetricsConfiguration` of the body.
+    pub metrics_configuration: Option<MetricsConfiguration>,
+}
+
+impl GetBucketMetricsConfigurationOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        if let Some(v) = &self.metrics_configuration {
+            let mut w = wire::XmlWriter::document(512);
+            w.raw("<MetricsConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"");
+            w.raw(">");
+            v.write_xml(&mut w);
+            w.raw("</MetricsConfiguration>");
+            r.set_body("application/xml", w.finish());
+        }
+        r
+    }
+}
+
 /// The output of [`GetBucketNotificationConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketNotificationConfiguration.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetBucketNotificationConfigurationOutput {
@@ -393,6 +516,12 @@ pub struct GetObjectOutput {
     pub object_lock_retain_until_date: Option<Timestamp>,
     /// Header `x-amz-object-lock-legal-hold`.
     pub object_lock_legal_hold_status: Option<ObjectLockLegalHoldStatus>,
+    /// Header `x-amz-object-lock-event-hold`.
+    pub object_lock_event_hold: Option<ObjectLockEventHold>,
+    /// Header `x-amz-object-lock-event-hold-duration-days`.
+    pub object_lock_event_hold_duration_days: Option<i32>,
+    /// Header `x-amz-object-lock-event-hold-duration-years`.
+    pub object_lock_event_hold_duration_years: Option<i32>,
 }
 
 impl std::fmt::Debug for GetObjectOutput {
@@ -440,6 +569,9 @@ impl std::fmt::Debug for GetObjectOutput {
             .field("object_lock_mode", &self.object_lock_mode)
             .field("object_lock_retain_until_date", &self.object_lock_retain_until_date)
             .field("object_lock_legal_hold_status", &self.object_lock_legal_hold_status)
+            .field("object_lock_event_hold", &self.object_lock_event_hold)
+            .field("object_lock_event_hold_duration_days", &self.object_lock_event_hold_duration_days)
+            .field("object_lock_event_hold_duration_years", &self.object_lock_event_hold_duration_years)
             .finish()
     }
 }
@@ -613,6 +745,30 @@ impl GetObjectOutput {
             wire::headers::put(
                 &mut r.headers,
                 &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.object_lock_event_hold {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.object_lock_event_hold_duration_days {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_DAYS,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.object_lock_event_hold_duration_years {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_YEARS,
                 v,
                 wire::TimeFormat::HttpDate,
             );
@@ -812,120 +968,6 @@ impl GetObjectRetentionOutput {
             v.write_xml(&mut w);
             w.raw("</Retention>");
             r.set_body("application/xml", w.finish());
-        }
-        r
-    }
-}
-
-/// The output of [`GetObjectTagging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetObjectTaggingOutput {
-    /// Header `x-amz-version-id`.
-    pub version_id: Option<String>,
-    /// Element `TagSet` of the body.
-    pub tag_set: Vec<Tag>,
-}
-
-impl GetObjectTaggingOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.version_id {
-            wire::headers::put(&mut r.headers, &header_names::X_AMZ_VERSION_ID, v, wire::TimeFormat::HttpDate);
-        }
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-            w.raw("<TagSet>");
-            for item in &self.tag_set {
-                w.raw("<Tag>");
-                item.write_xml(w);
-                w.raw("</Tag>");
-            }
-            w.raw("</TagSet>");
-            w.raw("</Tagging>");
-        }
-        r.set_body("application/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`GetPublicAccessBlock`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetPublicAccessBlock.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetPublicAccessBlockOutput {
-    /// Element `PublicAccessBlockConfiguration` of the body.
-    pub public_access_block_configuration: Option<PublicAccessBlockConfiguration>,
-}
-
-impl GetPublicAccessBlockOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.public_access_block_configuration {
-            let mut w = wire::XmlWriter::document(512);
-            w.raw("<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"");
-            w.raw(">");
-            v.write_xml(&mut w);
-            w.raw("</PublicAccessBlockConfiguration>");
-            r.set_body("application/xml", w.finish());
-        }
-        r
-    }
-}
-
-/// The output of [`HeadBucket`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct HeadBucketOutput {
-    /// Header `x-amz-bucket-arn`.
-    pub bucket_arn: Option<String>,
-    /// Header `x-amz-bucket-location-type`.
-    pub bucket_location_type: Option<LocationType>,
-    /// Header `x-amz-bucket-location-name`.
-    pub bucket_location_name: Option<String>,
-    /// Header `x-amz-bucket-region`.
-    pub bucket_region: Option<String>,
-    /// Header `x-amz-access-point-alias`.
-    pub access_point_alias: Option<bool>,
-}
-
-impl HeadBucketOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.bucket_arn {
-            wire::headers::put(&mut r.headers, &header_names::X_AMZ_BUCKET_ARN, v, wire::TimeFormat::HttpDate);
-        }
-        if let Some(v) = &self.bucket_location_type {
-            wire::headers::put(
-                &mut r.headers,
-                &header_names::X_AMZ_BUCKET_LOCATION_TYPE,
-                v,
-                wire::TimeFormat::HttpDate,
-            );
-        }
-        if let Some(v) = &self.bucket_location_name {
-            wire::headers::put(
-                &mut r.headers,
-                &header_names::X_AMZ_BUCKET_LOCATION_NAME,
-                v,
-                wire::TimeFormat::HttpDate,
-            );
-        }
-        if let Some(v) = &self.bucket_region {
-            wire::headers::put(&mut r.headers, &header_names::X_AMZ_BUCKET_REGION, v, wire::TimeFormat::HttpDate);
-        }
-        if let Some(v) = &self.access_point_alias {
-            wire::headers::put(&mut r.headers, &header_names::X_AMZ_ACCESS_POINT_ALIAS, v, wire::TimeFormat::HttpDate);
         }
         r
     }

@@ -2,6 +2,120 @@
 
 use super::prelude::*;
 
+/// The output of [`GetObjectTagging`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetObjectTaggingOutput {
+    /// Header `x-amz-version-id`.
+    pub version_id: Option<String>,
+    /// Element `TagSet` of the body.
+    pub tag_set: Vec<Tag>,
+}
+
+impl GetObjectTaggingOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        if let Some(v) = &self.version_id {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_VERSION_ID, v, wire::TimeFormat::HttpDate);
+        }
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+            w.raw("<TagSet>");
+            for item in &self.tag_set {
+                w.raw("<Tag>");
+                item.write_xml(w);
+                w.raw("</Tag>");
+            }
+            w.raw("</TagSet>");
+            w.raw("</Tagging>");
+        }
+        r.set_body("application/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetPublicAccessBlock`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetPublicAccessBlock.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetPublicAccessBlockOutput {
+    /// Element `PublicAccessBlockConfiguration` of the body.
+    pub public_access_block_configuration: Option<PublicAccessBlockConfiguration>,
+}
+
+impl GetPublicAccessBlockOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        if let Some(v) = &self.public_access_block_configuration {
+            let mut w = wire::XmlWriter::document(512);
+            w.raw("<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"");
+            w.raw(">");
+            v.write_xml(&mut w);
+            w.raw("</PublicAccessBlockConfiguration>");
+            r.set_body("application/xml", w.finish());
+        }
+        r
+    }
+}
+
+/// The output of [`HeadBucket`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct HeadBucketOutput {
+    /// Header `x-amz-bucket-arn`.
+    pub bucket_arn: Option<String>,
+    /// Header `x-amz-bucket-location-type`.
+    pub bucket_location_type: Option<LocationType>,
+    /// Header `x-amz-bucket-location-name`.
+    pub bucket_location_name: Option<String>,
+    /// Header `x-amz-bucket-region`.
+    pub bucket_region: Option<String>,
+    /// Header `x-amz-access-point-alias`.
+    pub access_point_alias: Option<bool>,
+}
+
+impl HeadBucketOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        if let Some(v) = &self.bucket_arn {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_BUCKET_ARN, v, wire::TimeFormat::HttpDate);
+        }
+        if let Some(v) = &self.bucket_location_type {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_BUCKET_LOCATION_TYPE,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.bucket_location_name {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_BUCKET_LOCATION_NAME,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.bucket_region {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_BUCKET_REGION, v, wire::TimeFormat::HttpDate);
+        }
+        if let Some(v) = &self.access_point_alias {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_ACCESS_POINT_ALIAS, v, wire::TimeFormat::HttpDate);
+        }
+        r
+    }
+}
+
 /// The output of [`HeadObject`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html).
 #[derive(Clone, PartialEq, Default)]
 pub struct HeadObjectOutput {
@@ -91,6 +205,12 @@ pub struct HeadObjectOutput {
     pub object_lock_retain_until_date: Option<Timestamp>,
     /// Header `x-amz-object-lock-legal-hold`.
     pub object_lock_legal_hold_status: Option<ObjectLockLegalHoldStatus>,
+    /// Header `x-amz-object-lock-event-hold`.
+    pub object_lock_event_hold: Option<ObjectLockEventHold>,
+    /// Header `x-amz-object-lock-event-hold-duration-days`.
+    pub object_lock_event_hold_duration_days: Option<i32>,
+    /// Header `x-amz-object-lock-event-hold-duration-years`.
+    pub object_lock_event_hold_duration_years: Option<i32>,
 }
 
 impl std::fmt::Debug for HeadObjectOutput {
@@ -139,6 +259,9 @@ impl std::fmt::Debug for HeadObjectOutput {
             .field("object_lock_mode", &self.object_lock_mode)
             .field("object_lock_retain_until_date", &self.object_lock_retain_until_date)
             .field("object_lock_legal_hold_status", &self.object_lock_legal_hold_status)
+            .field("object_lock_event_hold", &self.object_lock_event_hold)
+            .field("object_lock_event_hold_duration_days", &self.object_lock_event_hold_duration_days)
+            .field("object_lock_event_hold_duration_years", &self.object_lock_event_hold_duration_years)
             .finish()
     }
 }
@@ -315,6 +438,30 @@ impl HeadObjectOutput {
             wire::headers::put(
                 &mut r.headers,
                 &header_names::X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.object_lock_event_hold {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.object_lock_event_hold_duration_days {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_DAYS,
+                v,
+                wire::TimeFormat::HttpDate,
+            );
+        }
+        if let Some(v) = &self.object_lock_event_hold_duration_years {
+            wire::headers::put(
+                &mut r.headers,
+                &header_names::X_AMZ_OBJECT_LOCK_EVENT_HOLD_DURATION_YEARS,
                 v,
                 wire::TimeFormat::HttpDate,
             );
@@ -759,188 +906,6 @@ impl ListObjectVersionsOutput {
                 w.scalar("<EncodingType>", v, wire::TimeFormat::Iso8601Millis, "</EncodingType>");
             }
             w.raw("</ListVersionsResult>");
-        }
-        r.set_body("application/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`ListObjects`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListObjectsOutput {
-    /// Element `IsTruncated` of the body.
-    pub is_truncated: Option<bool>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-    /// Element `NextMarker` of the body.
-    pub next_marker: Option<String>,
-    /// Element `Contents` of the body.
-    pub contents: Option<Vec<Object>>,
-    /// Element `Name` of the body.
-    pub name: Option<String>,
-    /// Element `Prefix` of the body.
-    pub prefix: Option<String>,
-    /// Element `Delimiter` of the body.
-    pub delimiter: Option<String>,
-    /// Element `MaxKeys` of the body.
-    pub max_keys: Option<i32>,
-    /// Element `CommonPrefixes` of the body.
-    pub common_prefixes: Option<Vec<CommonPrefix>>,
-    /// Element `EncodingType` of the body.
-    pub encoding_type: Option<EncodingType>,
-    /// Header `x-amz-request-charged`.
-    pub request_charged: Option<RequestCharged>,
-}
-
-impl ListObjectsOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.request_charged {
-            wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
-        }
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-            if let Some(v) = &self.is_truncated {
-                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601Millis, "</IsTruncated>");
-            }
-            if let Some(v) = &self.marker {
-                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601Millis, "</Marker>");
-            }
-            if let Some(v) = &self.next_marker {
-                w.scalar("<NextMarker>", v, wire::TimeFormat::Iso8601Millis, "</NextMarker>");
-            }
-            if let Some(v) = &self.contents {
-                for item in v {
-                    w.raw("<Contents>");
-                    item.write_xml(w);
-                    w.raw("</Contents>");
-                }
-            }
-            if let Some(v) = &self.name {
-                w.scalar("<Name>", v, wire::TimeFormat::Iso8601Millis, "</Name>");
-            }
-            if let Some(v) = &self.prefix {
-                w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
-            }
-            if let Some(v) = &self.delimiter {
-                w.scalar("<Delimiter>", v, wire::TimeFormat::Iso8601Millis, "</Delimiter>");
-            }
-            if let Some(v) = &self.max_keys {
-                w.scalar("<MaxKeys>", v, wire::TimeFormat::Iso8601Millis, "</MaxKeys>");
-            }
-            if let Some(v) = &self.common_prefixes {
-                for item in v {
-                    w.raw("<CommonPrefixes>");
-                    item.write_xml(w);
-                    w.raw("</CommonPrefixes>");
-                }
-            }
-            if let Some(v) = &self.encoding_type {
-                w.scalar("<EncodingType>", v, wire::TimeFormat::Iso8601Millis, "</EncodingType>");
-            }
-            w.raw("</ListBucketResult>");
-        }
-        r.set_body("application/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`ListObjectsV2`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListObjectsV2Output {
-    /// Element `IsTruncated` of the body.
-    pub is_truncated: Option<bool>,
-    /// Element `Contents` of the body.
-    pub contents: Option<Vec<Object>>,
-    /// Element `Name` of the body.
-    pub name: Option<String>,
-    /// Element `Prefix` of the body.
-    pub prefix: Option<String>,
-    /// Element `Delimiter` of the body.
-    pub delimiter: Option<String>,
-    /// Element `MaxKeys` of the body.
-    pub max_keys: Option<i32>,
-    /// Element `CommonPrefixes` of the body.
-    pub common_prefixes: Option<Vec<CommonPrefix>>,
-    /// Element `EncodingType` of the body.
-    pub encoding_type: Option<EncodingType>,
-    /// Element `KeyCount` of the body.
-    pub key_count: Option<i32>,
-    /// Element `ContinuationToken` of the body.
-    pub continuation_token: Option<String>,
-    /// Element `NextContinuationToken` of the body.
-    pub next_continuation_token: Option<String>,
-    /// Element `StartAfter` of the body.
-    pub start_after: Option<String>,
-    /// Header `x-amz-request-charged`.
-    pub request_charged: Option<RequestCharged>,
-}
-
-impl ListObjectsV2Output {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        if let Some(v) = &self.request_charged {
-            wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
-        }
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-            if let Some(v) = &self.is_truncated {
-                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601Millis, "</IsTruncated>");
-            }
-            if let Some(v) = &self.contents {
-                for item in v {
-                    w.raw("<Contents>");
-                    item.write_xml(w);
-                    w.raw("</Contents>");
-                }
-            }
-            if let Some(v) = &self.name {
-                w.scalar("<Name>", v, wire::TimeFormat::Iso8601Millis, "</Name>");
-            }
-            if let Some(v) = &self.prefix {
-                w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
-            }
-            if let Some(v) = &self.delimiter {
-                w.scalar("<Delimiter>", v, wire::TimeFormat::Iso8601Millis, "</Delimiter>");
-            }
-            if let Some(v) = &self.max_keys {
-                w.scalar("<MaxKeys>", v, wire::TimeFormat::Iso8601Millis, "</MaxKeys>");
-            }
-            if let Some(v) = &self.common_prefixes {
-                for item in v {
-                    w.raw("<CommonPrefixes>");
-                    item.write_xml(w);
-                    w.raw("</CommonPrefixes>");
-                }
-            }
-            if let Some(v) = &self.encoding_type {
-                w.scalar("<EncodingType>", v, wire::TimeFormat::Iso8601Millis, "</EncodingType>");
-            }
-            if let Some(v) = &self.key_count {
-                w.scalar("<KeyCount>", v, wire::TimeFormat::Iso8601Millis, "</KeyCount>");
-            }
-            if let Some(v) = &self.continuation_token {
-                w.scalar("<ContinuationToken>", v, wire::TimeFormat::Iso8601Millis, "</ContinuationToken>");
-            }
-            if let Some(v) = &self.next_continuation_token {
-                w.scalar("<NextContinuationToken>", v, wire::TimeFormat::Iso8601Millis, "</NextContinuationToken>");
-            }
-            if let Some(v) = &self.start_after {
-                w.scalar("<StartAfter>", v, wire::TimeFormat::Iso8601Millis, "</StartAfter>");
-            }
-            w.raw("</ListBucketResult>");
         }
         r.set_body("application/xml", w.finish());
         r

@@ -2,6 +2,188 @@
 
 use super::prelude::*;
 
+/// The output of [`ListObjects`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListObjectsOutput {
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `NextMarker` of the body.
+    pub next_marker: Option<String>,
+    /// Element `Contents` of the body.
+    pub contents: Option<Vec<Object>>,
+    /// Element `Name` of the body.
+    pub name: Option<String>,
+    /// Element `Prefix` of the body.
+    pub prefix: Option<String>,
+    /// Element `Delimiter` of the body.
+    pub delimiter: Option<String>,
+    /// Element `MaxKeys` of the body.
+    pub max_keys: Option<i32>,
+    /// Element `CommonPrefixes` of the body.
+    pub common_prefixes: Option<Vec<CommonPrefix>>,
+    /// Element `EncodingType` of the body.
+    pub encoding_type: Option<EncodingType>,
+    /// Header `x-amz-request-charged`.
+    pub request_charged: Option<RequestCharged>,
+}
+
+impl ListObjectsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        if let Some(v) = &self.request_charged {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
+        }
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601Millis, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601Millis, "</Marker>");
+            }
+            if let Some(v) = &self.next_marker {
+                w.scalar("<NextMarker>", v, wire::TimeFormat::Iso8601Millis, "</NextMarker>");
+            }
+            if let Some(v) = &self.contents {
+                for item in v {
+                    w.raw("<Contents>");
+                    item.write_xml(w);
+                    w.raw("</Contents>");
+                }
+            }
+            if let Some(v) = &self.name {
+                w.scalar("<Name>", v, wire::TimeFormat::Iso8601Millis, "</Name>");
+            }
+            if let Some(v) = &self.prefix {
+                w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
+            }
+            if let Some(v) = &self.delimiter {
+                w.scalar("<Delimiter>", v, wire::TimeFormat::Iso8601Millis, "</Delimiter>");
+            }
+            if let Some(v) = &self.max_keys {
+                w.scalar("<MaxKeys>", v, wire::TimeFormat::Iso8601Millis, "</MaxKeys>");
+            }
+            if let Some(v) = &self.common_prefixes {
+                for item in v {
+                    w.raw("<CommonPrefixes>");
+                    item.write_xml(w);
+                    w.raw("</CommonPrefixes>");
+                }
+            }
+            if let Some(v) = &self.encoding_type {
+                w.scalar("<EncodingType>", v, wire::TimeFormat::Iso8601Millis, "</EncodingType>");
+            }
+            w.raw("</ListBucketResult>");
+        }
+        r.set_body("application/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListObjectsV2`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListObjectsV2Output {
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Contents` of the body.
+    pub contents: Option<Vec<Object>>,
+    /// Element `Name` of the body.
+    pub name: Option<String>,
+    /// Element `Prefix` of the body.
+    pub prefix: Option<String>,
+    /// Element `Delimiter` of the body.
+    pub delimiter: Option<String>,
+    /// Element `MaxKeys` of the body.
+    pub max_keys: Option<i32>,
+    /// Element `CommonPrefixes` of the body.
+    pub common_prefixes: Option<Vec<CommonPrefix>>,
+    /// Element `EncodingType` of the body.
+    pub encoding_type: Option<EncodingType>,
+    /// Element `KeyCount` of the body.
+    pub key_count: Option<i32>,
+    /// Element `ContinuationToken` of the body.
+    pub continuation_token: Option<String>,
+    /// Element `NextContinuationToken` of the body.
+    pub next_continuation_token: Option<String>,
+    /// Element `StartAfter` of the body.
+    pub start_after: Option<String>,
+    /// Header `x-amz-request-charged`.
+    pub request_charged: Option<RequestCharged>,
+}
+
+impl ListObjectsV2Output {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        if let Some(v) = &self.request_charged {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
+        }
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601Millis, "</IsTruncated>");
+            }
+            if let Some(v) = &self.contents {
+                for item in v {
+                    w.raw("<Contents>");
+                    item.write_xml(w);
+                    w.raw("</Contents>");
+                }
+            }
+            if let Some(v) = &self.name {
+                w.scalar("<Name>", v, wire::TimeFormat::Iso8601Millis, "</Name>");
+            }
+            if let Some(v) = &self.prefix {
+                w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
+            }
+            if let Some(v) = &self.delimiter {
+                w.scalar("<Delimiter>", v, wire::TimeFormat::Iso8601Millis, "</Delimiter>");
+            }
+            if let Some(v) = &self.max_keys {
+                w.scalar("<MaxKeys>", v, wire::TimeFormat::Iso8601Millis, "</MaxKeys>");
+            }
+            if let Some(v) = &self.common_prefixes {
+                for item in v {
+                    w.raw("<CommonPrefixes>");
+                    item.write_xml(w);
+                    w.raw("</CommonPrefixes>");
+                }
+            }
+            if let Some(v) = &self.encoding_type {
+                w.scalar("<EncodingType>", v, wire::TimeFormat::Iso8601Millis, "</EncodingType>");
+            }
+            if let Some(v) = &self.key_count {
+                w.scalar("<KeyCount>", v, wire::TimeFormat::Iso8601Millis, "</KeyCount>");
+            }
+            if let Some(v) = &self.continuation_token {
+                w.scalar("<ContinuationToken>", v, wire::TimeFormat::Iso8601Millis, "</ContinuationToken>");
+            }
+            if let Some(v) = &self.next_continuation_token {
+                w.scalar("<NextContinuationToken>", v, wire::TimeFormat::Iso8601Millis, "</NextContinuationToken>");
+            }
+            if let Some(v) = &self.start_after {
+                w.scalar("<StartAfter>", v, wire::TimeFormat::Iso8601Millis, "</StartAfter>");
+            }
+            w.raw("</ListBucketResult>");
+        }
+        r.set_body("application/xml", w.finish());
+        r
+    }
+}
+
 /// The output of [`ListParts`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListPartsOutput {
@@ -37,6 +219,8 @@ pub struct ListPartsOutput {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Element `ChecksumType` of the body.
     pub checksum_type: Option<ChecksumType>,
+    /// Header `x-amz-version-id`.
+    pub version_id: Option<String>,
 }
 
 impl ListPartsOutput {
@@ -54,6 +238,9 @@ impl ListPartsOutput {
         }
         if let Some(v) = &self.request_charged {
             wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
+        }
+        if let Some(v) = &self.version_id {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_VERSION_ID, v, wire::TimeFormat::HttpDate);
         }
         let mut w = wire::XmlWriter::document(1024);
         {
@@ -118,6 +305,51 @@ impl ListPartsOutput {
 pub struct PutBucketAclOutput {}
 
 impl PutBucketAclOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        r
+    }
+}
+
+/// The output of [`PutBucketEncryption`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketEncryption.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutBucketEncryptionOutput {}
+
+impl PutBucketEncryptionOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        r
+    }
+}
+
+/// The output of [`PutBucketOwnershipControls`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketOwnershipControls.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutBucketOwnershipControlsOutput {}
+
+impl PutBucketOwnershipControlsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        r
+    }
+}
+
+/// The output of [`PutBucketPolicy`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutBucketPolicyOutput {}
+
+impl PutBucketPolicyOutput {
     /// Whether the body is streamed beside the output.
     pub const STREAMING_OUTPUT: bool = false;
 
@@ -385,6 +617,21 @@ impl PutObjectTaggingOutput {
     }
 }
 
+/// The output of [`PutPublicAccessBlock`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutPublicAccessBlock.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutPublicAccessBlockOutput {}
+
+impl PutPublicAccessBlockOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        r
+    }
+}
+
 /// The output of [`UploadPart`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html).
 #[derive(Clone, PartialEq, Default)]
 pub struct UploadPartOutput {
@@ -422,6 +669,8 @@ pub struct UploadPartOutput {
     pub bucket_key_enabled: Option<bool>,
     /// Header `x-amz-request-charged`.
     pub request_charged: Option<RequestCharged>,
+    /// Header `x-amz-version-id`.
+    pub version_id: Option<String>,
 }
 
 impl std::fmt::Debug for UploadPartOutput {
@@ -444,6 +693,7 @@ impl std::fmt::Debug for UploadPartOutput {
             .field("sse_kms_key_id", &"***")
             .field("bucket_key_enabled", &self.bucket_key_enabled)
             .field("request_charged", &self.request_charged)
+            .field("version_id", &self.version_id)
             .finish()
     }
 }
@@ -531,6 +781,9 @@ impl UploadPartOutput {
         if let Some(v) = &self.request_charged {
             wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
         }
+        if let Some(v) = &self.version_id {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_VERSION_ID, v, wire::TimeFormat::HttpDate);
+        }
         r
     }
 }
@@ -554,6 +807,8 @@ pub struct UploadPartCopyOutput {
     pub bucket_key_enabled: Option<bool>,
     /// Header `x-amz-request-charged`.
     pub request_charged: Option<RequestCharged>,
+    /// Header `x-amz-version-id`.
+    pub version_id: Option<String>,
 }
 
 impl std::fmt::Debug for UploadPartCopyOutput {
@@ -567,6 +822,7 @@ impl std::fmt::Debug for UploadPartCopyOutput {
             .field("sse_kms_key_id", &"***")
             .field("bucket_key_enabled", &self.bucket_key_enabled)
             .field("request_charged", &self.request_charged)
+            .field("version_id", &self.version_id)
             .finish()
     }
 }
@@ -628,6 +884,9 @@ impl UploadPartCopyOutput {
         }
         if let Some(v) = &self.request_charged {
             wire::headers::put(&mut r.headers, &header_names::X_AMZ_REQUEST_CHARGED, v, wire::TimeFormat::HttpDate);
+        }
+        if let Some(v) = &self.version_id {
+            wire::headers::put(&mut r.headers, &header_names::X_AMZ_VERSION_ID, v, wire::TimeFormat::HttpDate);
         }
         if let Some(v) = &self.copy_part_result {
             let mut w = wire::XmlWriter::document(512);

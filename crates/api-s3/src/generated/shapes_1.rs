@@ -184,6 +184,19 @@ pub struct BlockedEncryptionTypes {
 }
 
 impl BlockedEncryptionTypes {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_encryption_type: Option<Vec<EncryptionType>> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "EncryptionType" => m_encryption_type
+                    .get_or_insert_default()
+                    .push(x.scalar::<EncryptionType>(e, wire::TimeFormat::Iso8601Millis)?),
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { encryption_type: m_encryption_type })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.encryption_type {
             for item in v {
@@ -743,6 +756,8 @@ pub struct DefaultRetention {
     pub days: Option<i32>,
     /// Element `Years` of the structure.
     pub years: Option<i32>,
+    /// Element `DefaultEventHold` of the structure.
+    pub default_event_hold: Option<EventHoldDuration>,
 }
 
 impl DefaultRetention {
@@ -755,6 +770,11 @@ impl DefaultRetention {
         }
         if let Some(v) = &self.years {
             w.scalar("<Years>", v, wire::TimeFormat::Iso8601Millis, "</Years>");
+        }
+        if let Some(v) = &self.default_event_hold {
+            w.raw("<DefaultEventHold>");
+            v.write_xml(w);
+            w.raw("</DefaultEventHold>");
         }
     }
 }
@@ -787,42 +807,5 @@ impl Delete {
             item.check()?;
         }
         Ok(())
-    }
-}
-
-/// `DeleteMarkerEntry` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct DeleteMarkerEntry {
-    /// Element `Owner` of the structure.
-    pub owner: Option<Owner>,
-    /// Element `Key` of the structure.
-    pub key: Option<String>,
-    /// Element `VersionId` of the structure.
-    pub version_id: Option<String>,
-    /// Element `IsLatest` of the structure.
-    pub is_latest: Option<bool>,
-    /// Element `LastModified` of the structure.
-    pub last_modified: Option<Timestamp>,
-}
-
-impl DeleteMarkerEntry {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.owner {
-            w.raw("<Owner>");
-            v.write_xml(w);
-            w.raw("</Owner>");
-        }
-        if let Some(v) = &self.key {
-            w.scalar("<Key>", v, wire::TimeFormat::Iso8601Millis, "</Key>");
-        }
-        if let Some(v) = &self.version_id {
-            w.scalar("<VersionId>", v, wire::TimeFormat::Iso8601Millis, "</VersionId>");
-        }
-        if let Some(v) = &self.is_latest {
-            w.scalar("<IsLatest>", v, wire::TimeFormat::Iso8601Millis, "</IsLatest>");
-        }
-        if let Some(v) = &self.last_modified {
-            w.scalar("<LastModified>", v, wire::TimeFormat::Iso8601Millis, "</LastModified>");
-        }
     }
 }

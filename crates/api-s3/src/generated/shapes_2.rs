@@ -2,6 +2,43 @@
 
 use super::prelude::*;
 
+/// `DeleteMarkerEntry` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteMarkerEntry {
+    /// Element `Owner` of the structure.
+    pub owner: Option<Owner>,
+    /// Element `Key` of the structure.
+    pub key: Option<String>,
+    /// Element `VersionId` of the structure.
+    pub version_id: Option<String>,
+    /// Element `IsLatest` of the structure.
+    pub is_latest: Option<bool>,
+    /// Element `LastModified` of the structure.
+    pub last_modified: Option<Timestamp>,
+}
+
+impl DeleteMarkerEntry {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.owner {
+            w.raw("<Owner>");
+            v.write_xml(w);
+            w.raw("</Owner>");
+        }
+        if let Some(v) = &self.key {
+            w.scalar("<Key>", v, wire::TimeFormat::Iso8601Millis, "</Key>");
+        }
+        if let Some(v) = &self.version_id {
+            w.scalar("<VersionId>", v, wire::TimeFormat::Iso8601Millis, "</VersionId>");
+        }
+        if let Some(v) = &self.is_latest {
+            w.scalar("<IsLatest>", v, wire::TimeFormat::Iso8601Millis, "</IsLatest>");
+        }
+        if let Some(v) = &self.last_modified {
+            w.scalar("<LastModified>", v, wire::TimeFormat::Iso8601Millis, "</LastModified>");
+        }
+    }
+}
+
 /// `DeleteMarkerReplication` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteMarkerReplication {
@@ -162,6 +199,26 @@ pub struct EventBridgeConfiguration {}
 
 impl EventBridgeConfiguration {
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {}
+}
+
+/// `EventHoldDuration` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct EventHoldDuration {
+    /// Element `Days` of the structure.
+    pub days: Option<i32>,
+    /// Element `Years` of the structure.
+    pub years: Option<i32>,
+}
+
+impl EventHoldDuration {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.days {
+            w.scalar("<Days>", v, wire::TimeFormat::Iso8601Millis, "</Days>");
+        }
+        if let Some(v) = &self.years {
+            w.scalar("<Years>", v, wire::TimeFormat::Iso8601Millis, "</Years>");
+        }
+    }
 }
 
 /// `ExistingObjectReplication` of the model.
@@ -768,71 +825,5 @@ impl LifecycleRuleAndOperator {
         if let Some(v) = &self.object_size_less_than {
             w.scalar("<ObjectSizeLessThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeLessThan>");
         }
-    }
-}
-
-/// `LifecycleRuleFilter` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct LifecycleRuleFilter {
-    /// Element `Prefix` of the structure.
-    pub prefix: Option<String>,
-    /// Element `Tag` of the structure.
-    pub tag: Option<Tag>,
-    /// Element `ObjectSizeGreaterThan` of the structure.
-    pub object_size_greater_than: Option<i64>,
-    /// Element `ObjectSizeLessThan` of the structure.
-    pub object_size_less_than: Option<i64>,
-    /// Element `And` of the structure.
-    pub and: Option<LifecycleRuleAndOperator>,
-}
-
-impl LifecycleRuleFilter {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.prefix {
-            w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
-        }
-        if let Some(v) = &self.tag {
-            w.raw("<Tag>");
-            v.write_xml(w);
-            w.raw("</Tag>");
-        }
-        if let Some(v) = &self.object_size_greater_than {
-            w.scalar("<ObjectSizeGreaterThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeGreaterThan>");
-        }
-        if let Some(v) = &self.object_size_less_than {
-            w.scalar("<ObjectSizeLessThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeLessThan>");
-        }
-        if let Some(v) = &self.and {
-            w.raw("<And>");
-            v.write_xml(w);
-            w.raw("</And>");
-        }
-    }
-}
-
-/// `LocationInfo` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct LocationInfo {
-    /// Element `Type` of the structure.
-    pub type_: Option<LocationType>,
-    /// Element `Name` of the structure.
-    pub name: Option<String>,
-}
-
-impl LocationInfo {
-    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut m_type_: Option<LocationType> = None;
-        let mut m_name: Option<String> = None;
-        while let Some(child) = x.next_child()? {
-            let e = &child;
-            match e.name() {
-                "Type" => {
-                    wire::once(&mut m_type_, x.scalar::<LocationType>(e, wire::TimeFormat::Iso8601Millis)?, "Type")?
-                }
-                "Name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Name")?,
-                _ => x.skip()?,
-            }
-        }
-        Ok(Self { type_: m_type_, name: m_name })
     }
 }

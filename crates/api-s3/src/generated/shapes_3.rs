@@ -2,6 +2,72 @@
 
 use super::prelude::*;
 
+/// `LifecycleRuleFilter` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LifecycleRuleFilter {
+    /// Element `Prefix` of the structure.
+    pub prefix: Option<String>,
+    /// Element `Tag` of the structure.
+    pub tag: Option<Tag>,
+    /// Element `ObjectSizeGreaterThan` of the structure.
+    pub object_size_greater_than: Option<i64>,
+    /// Element `ObjectSizeLessThan` of the structure.
+    pub object_size_less_than: Option<i64>,
+    /// Element `And` of the structure.
+    pub and: Option<LifecycleRuleAndOperator>,
+}
+
+impl LifecycleRuleFilter {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.prefix {
+            w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
+        }
+        if let Some(v) = &self.tag {
+            w.raw("<Tag>");
+            v.write_xml(w);
+            w.raw("</Tag>");
+        }
+        if let Some(v) = &self.object_size_greater_than {
+            w.scalar("<ObjectSizeGreaterThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeGreaterThan>");
+        }
+        if let Some(v) = &self.object_size_less_than {
+            w.scalar("<ObjectSizeLessThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeLessThan>");
+        }
+        if let Some(v) = &self.and {
+            w.raw("<And>");
+            v.write_xml(w);
+            w.raw("</And>");
+        }
+    }
+}
+
+/// `LocationInfo` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LocationInfo {
+    /// Element `Type` of the structure.
+    pub type_: Option<LocationType>,
+    /// Element `Name` of the structure.
+    pub name: Option<String>,
+}
+
+impl LocationInfo {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_type_: Option<LocationType> = None;
+        let mut m_name: Option<String> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Type" => {
+                    wire::once(&mut m_type_, x.scalar::<LocationType>(e, wire::TimeFormat::Iso8601Millis)?, "Type")?
+                }
+                "Name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Name")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { type_: m_type_, name: m_name })
+    }
+}
+
 /// `LoggingEnabled` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LoggingEnabled {
@@ -158,6 +224,8 @@ pub struct MultipartUpload {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Element `ChecksumType` of the structure.
     pub checksum_type: Option<ChecksumType>,
+    /// Element `VersionId` of the structure.
+    pub version_id: Option<String>,
 }
 
 impl MultipartUpload {
@@ -189,6 +257,9 @@ impl MultipartUpload {
         }
         if let Some(v) = &self.checksum_type {
             w.scalar("<ChecksumType>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumType>");
+        }
+        if let Some(v) = &self.version_id {
+            w.scalar("<VersionId>", v, wire::TimeFormat::Iso8601Millis, "</VersionId>");
         }
     }
 }
@@ -413,6 +484,10 @@ pub struct ObjectLockRetention {
     pub mode: Option<ObjectLockRetentionMode>,
     /// Element `RetainUntilDate` of the structure.
     pub retain_until_date: Option<Timestamp>,
+    /// Element `EventHold` of the structure.
+    pub event_hold: Option<ObjectLockEventHold>,
+    /// Element `EventHoldDuration` of the structure.
+    pub event_hold_duration: Option<EventHoldDuration>,
 }
 
 impl ObjectLockRetention {
@@ -422,6 +497,14 @@ impl ObjectLockRetention {
         }
         if let Some(v) = &self.retain_until_date {
             w.scalar("<RetainUntilDate>", v, wire::TimeFormat::Iso8601Millis, "</RetainUntilDate>");
+        }
+        if let Some(v) = &self.event_hold {
+            w.scalar("<EventHold>", v, wire::TimeFormat::Iso8601Millis, "</EventHold>");
+        }
+        if let Some(v) = &self.event_hold_duration {
+            w.raw("<EventHoldDuration>");
+            v.write_xml(w);
+            w.raw("</EventHoldDuration>");
         }
     }
 }
@@ -629,6 +712,17 @@ pub struct OwnershipControls {
 }
 
 impl OwnershipControls {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_rules: Option<Vec<OwnershipControlsRule>> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Rule" => m_rules.get_or_insert_default().push(OwnershipControlsRule::read_xml(x, e)?),
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { rules: wire::required(m_rules, "Rule", wire::Location::Body)? })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         for item in &self.rules {
             w.raw("<Rule>");
@@ -646,6 +740,21 @@ pub struct OwnershipControlsRule {
 }
 
 impl OwnershipControlsRule {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_object_ownership: Option<ObjectOwnership> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "ObjectOwnership" => wire::once(
+                    &mut m_object_ownership,
+                    x.scalar::<ObjectOwnership>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "ObjectOwnership",
+                )?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { object_ownership: wire::required(m_object_ownership, "ObjectOwnership", wire::Location::Body)? })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         w.scalar("<ObjectOwnership>", &self.object_ownership, wire::TimeFormat::Iso8601Millis, "</ObjectOwnership>");
     }
@@ -727,96 +836,6 @@ impl Part {
         }
         if let Some(v) = &self.checksum_xxhash128 {
             w.scalar("<ChecksumXXHASH128>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumXXHASH128>");
-        }
-    }
-}
-
-/// `PartitionedPrefix` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PartitionedPrefix {
-    /// Element `PartitionDateSource` of the structure.
-    pub partition_date_source: Option<PartitionDateSource>,
-}
-
-impl PartitionedPrefix {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.partition_date_source {
-            w.scalar("<PartitionDateSource>", v, wire::TimeFormat::Iso8601Millis, "</PartitionDateSource>");
-        }
-    }
-}
-
-/// `PolicyStatus` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PolicyStatus {
-    /// Element `IsPublic` of the structure.
-    pub is_public: Option<bool>,
-}
-
-impl PolicyStatus {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.is_public {
-            w.scalar("<IsPublic>", v, wire::TimeFormat::Iso8601Millis, "</IsPublic>");
-        }
-    }
-}
-
-/// `PublicAccessBlockConfiguration` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PublicAccessBlockConfiguration {
-    /// Element `BlockPublicAcls` of the structure.
-    pub block_public_acls: Option<bool>,
-    /// Element `IgnorePublicAcls` of the structure.
-    pub ignore_public_acls: Option<bool>,
-    /// Element `BlockPublicPolicy` of the structure.
-    pub block_public_policy: Option<bool>,
-    /// Element `RestrictPublicBuckets` of the structure.
-    pub restrict_public_buckets: Option<bool>,
-}
-
-impl PublicAccessBlockConfiguration {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.block_public_acls {
-            w.scalar("<BlockPublicAcls>", v, wire::TimeFormat::Iso8601Millis, "</BlockPublicAcls>");
-        }
-        if let Some(v) = &self.ignore_public_acls {
-            w.scalar("<IgnorePublicAcls>", v, wire::TimeFormat::Iso8601Millis, "</IgnorePublicAcls>");
-        }
-        if let Some(v) = &self.block_public_policy {
-            w.scalar("<BlockPublicPolicy>", v, wire::TimeFormat::Iso8601Millis, "</BlockPublicPolicy>");
-        }
-        if let Some(v) = &self.restrict_public_buckets {
-            w.scalar("<RestrictPublicBuckets>", v, wire::TimeFormat::Iso8601Millis, "</RestrictPublicBuckets>");
-        }
-    }
-}
-
-/// `QueueConfiguration` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct QueueConfiguration {
-    /// Element `Id` of the structure.
-    pub id: Option<String>,
-    /// Element `Queue` of the structure.
-    pub queue_arn: String,
-    /// Element `Event` of the structure.
-    pub events: Vec<Event>,
-    /// Element `Filter` of the structure.
-    pub filter: Option<NotificationConfigurationFilter>,
-}
-
-impl QueueConfiguration {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.id {
-            w.scalar("<Id>", v, wire::TimeFormat::Iso8601Millis, "</Id>");
-        }
-        w.scalar("<Queue>", &self.queue_arn, wire::TimeFormat::Iso8601Millis, "</Queue>");
-        for item in &self.events {
-            w.scalar("<Event>", item, wire::TimeFormat::Iso8601Millis, "</Event>");
-        }
-        if let Some(v) = &self.filter {
-            w.raw("<Filter>");
-            v.write_xml(w);
-            w.raw("</Filter>");
         }
     }
 }

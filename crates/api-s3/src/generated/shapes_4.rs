@@ -2,6 +2,134 @@
 
 use super::prelude::*;
 
+/// `PartitionedPrefix` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PartitionedPrefix {
+    /// Element `PartitionDateSource` of the structure.
+    pub partition_date_source: Option<PartitionDateSource>,
+}
+
+impl PartitionedPrefix {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.partition_date_source {
+            w.scalar("<PartitionDateSource>", v, wire::TimeFormat::Iso8601Millis, "</PartitionDateSource>");
+        }
+    }
+}
+
+/// `PolicyStatus` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PolicyStatus {
+    /// Element `IsPublic` of the structure.
+    pub is_public: Option<bool>,
+}
+
+impl PolicyStatus {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.is_public {
+            w.scalar("<IsPublic>", v, wire::TimeFormat::Iso8601Millis, "</IsPublic>");
+        }
+    }
+}
+
+/// `PublicAccessBlockConfiguration` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PublicAccessBlockConfiguration {
+    /// Element `BlockPublicAcls` of the structure.
+    pub block_public_acls: Option<bool>,
+    /// Element `IgnorePublicAcls` of the structure.
+    pub ignore_public_acls: Option<bool>,
+    /// Element `BlockPublicPolicy` of the structure.
+    pub block_public_policy: Option<bool>,
+    /// Element `RestrictPublicBuckets` of the structure.
+    pub restrict_public_buckets: Option<bool>,
+}
+
+impl PublicAccessBlockConfiguration {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_block_public_acls: Option<bool> = None;
+        let mut m_ignore_public_acls: Option<bool> = None;
+        let mut m_block_public_policy: Option<bool> = None;
+        let mut m_restrict_public_buckets: Option<bool> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "BlockPublicAcls" => wire::once(
+                    &mut m_block_public_acls,
+                    x.scalar::<bool>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "BlockPublicAcls",
+                )?,
+                "IgnorePublicAcls" => wire::once(
+                    &mut m_ignore_public_acls,
+                    x.scalar::<bool>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "IgnorePublicAcls",
+                )?,
+                "BlockPublicPolicy" => wire::once(
+                    &mut m_block_public_policy,
+                    x.scalar::<bool>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "BlockPublicPolicy",
+                )?,
+                "RestrictPublicBuckets" => wire::once(
+                    &mut m_restrict_public_buckets,
+                    x.scalar::<bool>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "RestrictPublicBuckets",
+                )?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            block_public_acls: m_block_public_acls,
+            ignore_public_acls: m_ignore_public_acls,
+            block_public_policy: m_block_public_policy,
+            restrict_public_buckets: m_restrict_public_buckets,
+        })
+    }
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.block_public_acls {
+            w.scalar("<BlockPublicAcls>", v, wire::TimeFormat::Iso8601Millis, "</BlockPublicAcls>");
+        }
+        if let Some(v) = &self.ignore_public_acls {
+            w.scalar("<IgnorePublicAcls>", v, wire::TimeFormat::Iso8601Millis, "</IgnorePublicAcls>");
+        }
+        if let Some(v) = &self.block_public_policy {
+            w.scalar("<BlockPublicPolicy>", v, wire::TimeFormat::Iso8601Millis, "</BlockPublicPolicy>");
+        }
+        if let Some(v) = &self.restrict_public_buckets {
+            w.scalar("<RestrictPublicBuckets>", v, wire::TimeFormat::Iso8601Millis, "</RestrictPublicBuckets>");
+        }
+    }
+}
+
+/// `QueueConfiguration` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct QueueConfiguration {
+    /// Element `Id` of the structure.
+    pub id: Option<String>,
+    /// Element `Queue` of the structure.
+    pub queue_arn: String,
+    /// Element `Event` of the structure.
+    pub events: Vec<Event>,
+    /// Element `Filter` of the structure.
+    pub filter: Option<NotificationConfigurationFilter>,
+}
+
+impl QueueConfiguration {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.id {
+            w.scalar("<Id>", v, wire::TimeFormat::Iso8601Millis, "</Id>");
+        }
+        w.scalar("<Queue>", &self.queue_arn, wire::TimeFormat::Iso8601Millis, "</Queue>");
+        for item in &self.events {
+            w.scalar("<Event>", item, wire::TimeFormat::Iso8601Millis, "</Event>");
+        }
+        if let Some(v) = &self.filter {
+            w.raw("<Filter>");
+            v.write_xml(w);
+            w.raw("</Filter>");
+        }
+    }
+}
+
 /// `Redirect` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Redirect {
@@ -342,6 +470,30 @@ impl std::fmt::Debug for ServerSideEncryptionByDefault {
 }
 
 impl ServerSideEncryptionByDefault {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_sse_algorithm: Option<ServerSideEncryption> = None;
+        let mut m_kms_master_key_id: Option<String> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "SSEAlgorithm" => wire::once(
+                    &mut m_sse_algorithm,
+                    x.scalar::<ServerSideEncryption>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "SSEAlgorithm",
+                )?,
+                "KMSMasterKeyID" => wire::once(
+                    &mut m_kms_master_key_id,
+                    x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "KMSMasterKeyID",
+                )?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            sse_algorithm: wire::required(m_sse_algorithm, "SSEAlgorithm", wire::Location::Body)?,
+            kms_master_key_id: m_kms_master_key_id,
+        })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         w.scalar("<SSEAlgorithm>", &self.sse_algorithm, wire::TimeFormat::Iso8601Millis, "</SSEAlgorithm>");
         if let Some(v) = &self.kms_master_key_id {
@@ -358,6 +510,17 @@ pub struct ServerSideEncryptionConfiguration {
 }
 
 impl ServerSideEncryptionConfiguration {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_rules: Option<Vec<ServerSideEncryptionRule>> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Rule" => m_rules.get_or_insert_default().push(ServerSideEncryptionRule::read_xml(x, e)?),
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { rules: wire::required(m_rules, "Rule", wire::Location::Body)? })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         for item in &self.rules {
             w.raw("<Rule>");
@@ -379,6 +542,37 @@ pub struct ServerSideEncryptionRule {
 }
 
 impl ServerSideEncryptionRule {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_apply_server_side_encryption_by_default: Option<ServerSideEncryptionByDefault> = None;
+        let mut m_bucket_key_enabled: Option<bool> = None;
+        let mut m_blocked_encryption_types: Option<BlockedEncryptionTypes> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "ApplyServerSideEncryptionByDefault" => wire::once(
+                    &mut m_apply_server_side_encryption_by_default,
+                    ServerSideEncryptionByDefault::read_xml(x, e)?,
+                    "ApplyServerSideEncryptionByDefault",
+                )?,
+                "BucketKeyEnabled" => wire::once(
+                    &mut m_bucket_key_enabled,
+                    x.scalar::<bool>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "BucketKeyEnabled",
+                )?,
+                "BlockedEncryptionTypes" => wire::once(
+                    &mut m_blocked_encryption_types,
+                    BlockedEncryptionTypes::read_xml(x, e)?,
+                    "BlockedEncryptionTypes",
+                )?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            apply_server_side_encryption_by_default: m_apply_server_side_encryption_by_default,
+            bucket_key_enabled: m_bucket_key_enabled,
+            blocked_encryption_types: m_blocked_encryption_types,
+        })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.apply_server_side_encryption_by_default {
             w.raw("<ApplyServerSideEncryptionByDefault>");
@@ -635,63 +829,5 @@ impl TopicConfiguration {
             v.write_xml(w);
             w.raw("</Filter>");
         }
-    }
-}
-
-/// `Transition` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Transition {
-    /// Element `Date` of the structure.
-    pub date: Option<Timestamp>,
-    /// Element `Days` of the structure.
-    pub days: Option<i32>,
-    /// Element `StorageClass` of the structure.
-    pub storage_class: Option<TransitionStorageClass>,
-}
-
-impl Transition {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.date {
-            w.scalar("<Date>", v, wire::TimeFormat::Iso8601Millis, "</Date>");
-        }
-        if let Some(v) = &self.days {
-            w.scalar("<Days>", v, wire::TimeFormat::Iso8601Millis, "</Days>");
-        }
-        if let Some(v) = &self.storage_class {
-            w.scalar("<StorageClass>", v, wire::TimeFormat::Iso8601Millis, "</StorageClass>");
-        }
-    }
-}
-
-/// `VersioningConfiguration` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct VersioningConfiguration {
-    /// Element `MfaDelete` of the structure.
-    pub mfa_delete: Option<MFADelete>,
-    /// Element `Status` of the structure.
-    pub status: Option<BucketVersioningStatus>,
-}
-
-impl VersioningConfiguration {
-    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut m_mfa_delete: Option<MFADelete> = None;
-        let mut m_status: Option<BucketVersioningStatus> = None;
-        while let Some(child) = x.next_child()? {
-            let e = &child;
-            match e.name() {
-                "MfaDelete" => wire::once(
-                    &mut m_mfa_delete,
-                    x.scalar::<MFADelete>(e, wire::TimeFormat::Iso8601Millis)?,
-                    "MfaDelete",
-                )?,
-                "Status" => wire::once(
-                    &mut m_status,
-                    x.scalar::<BucketVersioningStatus>(e, wire::TimeFormat::Iso8601Millis)?,
-                    "Status",
-                )?,
-                _ => x.skip()?,
-            }
-        }
-        Ok(Self { mfa_delete: m_mfa_delete, status: m_status })
     }
 }

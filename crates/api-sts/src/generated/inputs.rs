@@ -2,6 +2,303 @@
 
 use super::prelude::*;
 
+/// The input of [`AssumeRole`](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AssumeRoleInput {
+    /// Element `RoleArn` of the body.
+    pub role_arn: String,
+    /// Element `RoleSessionName` of the body.
+    pub role_session_name: String,
+    /// Element `PolicyArns` of the body.
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    /// Element `Policy` of the body.
+    pub policy: Option<String>,
+    /// Element `DurationSeconds` of the body.
+    pub duration_seconds: Option<i32>,
+    /// Element `Tags` of the body.
+    pub tags: Option<Vec<Tag>>,
+    /// Element `TransitiveTagKeys` of the body.
+    pub transitive_tag_keys: Option<Vec<String>>,
+    /// Element `ExternalId` of the body.
+    pub external_id: Option<String>,
+    /// Element `SerialNumber` of the body.
+    pub serial_number: Option<String>,
+    /// Element `TokenCode` of the body.
+    pub token_code: Option<String>,
+    /// Element `SourceIdentity` of the body.
+    pub source_identity: Option<String>,
+    /// Element `ProvidedContexts` of the body.
+    pub provided_contexts: Option<Vec<ProvidedContext>>,
+    /// Element `MinimumSessionTokenSize` of the body.
+    pub minimum_session_token_size: Option<i32>,
+}
+
+impl AssumeRoleInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_role_arn = match n.child("RoleArn") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_role_session_name = match n.child("RoleSessionName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_arns = match n.child("PolicyArns") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(PolicyDescriptorType::read_form(n)?))?),
+            None => None,
+        };
+        let m_policy = match n.child("Policy") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_duration_seconds = match n.child("DurationSeconds") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_tags = match n.child("Tags") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(Tag::read_form(n)?))?),
+            None => None,
+        };
+        let m_transitive_tag_keys = match n.child("TransitiveTagKeys") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_external_id = match n.child("ExternalId") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_serial_number = match n.child("SerialNumber") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_token_code = match n.child("TokenCode") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_source_identity = match n.child("SourceIdentity") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_provided_contexts = match n.child("ProvidedContexts") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(ProvidedContext::read_form(n)?))?),
+            None => None,
+        };
+        let m_minimum_session_token_size = match n.child("MinimumSessionTokenSize") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            role_arn: wire::required(m_role_arn, "RoleArn", wire::Location::Body)?,
+            role_session_name: wire::required(m_role_session_name, "RoleSessionName", wire::Location::Body)?,
+            policy_arns: m_policy_arns,
+            policy: m_policy,
+            duration_seconds: m_duration_seconds,
+            tags: m_tags,
+            transitive_tag_keys: m_transitive_tag_keys,
+            external_id: m_external_id,
+            serial_number: m_serial_number,
+            token_code: m_token_code,
+            source_identity: m_source_identity,
+            provided_contexts: m_provided_contexts,
+            minimum_session_token_size: m_minimum_session_token_size,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("RoleArn", wire::Location::Body, (&self.role_arn).chars().count(), Some(20), Some(2048))?;
+        wire::check_pattern("RoleArn", wire::Location::Body, &self.role_arn, &patterns::ARN_TYPE)?;
+        wire::check_length(
+            "RoleSessionName",
+            wire::Location::Body,
+            (&self.role_session_name).chars().count(),
+            Some(2),
+            Some(64),
+        )?;
+        wire::check_pattern(
+            "RoleSessionName",
+            wire::Location::Body,
+            &self.role_session_name,
+            &patterns::ROLE_SESSION_NAME_TYPE,
+        )?;
+        if let Some(v) = &self.policy_arns {
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        if let Some(v) = &self.policy {
+            wire::check_length("Policy", wire::Location::Body, v.chars().count(), Some(1), None)?;
+            wire::check_pattern(
+                "Policy",
+                wire::Location::Body,
+                v,
+                &patterns::UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE,
+            )?;
+        }
+        if let Some(v) = &self.duration_seconds {
+            wire::check_range("DurationSeconds", wire::Location::Body, *v as f64, Some(900), Some(43200))?;
+        }
+        if let Some(v) = &self.tags {
+            wire::check_length("Tags", wire::Location::Body, v.len(), None, Some(50))?;
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        if let Some(v) = &self.transitive_tag_keys {
+            wire::check_length("TransitiveTagKeys", wire::Location::Body, v.len(), None, Some(50))?;
+            for item in v.iter() {
+                wire::check_length(
+                    "TransitiveTagKeys",
+                    wire::Location::Body,
+                    item.chars().count(),
+                    Some(1),
+                    Some(128),
+                )?;
+                wire::check_pattern("TransitiveTagKeys", wire::Location::Body, item, &patterns::TAG_KEY_TYPE)?;
+            }
+        }
+        if let Some(v) = &self.external_id {
+            wire::check_length("ExternalId", wire::Location::Body, v.chars().count(), Some(2), Some(1224))?;
+            wire::check_pattern("ExternalId", wire::Location::Body, v, &patterns::EXTERNAL_ID_TYPE)?;
+        }
+        if let Some(v) = &self.serial_number {
+            wire::check_length("SerialNumber", wire::Location::Body, v.chars().count(), Some(9), Some(256))?;
+            wire::check_pattern("SerialNumber", wire::Location::Body, v, &patterns::SERIAL_NUMBER_TYPE)?;
+        }
+        if let Some(v) = &self.token_code {
+            wire::check_length("TokenCode", wire::Location::Body, v.chars().count(), Some(6), Some(6))?;
+            wire::check_pattern("TokenCode", wire::Location::Body, v, &patterns::TOKEN_CODE_TYPE)?;
+        }
+        if let Some(v) = &self.source_identity {
+            wire::check_length("SourceIdentity", wire::Location::Body, v.chars().count(), Some(2), Some(64))?;
+            wire::check_pattern("SourceIdentity", wire::Location::Body, v, &patterns::SOURCE_IDENTITY_TYPE)?;
+        }
+        if let Some(v) = &self.provided_contexts {
+            wire::check_length("ProvidedContexts", wire::Location::Body, v.len(), Some(1), Some(5))?;
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        if let Some(v) = &self.minimum_session_token_size {
+            wire::check_range("MinimumSessionTokenSize", wire::Location::Body, *v as f64, Some(0), Some(4096))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`DecodeAuthorizationMessage`](https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DecodeAuthorizationMessageInput {
+    /// Element `EncodedMessage` of the body.
+    pub encoded_message: String,
+}
+
+impl DecodeAuthorizationMessageInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_encoded_message = match n.child("EncodedMessage") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { encoded_message: wire::required(m_encoded_message, "EncodedMessage", wire::Location::Body)? })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length(
+            "EncodedMessage",
+            wire::Location::Body,
+            (&self.encoded_message).chars().count(),
+            Some(1),
+            Some(10240),
+        )?;
+        Ok(())
+    }
+}
+
+/// The input of [`GetAccessKeyInfo`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetAccessKeyInfoInput {
+    /// Element `AccessKeyId` of the body.
+    pub access_key_id: String,
+}
+
+impl GetAccessKeyInfoInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_access_key_id = match n.child("AccessKeyId") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { access_key_id: wire::required(m_access_key_id, "AccessKeyId", wire::Location::Body)? })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length(
+            "AccessKeyId",
+            wire::Location::Body,
+            (&self.access_key_id).chars().count(),
+            Some(16),
+            Some(128),
+        )?;
+        wire::check_pattern("AccessKeyId", wire::Location::Body, &self.access_key_id, &patterns::ACCESS_KEY_ID_TYPE)?;
+        Ok(())
+    }
+}
+
 /// The input of [`GetCallerIdentity`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetCallerIdentityInput {}
@@ -28,5 +325,182 @@ impl GetCallerIdentityInput {
     }
     pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
         Ok(Self {})
+    }
+}
+
+/// The input of [`GetFederationToken`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetFederationTokenInput {
+    /// Element `Name` of the body.
+    pub name: String,
+    /// Element `Policy` of the body.
+    pub policy: Option<String>,
+    /// Element `PolicyArns` of the body.
+    pub policy_arns: Option<Vec<PolicyDescriptorType>>,
+    /// Element `DurationSeconds` of the body.
+    pub duration_seconds: Option<i32>,
+    /// Element `Tags` of the body.
+    pub tags: Option<Vec<Tag>>,
+    /// Element `MinimumSessionTokenSize` of the body.
+    pub minimum_session_token_size: Option<i32>,
+}
+
+impl GetFederationTokenInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_name = match n.child("Name") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy = match n.child("Policy") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_arns = match n.child("PolicyArns") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(PolicyDescriptorType::read_form(n)?))?),
+            None => None,
+        };
+        let m_duration_seconds = match n.child("DurationSeconds") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_tags = match n.child("Tags") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(Tag::read_form(n)?))?),
+            None => None,
+        };
+        let m_minimum_session_token_size = match n.child("MinimumSessionTokenSize") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            name: wire::required(m_name, "Name", wire::Location::Body)?,
+            policy: m_policy,
+            policy_arns: m_policy_arns,
+            duration_seconds: m_duration_seconds,
+            tags: m_tags,
+            minimum_session_token_size: m_minimum_session_token_size,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Name", wire::Location::Body, (&self.name).chars().count(), Some(2), Some(32))?;
+        wire::check_pattern("Name", wire::Location::Body, &self.name, &patterns::USER_NAME_TYPE)?;
+        if let Some(v) = &self.policy {
+            wire::check_length("Policy", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
+            wire::check_pattern("Policy", wire::Location::Body, v, &patterns::SESSION_POLICY_DOCUMENT_TYPE)?;
+        }
+        if let Some(v) = &self.policy_arns {
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        if let Some(v) = &self.duration_seconds {
+            wire::check_range("DurationSeconds", wire::Location::Body, *v as f64, Some(900), Some(129600))?;
+        }
+        if let Some(v) = &self.tags {
+            wire::check_length("Tags", wire::Location::Body, v.len(), None, Some(50))?;
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        if let Some(v) = &self.minimum_session_token_size {
+            wire::check_range("MinimumSessionTokenSize", wire::Location::Body, *v as f64, Some(0), Some(4096))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`GetSessionToken`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetSessionTokenInput {
+    /// Element `DurationSeconds` of the body.
+    pub duration_seconds: Option<i32>,
+    /// Element `SerialNumber` of the body.
+    pub serial_number: Option<String>,
+    /// Element `TokenCode` of the body.
+    pub token_code: Option<String>,
+    /// Element `MinimumSessionTokenSize` of the body.
+    pub minimum_session_token_size: Option<i32>,
+}
+
+impl GetSessionTokenInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_duration_seconds = match n.child("DurationSeconds") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_serial_number = match n.child("SerialNumber") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_token_code = match n.child("TokenCode") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_minimum_session_token_size = match n.child("MinimumSessionTokenSize") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            duration_seconds: m_duration_seconds,
+            serial_number: m_serial_number,
+            token_code: m_token_code,
+            minimum_session_token_size: m_minimum_session_token_size,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.duration_seconds {
+            wire::check_range("DurationSeconds", wire::Location::Body, *v as f64, Some(900), Some(129600))?;
+        }
+        if let Some(v) = &self.serial_number {
+            wire::check_length("SerialNumber", wire::Location::Body, v.chars().count(), Some(9), Some(256))?;
+            wire::check_pattern("SerialNumber", wire::Location::Body, v, &patterns::SERIAL_NUMBER_TYPE)?;
+        }
+        if let Some(v) = &self.token_code {
+            wire::check_length("TokenCode", wire::Location::Body, v.chars().count(), Some(6), Some(6))?;
+            wire::check_pattern("TokenCode", wire::Location::Body, v, &patterns::TOKEN_CODE_TYPE)?;
+        }
+        if let Some(v) = &self.minimum_session_token_size {
+            wire::check_range("MinimumSessionTokenSize", wire::Location::Body, *v as f64, Some(0), Some(4096))?;
+        }
+        Ok(())
     }
 }

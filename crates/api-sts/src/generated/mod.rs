@@ -3,15 +3,21 @@
 //! Types and codecs of the service's operations.
 #![allow(unused_imports, unused_variables, unused_mut, dead_code, clippy::all)]
 
+/// Errors that the model lists.
+pub mod errors;
 mod inputs;
 mod operation;
 mod outputs;
+mod patterns;
+mod shapes;
 
 pub use self::inputs::*;
 pub use self::operation::*;
 pub use self::outputs::*;
+pub use self::shapes::*;
 
 mod prelude {
+    pub(super) use super::patterns;
     pub(super) use super::*;
     pub(super) use millpond_wire as wire;
     pub(super) use wire::rt::{BTreeMap, Bytes, Timestamp, Value};

@@ -5,25 +5,52 @@ use super::prelude::*;
 /// The operations with a handler.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Operation {
+    /// `AssumeRole`
+    AssumeRole,
+    /// `DecodeAuthorizationMessage`
+    DecodeAuthorizationMessage,
+    /// `GetAccessKeyInfo`
+    GetAccessKeyInfo,
     /// `GetCallerIdentity`
     GetCallerIdentity,
+    /// `GetFederationToken`
+    GetFederationToken,
+    /// `GetSessionToken`
+    GetSessionToken,
 }
 
 impl Operation {
     /// All operations.
-    pub const ALL: &'static [Self] = &[Self::GetCallerIdentity];
+    pub const ALL: &'static [Self] = &[
+        Self::AssumeRole,
+        Self::DecodeAuthorizationMessage,
+        Self::GetAccessKeyInfo,
+        Self::GetCallerIdentity,
+        Self::GetFederationToken,
+        Self::GetSessionToken,
+    ];
 
     /// The operation's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::DecodeAuthorizationMessage => "DecodeAuthorizationMessage",
+            Self::GetAccessKeyInfo => "GetAccessKeyInfo",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::GetFederationToken => "GetFederationToken",
+            Self::GetSessionToken => "GetSessionToken",
         }
     }
 
     /// The operation of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
+            "AssumeRole" => Some(Self::AssumeRole),
+            "DecodeAuthorizationMessage" => Some(Self::DecodeAuthorizationMessage),
+            "GetAccessKeyInfo" => Some(Self::GetAccessKeyInfo),
             "GetCallerIdentity" => Some(Self::GetCallerIdentity),
+            "GetFederationToken" => Some(Self::GetFederationToken),
+            "GetSessionToken" => Some(Self::GetSessionToken),
             _ => None,
         }
     }
@@ -41,15 +68,10 @@ impl Operation {
 
 /// The service's operations without a handler, by name.
 pub static UNSERVED: &[&str] = &[
-    "AssumeRole",
     "AssumeRoleWithSAML",
     "AssumeRoleWithWebIdentity",
     "AssumeRoot",
-    "DecodeAuthorizationMessage",
-    "GetAccessKeyInfo",
     "GetDelegatedAccessToken",
-    "GetFederationToken",
-    "GetSessionToken",
     "GetWebIdentityToken",
 ];
 

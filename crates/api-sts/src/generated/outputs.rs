@@ -2,6 +2,131 @@
 
 use super::prelude::*;
 
+/// The output of [`AssumeRole`](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AssumeRoleOutput {
+    /// Element `Credentials` of the body.
+    pub credentials: Option<Credentials>,
+    /// Element `AssumedRoleUser` of the body.
+    pub assumed_role_user: Option<AssumedRoleUser>,
+    /// Element `PackedPolicySize` of the body.
+    pub packed_policy_size: Option<i32>,
+    /// Element `SourceIdentity` of the body.
+    pub source_identity: Option<String>,
+    /// Element `SessionTokenUtilization` of the body.
+    pub session_token_utilization: Option<i32>,
+    /// Element `SessionTokenSize` of the body.
+    pub session_token_size: Option<i32>,
+}
+
+impl AssumeRoleOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">");
+            w.raw("<AssumeRoleResult>");
+            if let Some(v) = &self.credentials {
+                w.raw("<Credentials>");
+                v.write_xml(w);
+                w.raw("</Credentials>");
+            }
+            if let Some(v) = &self.assumed_role_user {
+                w.raw("<AssumedRoleUser>");
+                v.write_xml(w);
+                w.raw("</AssumedRoleUser>");
+            }
+            if let Some(v) = &self.packed_policy_size {
+                w.scalar("<PackedPolicySize>", v, wire::TimeFormat::Iso8601, "</PackedPolicySize>");
+            }
+            if let Some(v) = &self.source_identity {
+                w.scalar("<SourceIdentity>", v, wire::TimeFormat::Iso8601, "</SourceIdentity>");
+            }
+            if let Some(v) = &self.session_token_utilization {
+                w.scalar("<SessionTokenUtilization>", v, wire::TimeFormat::Iso8601, "</SessionTokenUtilization>");
+            }
+            if let Some(v) = &self.session_token_size {
+                w.scalar("<SessionTokenSize>", v, wire::TimeFormat::Iso8601, "</SessionTokenSize>");
+            }
+            w.raw("</AssumeRoleResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></AssumeRoleResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`DecodeAuthorizationMessage`](https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DecodeAuthorizationMessageOutput {
+    /// Element `DecodedMessage` of the body.
+    pub decoded_message: Option<String>,
+}
+
+impl DecodeAuthorizationMessageOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<DecodeAuthorizationMessageResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">");
+            w.raw("<DecodeAuthorizationMessageResult>");
+            if let Some(v) = &self.decoded_message {
+                w.scalar("<DecodedMessage>", v, wire::TimeFormat::Iso8601, "</DecodedMessage>");
+            }
+            w.raw("</DecodeAuthorizationMessageResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></DecodeAuthorizationMessageResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetAccessKeyInfo`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetAccessKeyInfoOutput {
+    /// Element `Account` of the body.
+    pub account: Option<String>,
+}
+
+impl GetAccessKeyInfoOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<GetAccessKeyInfoResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">");
+            w.raw("<GetAccessKeyInfoResult>");
+            if let Some(v) = &self.account {
+                w.scalar("<Account>", v, wire::TimeFormat::Iso8601, "</Account>");
+            }
+            w.raw("</GetAccessKeyInfoResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></GetAccessKeyInfoResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
 /// The output of [`GetCallerIdentity`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetCallerIdentityOutput {
@@ -38,6 +163,106 @@ impl GetCallerIdentityOutput {
             w.raw("<ResponseMetadata><RequestId>");
             w.text(request_id);
             w.raw("</RequestId></ResponseMetadata></GetCallerIdentityResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetFederationToken`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetFederationTokenOutput {
+    /// Element `Credentials` of the body.
+    pub credentials: Option<Credentials>,
+    /// Element `FederatedUser` of the body.
+    pub federated_user: Option<FederatedUser>,
+    /// Element `PackedPolicySize` of the body.
+    pub packed_policy_size: Option<i32>,
+    /// Element `SessionTokenUtilization` of the body.
+    pub session_token_utilization: Option<i32>,
+    /// Element `SessionTokenSize` of the body.
+    pub session_token_size: Option<i32>,
+}
+
+impl GetFederationTokenOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<GetFederationTokenResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">");
+            w.raw("<GetFederationTokenResult>");
+            if let Some(v) = &self.credentials {
+                w.raw("<Credentials>");
+                v.write_xml(w);
+                w.raw("</Credentials>");
+            }
+            if let Some(v) = &self.federated_user {
+                w.raw("<FederatedUser>");
+                v.write_xml(w);
+                w.raw("</FederatedUser>");
+            }
+            if let Some(v) = &self.packed_policy_size {
+                w.scalar("<PackedPolicySize>", v, wire::TimeFormat::Iso8601, "</PackedPolicySize>");
+            }
+            if let Some(v) = &self.session_token_utilization {
+                w.scalar("<SessionTokenUtilization>", v, wire::TimeFormat::Iso8601, "</SessionTokenUtilization>");
+            }
+            if let Some(v) = &self.session_token_size {
+                w.scalar("<SessionTokenSize>", v, wire::TimeFormat::Iso8601, "</SessionTokenSize>");
+            }
+            w.raw("</GetFederationTokenResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></GetFederationTokenResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetSessionToken`](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetSessionTokenOutput {
+    /// Element `Credentials` of the body.
+    pub credentials: Option<Credentials>,
+    /// Element `SessionTokenUtilization` of the body.
+    pub session_token_utilization: Option<i32>,
+    /// Element `SessionTokenSize` of the body.
+    pub session_token_size: Option<i32>,
+}
+
+impl GetSessionTokenOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<GetSessionTokenResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">");
+            w.raw("<GetSessionTokenResult>");
+            if let Some(v) = &self.credentials {
+                w.raw("<Credentials>");
+                v.write_xml(w);
+                w.raw("</Credentials>");
+            }
+            if let Some(v) = &self.session_token_utilization {
+                w.scalar("<SessionTokenUtilization>", v, wire::TimeFormat::Iso8601, "</SessionTokenUtilization>");
+            }
+            if let Some(v) = &self.session_token_size {
+                w.scalar("<SessionTokenSize>", v, wire::TimeFormat::Iso8601, "</SessionTokenSize>");
+            }
+            w.raw("</GetSessionTokenResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></GetSessionTokenResponse>");
         }
         r.set_body("text/xml", w.finish());
         r

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 use millpond_kernel::{
     Payload, PayloadSource, Principal, RequestHead, ResponseBody, Service, ServiceError, ServiceRequest, Step, testing,
 };
-use millpond_svc_sts::Sts;
+use millpond_svc_iam::Sts;
 
 const OWNER: &str = "123456789012";
 const STRANGER: &str = "210987654321";

@@ -105,6 +105,7 @@ async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, 
                 .map_err(|denied| ServiceError::new("AccessDenied", 403, denied.to_string()))?;
             get_caller_identity(&request.caller, operation)
         }
+        Route::Served(other) => Err(ServiceError::not_implemented(other.name())),
         Route::Unserved(name) => Err(ServiceError::not_implemented(name)),
         Route::Unknown => Err(ServiceError::new(
             "InvalidAction",

@@ -1,0 +1,5 @@
+//! Identity: AWS Identity and Access Management and the Security Token Service over one set of tables.
+
+mod sts;
+
+pub use sts::Sts;
