@@ -17,8 +17,17 @@ const USER_PREFIX: &str = "x-amz-meta-";
 /// Classes that differ from `STANDARD` in price and place alone; reads are the same, so they are kept and shown.
 const PRICED: &[&str] = &["REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"];
 /// Classes whose objects cannot be read without a restore, which is not carried out.
-const ARCHIVES: &[&str] =
-    &["GLACIER", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP"];
+const ARCHIVES: &[&str] = &[
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "OUTPOSTS",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+    "FSX_OPENZFS",
+    "FSX_ONTAP",
+    "AWS_BACKUP_WARM",
+    "AWS_BACKUP_LOW_COST_WARM",
+];
 
 /// What a request's headers say about the object that it writes.
 pub fn from_headers(headers: &HeaderMap) -> Result<Metadata, ServiceError> {

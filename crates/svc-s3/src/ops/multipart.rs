@@ -448,6 +448,7 @@ pub async fn list_uploads(
 
 fn shown_upload(upload: &Upload, names: Names) -> api::MultipartUpload {
     api::MultipartUpload {
+        version_id: None,
         upload_id: Some(upload.id.to_string()),
         key: Some(names.show(upload.key.as_str())),
         initiated: Some(upload.created),
