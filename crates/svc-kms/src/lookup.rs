@@ -18,6 +18,8 @@ use crate::state::Core;
 /// Which names an operation takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Forms {
+    /// Key ids and key ARNs of the caller's own account (API reference, "Cross-account use: No").
+    Own,
     /// Key ids and key ARNs.
     Keys,
     /// Those, and aliases by name and by ARN.
@@ -71,13 +73,16 @@ impl Core {
     pub fn find(&self, caller: &Caller, action: &str, name: &str, forms: Forms) -> Result<OnKey, KmsError> {
         let own = self.account_of(caller);
         let pointer = pointer(name, own, self.kernel.region().as_str())?;
-        if forms == Forms::Keys && matches!(pointer.resource, Resource::Alias(_)) {
+        if forms != Forms::KeysAndAliases && matches!(pointer.resource, Resource::Alias(_)) {
             return Err(KmsError::NotFound(format!("Invalid keyId {name}")));
         }
         let about = match pointer.resource {
             Resource::Key(_) => About::Arn(name.to_owned()),
             Resource::Alias(_) => About::Alias,
         };
+        if forms == Forms::Own && pointer.account != own {
+            return Err(KmsError::foreign(&caller.arn(), action, &about));
+        }
         self.pointed(&pointer, about.clone()).map_err(|error| {
             if pointer.account == own { error } else { KmsError::foreign(&caller.arn(), action, &about) }
         })

@@ -37,11 +37,7 @@ fn target<I: Input>(core: &Core, caller: &Caller, name: &str) -> Result<OnKey, K
     if name.starts_with(ALIAS) || name.contains(":alias/") {
         return Err(KmsError::Validation("Aliases must refer to keys. Not aliases".to_owned()));
     }
-    let on = core.find(caller, I::ACTION, name, Forms::Keys)?;
-    if on.key.facts.account != core.account_of(caller) {
-        return Err(KmsError::Validation("An alias and its key must be in the same account and Region.".to_owned()));
-    }
-    Ok(on)
+    core.find(caller, I::ACTION, name, Forms::Own)
 }
 
 fn on_alias<I: Input>(core: &Core, caller: &Caller, name: &str) -> Touched {

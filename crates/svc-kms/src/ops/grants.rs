@@ -211,7 +211,7 @@ pub(crate) async fn list_retirable(
     let retiring = input.retiring_principal.as_deref().ok_or_else(|| KmsError::Validation(missing.to_owned()))?;
     core.on_account(caller, input).await?;
     // Only principals of the caller's own account may be asked about (API reference, ListRetirableGrants).
-    let account = retiring.splitn(6, ':').nth(4).unwrap_or_default();
+    let account = retiring.split(':').nth(4).unwrap_or_default();
     if !retiring.starts_with("arn:") {
         return Err(KmsError::InvalidArn(format!("ARN does not refer to a valid principal: {retiring}")).into());
     }

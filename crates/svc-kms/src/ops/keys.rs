@@ -146,7 +146,7 @@ pub(crate) async fn create(
     let mut draft = Draft::default();
     let new = NewKey { account, spec, managed: false, description, policy, ids, tags };
     let key = core.new_key(&mut draft, new)?;
-    if input.bypass_policy_lockout_safety_check != Some(true) {
+    if input.bypass_policy_lockout_safety_check != Some(true) && !policy::hands_on(&key) {
         policy::keeps_control(core, caller, &key).await?;
     }
     core.commit(Some(authorized.pin()), draft).await?;
@@ -206,7 +206,7 @@ pub(crate) async fn enable(
     caller: &Caller,
     input: &api::EnableKeyInput,
 ) -> Result<api::EnableKeyOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     not_pending(&on.key)?;
     change(core, authorized.pin(), &on.key, |facts| facts.state = State::Enabled).await?;
     Ok(api::EnableKeyOutput {})
@@ -217,7 +217,7 @@ pub(crate) async fn disable(
     caller: &Caller,
     input: &api::DisableKeyInput,
 ) -> Result<api::DisableKeyOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     not_pending(&on.key)?;
     change(core, authorized.pin(), &on.key, |facts| facts.state = State::Disabled).await?;
     Ok(api::DisableKeyOutput {})
@@ -228,7 +228,7 @@ pub(crate) async fn update_description(
     caller: &Caller,
     input: &api::UpdateKeyDescriptionInput,
 ) -> Result<api::UpdateKeyDescriptionOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     not_pending(&on.key)?;
     change(core, authorized.pin(), &on.key, |facts| facts.description.clone_from(&input.description)).await?;
     Ok(api::UpdateKeyDescriptionOutput {})
@@ -248,7 +248,7 @@ pub(crate) async fn schedule_deletion(
         ))
         .into());
     };
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     not_pending(&on.key)?;
     let at = core.now().plus(DAY * days);
     let key =
@@ -266,7 +266,7 @@ pub(crate) async fn cancel_deletion(
     caller: &Caller,
     input: &api::CancelKeyDeletionInput,
 ) -> Result<api::CancelKeyDeletionOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     if !matches!(on.key.facts.state, State::PendingDeletion { .. }) {
         return Err(KmsError::State(format!("{} is not pending deletion.", on.key.arn)).into());
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use millpond_api_kms as api;
-use millpond_kernel::Caller;
+use millpond_kernel::{Caller, Context, Principal};
+use millpond_policy::{Question, Reach};
 use millpond_types::AccountId;
 
 use crate::cache::Change;
@@ -60,6 +61,23 @@ pub(crate) async fn keeps_control(core: &Core, caller: &Caller, key: &Arc<Key>) 
     }
 }
 
+/// Whether a policy hands the control of its key on to the account: then a key that is made with it is not out of control, whatever its
+/// maker may do later.
+pub(crate) fn hands_on(key: &Key) -> bool {
+    let context = Context::default();
+    let owner = key.facts.account;
+    let question = Question {
+        principal: &Principal::Root(owner),
+        action: "kms:PutKeyPolicy",
+        resource: key.arn.as_str(),
+        owner,
+        object_owner: None,
+        context: &context,
+    };
+    let says = key.policy.policy.says(&question, false);
+    says.allows != Reach::None && !says.denies
+}
+
 fn known(name: Option<&str>) -> Result<(), KmsError> {
     match name {
         None | Some(NAME) => Ok(()),
@@ -72,7 +90,7 @@ pub(crate) async fn get(
     caller: &Caller,
     input: &api::GetKeyPolicyInput,
 ) -> Result<api::GetKeyPolicyOutput, Failure> {
-    let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     known(input.policy_name.as_deref())?;
     let text = on.key.policy.policy.text().to_owned();
     Ok(api::GetKeyPolicyOutput { policy: Some(text), policy_name: Some(NAME.to_owned()) })
@@ -83,7 +101,7 @@ pub(crate) async fn list(
     caller: &Caller,
     input: &api::ListKeyPoliciesInput,
 ) -> Result<api::ListKeyPoliciesOutput, Failure> {
-    core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     let page = Page::of(input.limit, input.marker.as_deref(), 100, 1000)?;
     let (names, next_marker) = page.cut([(NAME.to_owned(), NAME.to_owned())].into_iter());
     Ok(api::ListKeyPoliciesOutput { policy_names: Some(names), truncated: Some(next_marker.is_some()), next_marker })
@@ -94,7 +112,7 @@ pub(crate) async fn put(
     caller: &Caller,
     input: &api::PutKeyPolicyInput,
 ) -> Result<api::PutKeyPolicyOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     known(input.policy_name.as_deref())?;
     customers(&on.key)?;
     let (policy, ids) = core.policy(&input.policy).await?;

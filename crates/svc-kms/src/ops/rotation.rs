@@ -33,7 +33,7 @@ pub(crate) async fn enable(
     caller: &Caller,
     input: &api::EnableKeyRotationInput,
 ) -> Result<api::EnableKeyRotationOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     rotates(&on.key)?;
     customers(&on.key)?;
     enabled(&on.key)?;
@@ -50,7 +50,7 @@ pub(crate) async fn disable(
     caller: &Caller,
     input: &api::DisableKeyRotationInput,
 ) -> Result<api::DisableKeyRotationOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     rotates(&on.key)?;
     customers(&on.key)?;
     enabled(&on.key)?;
@@ -82,7 +82,7 @@ pub(crate) async fn on_demand(
     caller: &Caller,
     input: &api::RotateKeyOnDemandInput,
 ) -> Result<api::RotateKeyOnDemandOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     rotates(&on.key)?;
     customers(&on.key)?;
     enabled(&on.key)?;
@@ -98,7 +98,7 @@ pub(crate) async fn list(
     caller: &Caller,
     input: &api::ListKeyRotationsInput,
 ) -> Result<api::ListKeyRotationsOutput, Failure> {
-    let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     rotates(&on.key)?;
     let page = Page::of(input.limit, input.marker.as_deref(), 100, 1000)?;
     let all = input.include_key_material == Some(api::IncludeKeyMaterial::AllKeyMaterial);

@@ -43,7 +43,7 @@ pub(crate) async fn list(
     caller: &Caller,
     input: &api::ListResourceTagsInput,
 ) -> Result<api::ListResourceTagsOutput, Failure> {
-    let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     let page = Page::of(input.limit, input.marker.as_deref(), MAX_TAGS, MAX_TAGS)?;
     let (tags, next_marker) = page.cut(
         on.key
@@ -60,7 +60,7 @@ pub(crate) async fn tag(
     input: &api::TagResourceInput,
 ) -> Result<api::TagResourceOutput, Failure> {
     let new = checked(&input.tags)?;
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     not_pending(&on.key)?;
     customers(&on.key)?;
     let mut draft = Draft::on(&on.key);
@@ -82,7 +82,7 @@ pub(crate) async fn untag(
     caller: &Caller,
     input: &api::UntagResourceInput,
 ) -> Result<api::UntagResourceOutput, Failure> {
-    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
+    let (authorized, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     not_pending(&on.key)?;
     customers(&on.key)?;
     let mut draft = Draft::on(&on.key);
