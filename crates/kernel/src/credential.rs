@@ -49,6 +49,9 @@ pub enum CredentialError {
     /// A session token that was not issued here, or one on a key that takes none.
     #[error("the security token included in the request is invalid")]
     InvalidToken,
+    /// A session token that was issued here and has ended.
+    #[error("the security token included in the request is expired")]
+    Expired,
     /// The store could not be read.
     #[error("credentials cannot be looked up: {0}")]
     Failed(String),
