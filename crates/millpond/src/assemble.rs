@@ -100,10 +100,14 @@ pub fn meta_config(accept_loss: bool) -> FjallConfig {
     FjallConfig { accept_loss, ..FjallConfig::new(classify) }
 }
 
+/// The clock and the randomness of the machine.
+pub fn time_and_randomness() -> (Arc<dyn Clock>, Arc<dyn Random>) {
+    (Arc::new(SystemClock), Arc::new(SystemRandom))
+}
+
 /// Opens the engines of a data dir.
 pub async fn engines(data_dir: &DataDir, reserve: Option<u64>, accept_loss: bool) -> Result<Engines, AssembleError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let (clock, random) = time_and_randomness();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let kv = FjallKv::open(&data_dir.meta(), meta_config(accept_loss))?;
     let blobs = Blobs::open(disk, random.clone(), &data_dir.blob(), BlobConfig { reserve, ..BlobConfig::default() })?;

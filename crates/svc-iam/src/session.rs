@@ -13,10 +13,12 @@ use millpond_kernel::{
 };
 use millpond_policy::{Policy, PolicyKind};
 use millpond_seal::{Unopened, Vault};
-use millpond_types::Timestamp;
+use millpond_types::{AccountId, Timestamp};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::credentials::Sessions;
+use crate::state::Identities;
 use cache::{Cache, Opened};
 pub(crate) use token::Begin;
 use token::{MAX_TOKEN, Row};
@@ -26,8 +28,14 @@ const SECRET: usize = 40;
 
 /// The managed policies of this moment.
 pub(crate) trait ManagedPolicies: Send + Sync + 'static {
-    /// The policy of an ARN, as its default version has it; `None` when there is none.
-    fn policy(&self, arn: &str) -> Option<Arc<Policy>>;
+    /// A policy of an account, or one of AWS's, as its default version has it; `None` when there is none.
+    fn policy(&self, account: AccountId, arn: &str) -> Option<Arc<Policy>>;
+}
+
+impl ManagedPolicies for Identities {
+    fn policy(&self, account: AccountId, arn: &str) -> Option<Arc<Policy>> {
+        self.account(account).compiled(arn).ok()
+    }
 }
 
 /// Credentials that were just made.
@@ -43,7 +51,7 @@ pub(crate) struct Begun {
 }
 
 /// Makes sessions, and knows them again.
-pub(crate) struct SessionTokens {
+pub struct SessionTokens {
     vault: Arc<Vault>,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
@@ -53,8 +61,15 @@ pub(crate) struct SessionTokens {
 }
 
 impl SessionTokens {
-    /// Sessions under a vault's key.
-    pub fn new(
+    /// Sessions of identities, under the same vault and clock.
+    pub fn new(identities: &Identities) -> Self {
+        let inner = identities.inner();
+        let managed = Arc::new(identities.clone());
+        let (vault, random, clock) = (inner.vault.clone(), inner.random.clone(), inner.clock.clone());
+        Self::of(vault, random, clock, inner.epoch.clone(), managed)
+    }
+
+    fn of(
         vault: Arc<Vault>,
         random: Arc<dyn Random>,
         clock: Arc<dyn Clock>,
@@ -64,11 +79,16 @@ impl SessionTokens {
         Self { vault, random, clock, epoch, managed, cache: Cache::default() }
     }
 
+    /// Now, as sessions see it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
     /// Begins a session. Its token has at least `size` characters.
     ///
     /// # Errors
     /// A principal that has no sessions.
-    pub fn begin(&self, begin: &Begin, size: usize) -> Result<Begun, Unopened> {
+    pub(crate) fn begin(&self, begin: &Begin, size: usize) -> Result<Begun, Unopened> {
         let account = begin.principal.account().ok_or(Unopened)?;
         let access_key_id = key_id::new(key_id::TEMPORARY, account, &*self.random);
         let secret = secret(&*self.random);
@@ -81,7 +101,7 @@ impl SessionTokens {
     }
 
     /// What belongs to an access key and the token that came with it.
-    pub fn find(&self, access_key_id: &str, token: &str) -> Result<Credential, CredentialError> {
+    fn find(&self, access_key_id: &str, token: &str) -> Result<Credential, CredentialError> {
         let digest = Sha256::digest(token).into();
         let opened = match self.cache.get(&digest) {
             Some(opened) => opened,
@@ -118,7 +138,7 @@ impl SessionTokens {
             policies.push(Named { source: PolicySource::Session { name: INLINE.to_owned() }, policy });
         }
         let read_at = self.epoch.now();
-        policies.extend(self.managed(&begin.policy_arns));
+        policies.extend(self.managed(&begin.principal, &begin.policy_arns));
         let session = Session {
             policies: (limited || begin.by == SessionKind::GetFederationToken).then_some(policies),
             tags: begin.tags,
@@ -139,9 +159,10 @@ impl SessionTokens {
     }
 
     /// The managed policies that are there. One that is gone allows nothing, and denies nothing.
-    fn managed(&self, arns: &[String]) -> impl Iterator<Item = Named> {
-        arns.iter().filter_map(|arn| {
-            let policy = self.managed.policy(arn)?;
+    fn managed(&self, principal: &Principal, arns: &[String]) -> impl Iterator<Item = Named> {
+        let account = principal.account();
+        arns.iter().filter_map(move |arn| {
+            let policy = self.managed.policy(account?, arn)?;
             Some(Named { source: PolicySource::Session { name: arn.clone() }, policy })
         })
     }
@@ -152,7 +173,7 @@ impl SessionTokens {
         let session = opened.credential.session.as_ref().map(|session| {
             let is_inline = |named: &&Named| named.source == PolicySource::Session { name: INLINE.to_owned() };
             let inline = session.policies.iter().flatten().filter(is_inline).cloned();
-            let policies = inline.chain(self.managed(&opened.policy_arns)).collect();
+            let policies = inline.chain(self.managed(&opened.credential.principal, &opened.policy_arns)).collect();
             Arc::new(Session { policies: Some(policies), ..Session::clone(session) })
         });
         Arc::new(Opened {
@@ -162,6 +183,12 @@ impl SessionTokens {
             policy_arns: opened.policy_arns.clone(),
             read_at,
         })
+    }
+}
+
+impl Sessions for SessionTokens {
+    fn open(&self, access_key_id: &str, token: &str) -> Result<Credential, CredentialError> {
+        self.find(access_key_id, token)
     }
 }
 

@@ -18,7 +18,7 @@ const WRITE: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Ac
 struct Managed(Mutex<BTreeMap<String, String>>);
 
 impl ManagedPolicies for Managed {
-    fn policy(&self, arn: &str) -> Option<Arc<Policy>> {
+    fn policy(&self, _: AccountId, arn: &str) -> Option<Arc<Policy>> {
         let policies = self.0.lock().unwrap();
         policies.get(arn).map(|text| Arc::new(Policy::parse(text, PolicyKind::Identity).unwrap()))
     }
@@ -42,7 +42,7 @@ impl World {
         let epoch = Epoch::load(kv.clone()).now_or_never().unwrap().unwrap();
         let (random, time) = (Arc::new(SystemRandom), clock.clone());
         let tokens =
-            SessionTokens::new(Arc::new(vault), random, time, epoch.clone(), Arc::clone(&managed) as Arc<dyn ManagedPolicies>);
+            SessionTokens::of(Arc::new(vault), random, time, epoch.clone(), Arc::clone(&managed) as Arc<dyn ManagedPolicies>);
         Self { kv, clock, managed, epoch, tokens }
     }
 
