@@ -10,7 +10,7 @@ use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock,
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
-use millpond_svc_iam::Sts;
+use millpond_svc_iam::{AccessKeys, Identities, IdentityDirectory, NoSessions, Sts};
 use millpond_svc_s3::S3;
 use prometheus_client::registry::Registry;
 
@@ -118,6 +118,8 @@ pub struct Assembled {
     pub engines: Engines,
     /// What listens.
     pub gateway: Gateway,
+    /// Users, groups, roles, policies and access keys.
+    pub identities: Identities,
     /// The root credentials.
     pub root: Arc<RootKey>,
     /// Set when requests are served.
@@ -129,9 +131,14 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let _vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
-    let epoch = Epoch::load(kv).await?;
+    let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
+    let epoch = Epoch::load(kv.clone()).await?;
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let identities = Identities::load(kv, clock, random, vault, epoch.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
+    let accounts = Arc::new(data_dir.account());
+    kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts)));
+    let credentials = AccessKeys::new(root.clone(), identities.clone(), Arc::new(NoSessions));
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
         Arc::new(Sts::new(kernel)),
@@ -141,14 +148,14 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
-        credentials: root.clone(),
+        credentials: Arc::new(credentials),
         clock: engines.clock.clone(),
         random: engines.random.clone(),
         registry,
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, root, ready })
+    Ok(Assembled { engines, gateway, identities, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

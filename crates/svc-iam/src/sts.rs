@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::StatusCode;
 use millpond_api_sts::{self as api, Operation};
 use millpond_kernel::{
-    Access, Authorized, Caller, Context, Kernel, OperationRef, RequestHead, Response, ResponseBody, Service,
-    ServiceError, ServiceRequest,
+    Access, Authorized, Caller, Context, Kernel, OperationRef, RequestHead, Response, Service, ServiceError,
+    ServiceRequest,
 };
-use millpond_wire::{ErrorFormat, FormPairs, ParseError, Protocol, Route};
+use millpond_wire::{ErrorFormat, FormPairs, Protocol, Route};
 
-/// The largest form; AWS's own limit for the query protocol.
-const MAX_FORM: usize = 1024 * 1024;
+use crate::form;
+
 /// An operation that is not known: its request was refused before its body was read, or it is none of those served.
 const UNKNOWN: OperationRef = OperationRef { name: "unknown", index: 0 };
 /// The one version of the API.
@@ -50,7 +49,7 @@ impl Service for Sts {
     }
 
     fn identify_body(&self, head: &RequestHead, body: &[u8]) -> Option<OperationRef> {
-        let form = FormPairs::parse(form_of(head, body)).ok()?;
+        let form = FormPairs::parse(form::form_of(head, body)).ok()?;
         match api::route(form.get("Action")?) {
             Route::Served(operation) => Some(OperationRef { name: operation.name(), index: 1 + operation as u16 }),
             Route::Unserved(_) | Route::Unknown => None,
@@ -77,28 +76,11 @@ impl millpond_kernel::Operation for GetCallerIdentity {
 }
 
 async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, ServiceError> {
-    if request.caller.is_anonymous() {
-        return Err(ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token"));
-    }
-    let too_large = || ServiceError::new("ValidationError", 400, "The request is larger than 1 MiB.");
-    let body = request.payload.collect(MAX_FORM, too_large).await?;
-    let form = FormPairs::parse(form_of(&request.head, &body)).map_err(validation)?;
-    let action = form
-        .get("Action")
-        .ok_or_else(|| ServiceError::new("MissingAction", 400, "The request must contain the parameter Action."))?;
-    match form.get("Version") {
-        Some(VERSION) => {}
-        version => {
-            return Err(ServiceError::new(
-                "InvalidAction",
-                400,
-                format!("Could not find operation {action} for version {}", version.unwrap_or("NO_VERSION_SPECIFIED")),
-            ));
-        }
-    }
-    match api::route(action) {
+    let body = form::body_of(&mut request).await?;
+    let (form, action) = form::parse(&request.head, &body, VERSION)?;
+    match api::route(&action) {
         Route::Served(Operation::GetCallerIdentity) => {
-            api::GetCallerIdentityInput::parse_form(&form).map_err(validation)?;
+            api::GetCallerIdentityInput::parse_form(&form).map_err(|error| form::validation(&error, Some(&form)))?;
             let operation = kernel
                 .authorize(&request.caller, GetCallerIdentity)
                 .await
@@ -107,21 +89,8 @@ async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, 
         }
         Route::Served(other) => Err(ServiceError::not_implemented(other.name())),
         Route::Unserved(name) => Err(ServiceError::not_implemented(name)),
-        Route::Unknown => Err(ServiceError::new(
-            "InvalidAction",
-            400,
-            format!("Could not find operation {action} for version {VERSION}"),
-        )),
+        Route::Unknown => Err(form::unknown_action(&action, VERSION)),
     }
-}
-
-/// A request's parameters. The query protocol takes them from the query too, which is how a presigned GetCallerIdentity is sent.
-fn form_of<'a>(head: &'a RequestHead, body: &'a [u8]) -> &'a [u8] {
-    if body.is_empty() { head.query.as_bytes() } else { body }
-}
-
-fn validation(error: ParseError) -> ServiceError {
-    ServiceError::new("ValidationError", 400, error.to_string())
 }
 
 fn get_caller_identity(caller: &Caller, _: Authorized<GetCallerIdentity>) -> Result<Response, ServiceError> {
@@ -133,7 +102,5 @@ fn get_caller_identity(caller: &Caller, _: Authorized<GetCallerIdentity>) -> Res
         account: Some(account.to_string()),
         arn: Some(caller.arn()),
     };
-    let parts = output.write(&caller.request_id().to_string());
-    let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
-    Ok(Response { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
+    form::response(output.write(&caller.request_id().to_string()))
 }
