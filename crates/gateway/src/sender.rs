@@ -209,6 +209,8 @@ impl Accepting<'_> {
             millpond_auth::AuthType::Query => AuthType::Query,
         };
         let signed = Signed { version: verified.signature_version(), at: verified.signed_at() };
+        let region = self.server.config.region.as_str();
+        self.server.credentials.used(verified.access_key_id(), self.service, region);
         Ok(Sender {
             principal: credential.principal,
             session: credential.session,

@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
 
 use crate::{Principal, Session};
 
-/// A secret access key. Has no text form, so that no log can hold it.
+/// A secret access key, wiped when the last of its holders lets go. Has no text form, so that no log can hold it.
 #[derive(Clone)]
-pub struct SecretKey(Arc<str>);
+pub struct SecretKey(Arc<Zeroizing<String>>);
 
 impl SecretKey {
     /// Takes a secret.
     pub fn new(secret: &str) -> Self {
-        Self(secret.into())
+        Self(Arc::new(Zeroizing::new(secret.to_owned())))
     }
 
     /// The secret, for deriving a signing key.
@@ -65,4 +66,7 @@ pub trait Credentials: Send + Sync + 'static {
         access_key_id: &'a str,
         session_token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Credential, CredentialError>>;
+
+    /// Notes that a request was signed with an access key, now that its signature was verified. Must not wait.
+    fn used(&self, _access_key_id: &str, _service: &str, _region: &str) {}
 }

@@ -113,7 +113,9 @@ pub fn run(args: AccountArgs) -> ExitCode {
         Command::Create { id, name, place } => {
             let creation = Creation { id: id.map(|id| id.to_string()), name };
             let arguments = serde_json::to_value(creation).map_err(|error| error.to_string());
-            arguments.and_then(|arguments| done(&place, ACCOUNT_CREATE, &arguments)).and_then(|v| print_created(&v, place.json))
+            arguments
+                .and_then(|arguments| done(&place, ACCOUNT_CREATE, &arguments))
+                .and_then(|v| print_created(&v, place.json))
         }
         Command::List { place } => {
             done(&place, ACCOUNT_LIST, &Value::Object(serde_json::Map::new())).and_then(|v| print_list(&v, place.json))
@@ -138,7 +140,8 @@ fn done(place: &Place, command: &str, arguments: &Value) -> Result<Value, String
 }
 
 fn offline(data_dir: &DataDir, key: Option<&PathBuf>, command: &str, arguments: &Value) -> Result<Value, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let accounts = Arc::new(opened(data_dir, key).await?);
         match command {

@@ -10,7 +10,9 @@ use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock,
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
-use millpond_svc_iam::Sts;
+use millpond_svc_iam::{
+    AccessKeys, Identities, IdentityDirectory, LocalAccounts, NoDenials, SessionTokens, Sts, StsParts,
+};
 use millpond_svc_s3::S3;
 use prometheus_client::registry::Registry;
 
@@ -122,6 +124,10 @@ pub struct Assembled {
     pub engines: Engines,
     /// What listens.
     pub gateway: Gateway,
+    /// Users, groups, roles, policies and access keys.
+    pub identities: Identities,
+    /// Accounts.
+    pub accounts: Arc<LocalAccounts>,
     /// The root credentials.
     pub root: Arc<RootKey>,
     /// Set when requests are served.
@@ -133,26 +139,37 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let _vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
-    let epoch = Epoch::load(kv).await?;
+    let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
+    let epoch = Epoch::load(kv.clone()).await?;
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let identities = Identities::load(kv, clock, random, vault, epoch.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
-    let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
-        Arc::new(Sts::new(kernel)),
-    ];
+    let accounts = Arc::new(LocalAccounts::load(data_dir.account(), identities.clone()).await?);
+    kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts.clone())));
+    let sessions = Arc::new(SessionTokens::new(&identities));
+    let credentials = Arc::new(AccessKeys::new(root.clone(), identities.clone(), sessions.clone()));
+    let sts = StsParts {
+        kernel: kernel.clone(),
+        identities: identities.clone(),
+        sessions,
+        credentials: credentials.clone(),
+        denials: Arc::new(NoDenials),
+    };
+    let services: Vec<Arc<dyn Service>> =
+        vec![Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())), Arc::new(Sts::new(sts))];
     let mut registry = Registry::default();
     gauges::register(&mut registry, &engines, data_dir.account());
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
-        credentials: root.clone(),
+        credentials,
         clock: engines.clock.clone(),
         random: engines.random.clone(),
         registry,
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, root, ready })
+    Ok(Assembled { engines, gateway, identities, accounts, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

@@ -141,9 +141,8 @@ async fn send(writer: &mut OwnedWriteHalf, line: &Line) -> io::Result<()> {
 
 /// Hands a command to the server that has a data dir open, and waits for its result.
 pub fn ask(data_dir: &Path, command: &str, arguments: &serde_json::Value) -> Result<serde_json::Value, String> {
-    let unreachable = |error: io::Error| {
-        format!("a server has the data dir open and its control socket does not answer: {error}")
-    };
+    let unreachable =
+        |error: io::Error| format!("a server has the data dir open and its control socket does not answer: {error}");
     let mut stream = std::os::unix::net::UnixStream::connect(path(data_dir)).map_err(unreachable)?;
     stream.write_all(format!("{command} {arguments}\n").as_bytes()).map_err(unreachable)?;
     for line in io::BufReader::new(stream).lines() {

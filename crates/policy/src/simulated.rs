@@ -67,9 +67,9 @@ impl Policy {
                 }
             }
             let conditions = statement.conditions.iter();
-            keys.extend(conditions.flat_map(|condition| {
-                std::iter::once(condition.key.as_str()).chain(condition.variables())
-            }));
+            keys.extend(
+                conditions.flat_map(|condition| std::iter::once(condition.key.as_str()).chain(condition.variables())),
+            );
             keys.extend(of_resources);
         }
         keys.retain(|key| is_missing(key, question.context));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use millpond_io::Random;
 use millpond_kernel::tables;
 use millpond_meta::key::{KeyBuilder, KeyReader, prefix_range};
-use millpond_meta::{Cond, Key, Kv, Op, ReadError, Scan};
+use millpond_meta::{Cond, Key, Op, ReadError, Scan};
 use millpond_types::{AccountId, Timestamp};
 use prost::Message;
 use zeroize::Zeroizing;
@@ -136,7 +136,11 @@ impl LocalAccounts {
     ///
     /// # Errors
     /// See [`AccountError`]; nothing was created then.
-    pub async fn create(self: Arc<Self>, id: Option<AccountId>, name: Option<String>) -> Result<NewAccount, AccountError> {
+    pub async fn create(
+        self: Arc<Self>,
+        id: Option<AccountId>,
+        name: Option<String>,
+    ) -> Result<NewAccount, AccountError> {
         let name = name.unwrap_or_default();
         if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(AccountError::Name);

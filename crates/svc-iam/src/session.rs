@@ -209,11 +209,9 @@ pub(crate) fn secret(random: &dyn Random) -> Zeroizing<String> {
 pub(crate) fn may_call_iam(caller: &Caller) -> Result<(), ServiceError> {
     match caller.session().map(|session| session.by) {
         None | Some(SessionKind::AssumeRole) => Ok(()),
-        Some(SessionKind::GetSessionToken | SessionKind::GetFederationToken) => Err(ServiceError::new(
-            "InvalidClientTokenId",
-            403,
-            "The security token included in the request is invalid",
-        )),
+        Some(SessionKind::GetSessionToken | SessionKind::GetFederationToken) => {
+            Err(ServiceError::new("InvalidClientTokenId", 403, "The security token included in the request is invalid"))
+        }
     }
 }
 

@@ -7,10 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millpond_api_iam as api;
-use millpond_kernel::{
-    Access, Caller, Context, Kernel, Named, PolicySource, Refusal, Resource, Rights, ServiceError,
-};
-use millpond_policy::{Policy, PolicyKind};
+use millpond_kernel::{Access, Caller, Context, Kernel, Named, Refusal, Resource, Rights, ServiceError};
+use millpond_policy::PolicyKind;
 use millpond_types::{AccountId, Arn};
 
 use crate::state::{Entity, Identities, Kind};
@@ -122,8 +120,7 @@ fn listed(texts: &[String]) -> Result<Vec<Named>, ServiceError> {
 }
 
 fn account_of(caller: &Caller) -> Result<AccountId, ServiceError> {
-    let unsigned =
-        || ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token");
+    let unsigned = || ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token");
     caller.account().ok_or_else(unsigned)
 }
 
@@ -146,7 +143,8 @@ fn source(text: &str) -> Result<Resource, ServiceError> {
 fn entity(identities: &Identities, arn: &str) -> Result<(Arc<Entity>, Arc<Rights>), ServiceError> {
     let missing = || {
         let name = arn.rsplit('/').next().unwrap_or_default();
-        let kind = [Kind::User, Kind::Group, Kind::Role].into_iter().find(|kind| arn.contains(&format!(":{}/", kind.word())));
+        let kind =
+            [Kind::User, Kind::Group, Kind::Role].into_iter().find(|kind| arn.contains(&format!(":{}/", kind.word())));
         let kind = kind.map_or("principal", Kind::word);
         ServiceError::new("NoSuchEntity", 404, format!("The {kind} with name {name} cannot be found."))
     };
@@ -194,6 +192,3 @@ operations! {
     SimulateCustomPolicy,
     SimulatePrincipalPolicy,
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,13 +9,13 @@ mod passed;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use millpond_api_sts::{self as api, Operation};
 use millpond_kernel::{
-    Access, Caller, Context, ContextValue, Credentials, Denials, Kernel, OperationRef, RequestHead, Resource, Response,
-    Service, ServiceError, ServiceRequest, SessionKind,
+    Access, Caller, Context, ContextValue, Credentials, DecodeError, Denials, Kernel, OperationRef, RequestHead,
+    Resource, Response, Service, ServiceError, ServiceRequest, SessionKind,
 };
-use millpond_types::Arn;
+use millpond_types::{AccountId, Arn};
 use millpond_wire::{ErrorFormat, FormPairs, ParseError, Protocol, Route};
 
 use crate::form;
@@ -48,6 +48,15 @@ pub struct StsParts {
     pub credentials: Arc<dyn Credentials>,
     /// Denials that are kept.
     pub denials: Arc<dyn Denials>,
+}
+
+/// A server that keeps no denials: no message was made by it.
+pub struct NoDenials;
+
+impl Denials for NoDenials {
+    fn decode<'a>(&'a self, _: AccountId, _: &'a str) -> BoxFuture<'a, Result<String, DecodeError>> {
+        ready(Err(DecodeError::Invalid)).boxed()
+    }
 }
 
 impl Sts {

@@ -41,8 +41,13 @@ impl World {
         let (kv, clock, managed) = (Arc::new(MemoryKv::new()), Arc::new(ManualClock::new(START)), Arc::default());
         let epoch = Epoch::load(kv.clone()).now_or_never().unwrap().unwrap();
         let (random, time) = (Arc::new(SystemRandom), clock.clone());
-        let tokens =
-            SessionTokens::of(Arc::new(vault), random, time, epoch.clone(), Arc::clone(&managed) as Arc<dyn ManagedPolicies>);
+        let tokens = SessionTokens::of(
+            Arc::new(vault),
+            random,
+            time,
+            epoch.clone(),
+            Arc::clone(&managed) as Arc<dyn ManagedPolicies>,
+        );
         Self { kv, clock, managed, epoch, tokens }
     }
 
@@ -90,7 +95,8 @@ fn begin(principal: Principal, by: SessionKind) -> Begin {
 #[test]
 fn a_session_comes_back_whole() {
     let world = World::new();
-    let federated = Principal::Federated { account: ACCOUNT.parse().unwrap(), name: "joe".into(), user: Box::new(user()) };
+    let federated =
+        Principal::Federated { account: ACCOUNT.parse().unwrap(), name: "joe".into(), user: Box::new(user()) };
     for (principal, by, policies) in [
         (role(), SessionKind::AssumeRole, None),
         (user(), SessionKind::GetSessionToken, None),

@@ -112,11 +112,8 @@ struct PrincipalRow {
 impl PrincipalRow {
     /// `None` for who has no sessions: nobody and services.
     fn of(principal: &Principal) -> Option<Self> {
-        let row = |kind, account: &millpond_types::AccountId| Self {
-            kind,
-            account: account.to_string(),
-            ..Self::default()
-        };
+        let row =
+            |kind, account: &millpond_types::AccountId| Self { kind, account: account.to_string(), ..Self::default() };
         Some(match principal {
             Principal::Anonymous | Principal::Service { .. } => return None,
             Principal::Root(account) => row(1, account),

@@ -129,9 +129,8 @@ pub(super) fn is_aws(arn: &str) -> bool {
 }
 
 fn check_action(action: &str) -> Result<(), ServiceError> {
-    let word = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
+    let word =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     match action.split_once(':') {
         Some((service, name)) if word(service) && word(name) => Ok(()),
         _ => Err(invalid(format!("Invalid action name: {action}. An action is named in full, as in s3:GetObject."))),

@@ -51,14 +51,8 @@ fn read_marker(marker: &str) -> Result<usize, ServiceError> {
 
 fn result(given: &Given, action: &str, resource: &str) -> EvaluationResult {
     let owner = owner(given, resource);
-    let question = Question {
-        principal: &given.principal,
-        action,
-        resource,
-        owner,
-        object_owner: None,
-        context: &given.context,
-    };
+    let question =
+        Question { principal: &given.principal, action, resource, owner, object_owner: None, context: &given.context };
     let policies = Policies {
         identity: &given.rights.identity,
         boundary: given.rights.boundary.as_ref(),
@@ -76,9 +70,8 @@ fn result(given: &Given, action: &str, resource: &str) -> EvaluationResult {
     let boundary = policies.boundary.map(|named| PermissionsBoundaryDecisionDetail {
         allowed_by_permissions_boundary: Some(allows(named, &question)),
     });
-    let control = (!given.control.is_empty()).then(|| OrganizationsDecisionDetail {
-        allowed_by_organizations: Some(control_allows(given, &question)),
-    });
+    let control = (!given.control.is_empty())
+        .then(|| OrganizationsDecisionDetail { allowed_by_organizations: Some(control_allows(given, &question)) });
     // With a resource the details are there for it alone, empty within one account (IAM API reference, EvaluationResult).
     let details = (resource != "*").then(|| details(given, &question, &policies));
     let specific = (resource != "*").then(|| {

@@ -48,11 +48,9 @@ pub(super) fn not_assumed(refusal: Refusal) -> ServiceError {
 fn refused_as(refusal: Refusal, words: fn(&Denied) -> String) -> ServiceError {
     match refusal {
         Refusal::Denied(why) => denied(words(&why)),
-        Refusal::Gone => ServiceError::new(
-            "InvalidClientTokenId",
-            403,
-            "The security token included in the request is invalid",
-        ),
+        Refusal::Gone => {
+            ServiceError::new("InvalidClientTokenId", 403, "The security token included in the request is invalid")
+        }
         Refusal::Failed(reason) => failed(&reason),
     }
 }

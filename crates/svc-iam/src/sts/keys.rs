@@ -15,7 +15,8 @@ pub(super) async fn get_access_key_info(
     let operation = GetAccessKeyInfo(Resolved::anything("sts:GetAccessKeyInfo", caller)?);
     sts.kernel.authorize(caller, operation).await.map_err(errors::refused)?;
     let account = account(sts, &input.access_key_id).await?;
-    let account = account.ok_or_else(|| errors::validation(format!("Invalid access key id: {}", input.access_key_id)))?;
+    let account =
+        account.ok_or_else(|| errors::validation(format!("Invalid access key id: {}", input.access_key_id)))?;
     Ok(api::GetAccessKeyInfoOutput { account: Some(account.to_string()) })
 }
 

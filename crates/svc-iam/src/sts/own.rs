@@ -72,7 +72,8 @@ pub(super) async fn get_federation_token(
     let principal =
         Principal::Federated { account, name: input.name.clone(), user: Box::new(caller.principal().clone()) };
     let passed = Passed::check(input.policy, input.policy_arns, input.tags)?;
-    let resource = Resource::new(Arn::new("sts", "", account.as_str(), &format!("federated-user/{}", input.name)), account);
+    let resource =
+        Resource::new(Arn::new("sts", "", account.as_str(), &format!("federated-user/{}", input.name)), account);
     let mut resolved = Resolved::one("sts:GetFederationToken", resource.clone());
     if !passed.tags.is_empty() {
         resolved.accesses.push(Access { action: "sts:TagSession", resource });
@@ -116,7 +117,11 @@ pub(super) fn no_mfa(serial: Option<&str>, code: Option<&str>) -> Result<(), Ser
 
 fn seconds(wanted: Option<i32>, principal: &Principal) -> u32 {
     let wanted = wanted.and_then(|seconds| u32::try_from(seconds).ok());
-    if is_root(principal) { wanted.unwrap_or(ROOT_SECONDS).min(ROOT_SECONDS) } else { wanted.unwrap_or(DEFAULT_SECONDS) }
+    if is_root(principal) {
+        wanted.unwrap_or(ROOT_SECONDS).min(ROOT_SECONDS)
+    } else {
+        wanted.unwrap_or(DEFAULT_SECONDS)
+    }
 }
 
 /// When a session of so many seconds begins and ends: in whole seconds, as clients are told.
