@@ -192,3 +192,6 @@ operations! {
     SimulateCustomPolicy,
     SimulatePrincipalPolicy,
 }
+
+#[cfg(test)]
+mod tests;

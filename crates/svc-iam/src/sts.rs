@@ -222,3 +222,6 @@ operations! {
     GetFederationToken,
     GetSessionToken,
 }
+
+#[cfg(test)]
+mod tests;
