@@ -188,7 +188,7 @@ fn print_list(result: &Value, json: bool) -> Result<(), String> {
             Some(_) => account.name,
             None => "(the lake's own)".to_owned(),
         };
-        println!("{}  {name}", account.account_id);
+        println!("{}", format!("{}  {name}", account.account_id).trim_end());
     }
     Ok(())
 }
