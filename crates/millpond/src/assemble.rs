@@ -10,7 +10,7 @@ use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock,
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
-use millpond_svc_iam::{AccessKeys, Identities, IdentityDirectory, NoSessions, Sts};
+use millpond_svc_iam::{AccessKeys, Iam, Identities, IdentityDirectory, NoSessions, Sts};
 use millpond_svc_s3::S3;
 use prometheus_client::registry::Registry;
 
@@ -141,6 +141,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let credentials = AccessKeys::new(root.clone(), identities.clone(), Arc::new(NoSessions));
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
+        Arc::new(Iam::new(kernel.clone(), identities.clone(), &root.access_key)),
         Arc::new(Sts::new(kernel)),
     ];
     let mut registry = Registry::default();

@@ -38,4 +38,4 @@ pub use question::{
     Denial, Grant, Grantee, Kind, Limits, Named, Policies, PolicySource, Question, ResourceRule, Verdict,
 };
 pub use statement::{Effect, Statement};
-pub use who::Reach;
+pub use who::{Name, Reach};

@@ -1,16 +1,25 @@
 //! Identity: AWS Identity and Access Management and the Security Token Service over one set of tables.
 //!
 //! Reading order: `state` (users, groups, roles, policies, access keys: rows and memory), `directory` and `credentials` (what the kernel and the
-//! gateway ask of them), `form` (the query protocol), then the services.
+//! gateway ask of them), `form` (the query protocol), `operation` (what an operation of IAM is), `iam` (the service), `ops` (what each does).
 
 mod credentials;
 mod directory;
+mod documents;
+mod errors;
 mod form;
+mod iam;
+mod limits;
 mod managed;
+mod operation;
+mod ops;
+mod paging;
+mod show;
 pub mod state;
 mod sts;
 
 pub use credentials::{AccessKeys, NoSessions, Sessions};
 pub use directory::{Accounts, IdentityDirectory};
+pub use iam::Iam;
 pub use state::Identities;
 pub use sts::Sts;
