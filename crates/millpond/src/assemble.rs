@@ -11,7 +11,7 @@ use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
 use millpond_svc_iam::{
-    AccessKeys, Identities, IdentityDirectory, LocalAccounts, NoDenials, SessionTokens, Sts, StsParts,
+    AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, NoDenials, SessionTokens, Sts, StsParts,
 };
 use millpond_svc_s3::S3;
 use prometheus_client::registry::Registry;
@@ -155,8 +155,11 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         credentials: credentials.clone(),
         denials: Arc::new(NoDenials),
     };
-    let services: Vec<Arc<dyn Service>> =
-        vec![Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())), Arc::new(Sts::new(sts))];
+    let services: Vec<Arc<dyn Service>> = vec![
+        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
+        Arc::new(Iam::new(kernel, identities.clone(), &root.access_key)),
+        Arc::new(Sts::new(sts)),
+    ];
     let mut registry = Registry::default();
     gauges::register(&mut registry, &engines, data_dir.account());
     let ready = Arc::new(AtomicBool::new(false));

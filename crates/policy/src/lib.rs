@@ -40,4 +40,4 @@ pub use question::{
 };
 pub use simulated::ValueType;
 pub use statement::{Effect, Statement};
-pub use who::Reach;
+pub use who::{Name, Reach};

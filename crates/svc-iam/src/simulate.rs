@@ -10,12 +10,46 @@ use millpond_api_iam as api;
 use millpond_kernel::{Access, Caller, Context, Kernel, Named, Refusal, Resource, Rights, ServiceError};
 use millpond_policy::PolicyKind;
 use millpond_types::{AccountId, Arn};
+use millpond_wire::{FormPairs, ParseError, ResponseParts};
 
+use crate::errors::IamError;
+use crate::form;
 use crate::state::{Entity, Identities, Kind};
 use given::{Common, Given};
 use run::Page;
 
-pub(crate) async fn simulate_custom_policy(
+/// Carries a simulation out. Other operations are none of them.
+pub(crate) async fn call(
+    kernel: &Kernel,
+    identities: &Identities,
+    caller: &Caller,
+    form: &FormPairs<'_>,
+    operation: api::Operation,
+) -> Result<ResponseParts, ServiceError> {
+    let invalid = |error: ParseError| form::validation(&error, Some(form));
+    let id = caller.request_id().to_string();
+    Ok(match operation {
+        api::Operation::SimulateCustomPolicy => {
+            let input = api::SimulateCustomPolicyInput::parse_form(form).map_err(invalid)?;
+            simulate_custom_policy(kernel, caller, input).await?.write(&id)
+        }
+        api::Operation::SimulatePrincipalPolicy => {
+            let input = api::SimulatePrincipalPolicyInput::parse_form(form).map_err(invalid)?;
+            simulate_principal_policy(identities, kernel, caller, input).await?.write(&id)
+        }
+        api::Operation::GetContextKeysForCustomPolicy => {
+            let input = api::GetContextKeysForCustomPolicyInput::parse_form(form).map_err(invalid)?;
+            get_context_keys_for_custom_policy(kernel, caller, input).await?.write(&id)
+        }
+        api::Operation::GetContextKeysForPrincipalPolicy => {
+            let input = api::GetContextKeysForPrincipalPolicyInput::parse_form(form).map_err(invalid)?;
+            get_context_keys_for_principal_policy(identities, kernel, caller, input).await?.write(&id)
+        }
+        other => return Err(ServiceError::not_implemented(other.name())),
+    })
+}
+
+async fn simulate_custom_policy(
     kernel: &Kernel,
     caller: &Caller,
     input: api::SimulateCustomPolicyInput,
@@ -44,7 +78,7 @@ pub(crate) async fn simulate_custom_policy(
     })
 }
 
-pub(crate) async fn simulate_principal_policy(
+async fn simulate_principal_policy(
     identities: &Identities,
     kernel: &Kernel,
     caller: &Caller,
@@ -80,7 +114,7 @@ pub(crate) async fn simulate_principal_policy(
     })
 }
 
-pub(crate) async fn get_context_keys_for_custom_policy(
+async fn get_context_keys_for_custom_policy(
     kernel: &Kernel,
     caller: &Caller,
     input: api::GetContextKeysForCustomPolicyInput,
@@ -92,7 +126,7 @@ pub(crate) async fn get_context_keys_for_custom_policy(
     Ok(api::GetContextKeysForCustomPolicyOutput { context_key_names: Some(keys) })
 }
 
-pub(crate) async fn get_context_keys_for_principal_policy(
+async fn get_context_keys_for_principal_policy(
     identities: &Identities,
     kernel: &Kernel,
     caller: &Caller,
@@ -143,10 +177,8 @@ fn source(text: &str) -> Result<Resource, ServiceError> {
 fn entity(identities: &Identities, arn: &str) -> Result<(Arc<Entity>, Arc<Rights>), ServiceError> {
     let missing = || {
         let name = arn.rsplit('/').next().unwrap_or_default();
-        let kind =
-            [Kind::User, Kind::Group, Kind::Role].into_iter().find(|kind| arn.contains(&format!(":{}/", kind.word())));
-        let kind = kind.map_or("principal", Kind::word);
-        ServiceError::new("NoSuchEntity", 404, format!("The {kind} with name {name} cannot be found."))
+        let kind = [Kind::User, Kind::Group, Kind::Role].into_iter().find(|kind| arn.contains(&format!(":{}/", kind.word())));
+        IamError::no_entity(kind.unwrap_or(Kind::User), name)
     };
     let entity = identities.by_arn(arn).ok_or_else(missing)?;
     let rights = identities.account(entity.account).rights(&entity).map_err(|error| {
@@ -157,16 +189,7 @@ fn entity(identities: &Identities, arn: &str) -> Result<(Arc<Entity>, Arc<Rights
 }
 
 fn refused(refusal: Refusal) -> ServiceError {
-    match refusal {
-        Refusal::Denied(denied) => ServiceError::new("AccessDenied", 403, denied.to_string()),
-        Refusal::Gone => {
-            ServiceError::new("InvalidClientTokenId", 403, "The security token included in the request is invalid")
-        }
-        Refusal::Failed(reason) => {
-            tracing::error!(reason, "a simulation cannot be decided");
-            ServiceError::internal()
-        }
-    }
+    IamError::from(refusal).into()
 }
 
 /// Operations that touch one thing and have no condition keys of their own.

@@ -9,6 +9,7 @@ use millpond_kernel::{Context, ContextValue, Named, PolicySource, Principal, Rig
 use millpond_policy::{Policy, PolicyKind, ValueType};
 use millpond_types::AccountId;
 
+use crate::errors::IamError;
 use crate::state::{Entity, Kind};
 
 /// The parameters that both simulations have.
@@ -48,7 +49,7 @@ pub(super) struct Given {
 
 /// `InvalidInput`
 pub(super) fn invalid(message: impl Into<String>) -> ServiceError {
-    ServiceError::new("InvalidInput", 400, message)
+    IamError::InvalidInput(message.into()).into()
 }
 
 /// Policies of the request, called by the list that they stand in and their place in it, from 1.

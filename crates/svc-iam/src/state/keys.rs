@@ -30,7 +30,7 @@ impl Identities {
         let secret = unique::secret(&*inner.random);
         let sealed = inner.vault.seal(&*inner.random, Purpose::AccessKey, id.as_bytes(), secret.as_bytes());
         let sealed = sealed.map_err(|_| StateError::Failed("a secret cannot be sealed".to_owned()))?;
-        let created = inner.clock.now();
+        let created = self.now();
         let (sealed, opened) = (Bytes::from(sealed), OnceLock::from(SecretKey::new(&secret)));
         Ok(NewKey { key: AccessKey { id, account, user, active: true, created, sealed, secret: opened }, secret })
     }

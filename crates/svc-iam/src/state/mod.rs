@@ -21,7 +21,7 @@ use millpond_kernel::{Epoch, Pin};
 use millpond_meta::{Batch, CommitError, Kv, ReadError};
 use millpond_policy::Principal;
 use millpond_seal::Vault;
-use millpond_types::AccountId;
+use millpond_types::{AccountId, Timestamp};
 
 pub use account::{Account, Usage};
 pub use draft::Draft;
@@ -29,6 +29,9 @@ pub use keys::NewKey;
 pub use model::{AccessKey, Document, Entity, Kind, ManagedPolicy, PolicyVersion, RoleFacts, Tags};
 pub use rows::tables;
 pub use used::LastUsed;
+
+pub(crate) use account::folded;
+pub(crate) use model::version_id;
 
 /// Why a change was not made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -115,6 +118,17 @@ impl Identities {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        // IAM's times are whole seconds.
+        Timestamp::from_seconds(self.inner.clock.now().seconds())
+    }
+
+    /// A new unique id.
+    pub(crate) fn new_id(&self, prefix: &str) -> String {
+        unique::id(&*self.inner.random, prefix)
     }
 
     /// The identities of an account now; of one that has none, or does not exist, an empty snapshot.
