@@ -10,7 +10,9 @@ use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock,
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
-use millpond_svc_iam::Sts;
+use millpond_svc_iam::{
+    AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, NoDenials, SessionTokens, Sts, StsParts,
+};
 use millpond_svc_kms::Kms;
 use millpond_svc_s3::S3;
 use prometheus_client::registry::Registry;
@@ -104,10 +106,14 @@ pub fn meta_config(accept_loss: bool) -> FjallConfig {
     FjallConfig { accept_loss, ..FjallConfig::new(classify) }
 }
 
+/// The clock and the randomness of the machine.
+pub fn time_and_randomness() -> (Arc<dyn Clock>, Arc<dyn Random>) {
+    (Arc::new(SystemClock), Arc::new(SystemRandom))
+}
+
 /// Opens the engines of a data dir.
 pub async fn engines(data_dir: &DataDir, reserve: Option<u64>, accept_loss: bool) -> Result<Engines, AssembleError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let (clock, random) = time_and_randomness();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let kv = FjallKv::open(&data_dir.meta(), meta_config(accept_loss))?;
     let blobs = Blobs::open(disk, random.clone(), &data_dir.blob(), BlobConfig { reserve, ..BlobConfig::default() })?;
@@ -122,6 +128,10 @@ pub struct Assembled {
     pub engines: Engines,
     /// What listens.
     pub gateway: Gateway,
+    /// Users, groups, roles, policies and access keys.
+    pub identities: Identities,
+    /// Accounts.
+    pub accounts: Arc<LocalAccounts>,
     /// The key management service, whose keys rotate and go by themselves.
     pub kms: Kms,
     /// The root credentials.
@@ -137,11 +147,25 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
     let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
     let epoch = Epoch::load(kv.clone()).await?;
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let identities = Identities::load(kv.clone(), clock.clone(), random.clone(), vault.clone(), epoch.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
-    let kms = Kms::open(kv, kernel.clone(), vault, engines.clock.clone(), engines.random.clone()).await?;
+    let accounts = Arc::new(LocalAccounts::load(data_dir.account(), identities.clone()).await?);
+    kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts.clone())));
+    let kms = Kms::open(kv, kernel.clone(), vault, clock, random).await?;
+    let sessions = Arc::new(SessionTokens::new(&identities));
+    let credentials = Arc::new(AccessKeys::new(root.clone(), identities.clone(), sessions.clone()));
+    let sts = StsParts {
+        kernel: kernel.clone(),
+        identities: identities.clone(),
+        sessions,
+        credentials: credentials.clone(),
+        denials: Arc::new(NoDenials),
+    };
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
-        Arc::new(Sts::new(kernel)),
+        Arc::new(Iam::new(kernel, identities.clone(), &root.access_key)),
+        Arc::new(Sts::new(sts)),
         Arc::new(kms.clone()),
     ];
     let mut registry = Registry::default();
@@ -149,14 +173,14 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
-        credentials: root.clone(),
+        credentials,
         clock: engines.clock.clone(),
         random: engines.random.clone(),
         registry,
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, kms, root, ready })
+    Ok(Assembled { engines, gateway, identities, accounts, kms, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

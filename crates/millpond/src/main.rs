@@ -1,5 +1,6 @@
 //! The Millpond binary: command line, configuration, and the one place where everything is put together.
 
+mod account;
 mod assemble;
 mod cli;
 mod control;
