@@ -11,11 +11,12 @@ use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
 use millpond_svc_iam::Sts;
-use millpond_svc_s3::S3;
+use millpond_svc_s3::{S3, Sealers};
 use prometheus_client::registry::Registry;
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::gauges;
+use crate::no_keys::NoKeys;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::settings::Resolved;
 use crate::vault::{self, VaultError};
@@ -129,11 +130,12 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let _vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
+    let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
     let epoch = Epoch::load(kv).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
+    let sealers = Sealers { vault, random: engines.random.clone(), service: Arc::new(NoKeys) };
     let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
+        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers)),
         Arc::new(Sts::new(kernel)),
     ];
     let mut registry = Registry::default();

@@ -7,6 +7,7 @@ mod data_dir;
 mod fsck;
 mod gauges;
 mod logging;
+mod no_keys;
 mod root_key;
 mod serve;
 mod settings;

@@ -413,6 +413,7 @@ mod tests {
             checksum: None,
             parts: None,
             body: Body::Empty,
+            encrypted: None,
         };
         Version {
             bucket: 1,

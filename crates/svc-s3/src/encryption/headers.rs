@@ -100,6 +100,14 @@ impl Asked {
         }
     }
 
+    /// The client's key.
+    pub fn customer(&self) -> Option<&CustomerKey> {
+        match self {
+            Self::Customer(customer) => Some(customer),
+            _ => None,
+        }
+    }
+
     /// Whether the headers say anything, so that a copy onto itself changes something.
     pub fn is_explicit(&self) -> bool {
         !matches!(self, Self::Default { bucket_key: None })
@@ -140,8 +148,7 @@ pub fn customer_key(
     names: &KeyHeaders,
     transport: &Transport,
 ) -> Result<Option<CustomerKey>, ServiceError> {
-    let (algorithm, key, md5) =
-        (text(headers, names.algorithm)?, text(headers, names.key)?, text(headers, names.md5)?);
+    let (algorithm, key, md5) = (text(headers, names.algorithm)?, text(headers, names.key)?, text(headers, names.md5)?);
     if algorithm.is_none() && key.is_none() && md5.is_none() {
         return Ok(None);
     }
@@ -284,7 +291,11 @@ mod tests {
         ] {
             let found = Asked::of(&headers(&sent), &Transport::internal());
             let name = found.map(|asked| format!("{asked:?}").split([' ', '(']).next().unwrap().to_owned());
-            assert_eq!(name.map_err(|e| e.code.into_owned()), expected.map(str::to_owned).map_err(str::to_owned), "{sent:?}");
+            assert_eq!(
+                name.map_err(|e| e.code.into_owned()),
+                expected.map(str::to_owned).map_err(str::to_owned),
+                "{sent:?}"
+            );
         }
     }
 

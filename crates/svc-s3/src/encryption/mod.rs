@@ -116,8 +116,10 @@ impl Keys {
                 (Lock::Customer { salt: Bytes::copy_from_slice(&salt) }, derived(customer, &salt))
             }
             (None, None) => {
-                let sealed =
-                    self.vault.seal(&*self.random, Purpose::ObjectKey, object.as_bytes(), key.expose()).map_err(unopened)?;
+                let sealed = self
+                    .vault
+                    .seal(&*self.random, Purpose::ObjectKey, object.as_bytes(), key.expose())
+                    .map_err(unopened)?;
                 return Ok(Sealing { key, encryption: Encryption { lock: Lock::Server, key: sealed.into() } });
             }
         };
@@ -189,12 +191,7 @@ impl Call<'_> {
     }
 
     /// A key for a new object, kept as the request wants it.
-    pub async fn new_sealing(
-        &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
-        asked: &Asked,
-    ) -> Result<Sealing, ServiceError> {
+    pub async fn new_sealing(&self, bucket: &Bucket, key: &ObjectKey, asked: &Asked) -> Result<Sealing, ServiceError> {
         let keys = &self.s3.keys;
         keys.keep(self.caller, bucket, key, keys.random(), asked).await
     }
