@@ -45,7 +45,7 @@ impl Lake {
         let checksum = self.checksum_for_copy(&source, object, checksum).await?;
         let mut turn = Turn::new(self, &bucket, &key);
         loop {
-            let cached = self.cached(&bucket)?;
+            let cached = self.decided(&bucket)?;
             let head = Head::read(self.kv(), &cached.bucket, &key).await?;
             head.allows(&condition)?;
             let stored = self.find_source(&source).await?;

@@ -55,7 +55,7 @@ impl Lake {
         let NewUpload { bucket, key, metadata, tags, owner, initiator, checksum } = new;
         let mut turn = Turn::new(self, &bucket, &key);
         loop {
-            let cached = self.cached(&bucket)?;
+            let cached = self.decided(&bucket)?;
             let now = self.now();
             // Ids of one key sort by time, as listings want it; the random half makes them unguessable.
             let id = UploadId(u128::from(now.0) << 64 | u128::from(self.random().u64()));

@@ -6,7 +6,7 @@ use millpond_digest::{ChecksumAlgorithm, ChecksumType, Md5Digest};
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
 
 use crate::ingest::Ingested;
-use crate::model::{Bucket, Checksum, Condition, DeleteCondition, Metadata, Tags, Version, VersionId};
+use crate::model::{Bucket, Checksum, Condition, Configs, DeleteCondition, Metadata, Tags, Version, VersionId};
 
 /// A bucket to create.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct NewBucket {
     pub region: Region,
     /// Its tags; `None` for no tag set.
     pub tags: Option<Tags>,
+    /// Its first configurations.
+    pub configs: Configs,
 }
 
 /// What a bucket holds, recounted by every commit.

@@ -18,22 +18,27 @@ impl Lake {
     /// # Errors
     /// `NoSuchBucket`, `PreconditionFailed`, `NoSuchKey` (If-Match without a current object), `EntityTooLarge`, `Full`, `ReadOnly`,
     /// `Busy`, `ConditionalConflict`. The bytes are given back then.
-    pub async fn put(&self, request: PutRequest, origin: &Origin) -> Result<Written, LakeError> {
-        let PutRequest { bucket, key, mut ingested, metadata, tags, checksum, owner, condition } = request;
+    pub async fn put(&self, mut request: PutRequest, origin: &Origin) -> Result<Written, LakeError> {
+        self.try_put(&mut request, origin).await
+    }
+
+    /// The same, which leaves the bytes in the request when it fails with `Reconfigured`: decided anew, for the bucket as it is then, it can be
+    /// tried again.
+    pub async fn try_put(&self, request: &mut PutRequest, origin: &Origin) -> Result<Written, LakeError> {
+        let PutRequest { bucket, key, ingested, metadata, tags, checksum, owner, condition } = request;
         if ingested.size > MAX_PUT_BYTES {
             return Err(LakeError::EntityTooLarge { size: ingested.size, max: MAX_PUT_BYTES });
         }
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be put".into()))?.0;
-        let mut turn = Turn::new(self, &bucket, &key);
+        let mut turn = Turn::new(self, bucket, key);
         loop {
-            let cached = self.cached(&bucket)?;
-            let head = Head::read(self.kv(), &cached.bucket, &key).await?;
-            head.allows(&condition)?;
+            let cached = self.decided(bucket)?;
+            let head = Head::read(self.kv(), &cached.bucket, key).await?;
+            head.allows(condition)?;
             let mut draft = Draft::in_bucket(&cached);
             let (body, size) = (ingested.body(), ingested.size);
-            let new =
-                NewObject { size, md5, parts: 0, checksum, body, metadata: &metadata, tags: &tags, owner: &owner };
-            let (row, now) = self.place(&mut draft, &cached, &key, &head, new.row()).await?;
+            let new = NewObject { size, md5, parts: 0, checksum: *checksum, body, metadata, tags, owner };
+            let (row, now) = self.place(&mut draft, &cached, key, &head, new.row()).await?;
             draft.journal(Change::of_version(ChangeKind::ObjectPut, &cached.bucket, key.as_str(), &row, now, origin));
             ingested.attach(&mut draft);
             match self.commit(draft).await {
@@ -43,7 +48,7 @@ impl Lake {
                 }
                 Err(refused) => {
                     ingested.refused(&refused);
-                    turn.again(refused, Some(&bucket.name), &condition).await?;
+                    turn.again(refused, Some(&bucket.name), condition).await?;
                 }
             }
         }
@@ -64,7 +69,7 @@ impl Lake {
         let kind = if tags.is_empty() { ChangeKind::TagsDeleted } else { ChangeKind::TagsPut };
         let mut turn = Turn::new(self, bucket, key);
         loop {
-            let cached = self.cached(bucket)?;
+            let cached = self.decided(bucket)?;
             let view = self.kv().snapshot().await?;
             let stored = match version {
                 None => {

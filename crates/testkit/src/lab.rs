@@ -11,8 +11,8 @@ use millpond_digest::ChecksumAlgorithm;
 use millpond_io::sim::SimDisk;
 use millpond_io::{Clock, Disk, ManualClock, RealDisk, SeededRandom};
 use millpond_lake::{
-    Bucket, CheckReport, Checksum, Condition, IngestPlan, Ingested, Lake, LakeConfig, LakeError, Metadata, NewBucket,
-    PutRequest, Tags, Version, Written, tables,
+    Bucket, CheckReport, Checksum, Condition, Configs, IngestPlan, Ingested, Lake, LakeConfig, LakeError, Metadata,
+    NewBucket, PutRequest, Tags, Version, Written, tables,
 };
 use millpond_meta::{FjallConfig, FjallKv, Kv, MemoryKv, Scan};
 use millpond_types::{AccountId, ObjectKey, Origin, RequestId, Timestamp};
@@ -101,7 +101,9 @@ impl Lab {
         let bad = |_| LakeError::Internal("a bad name".into());
         let name = name.parse().map_err(bad)?;
         let region = "us-east-1".parse().map_err(|_| LakeError::Internal("a bad region".into()))?;
-        self.lake.create_bucket(NewBucket { name, owner: account(), region, tags: None }, &origin()).await
+        self.lake
+            .create_bucket(NewBucket { name, owner: account(), region, tags: None, configs: Configs::new() }, &origin())
+            .await
     }
 
     /// Takes a body in, in chunks of up to 100 bytes.
