@@ -343,7 +343,7 @@ def test_neither_plaintext_nor_keys_reach_the_disk(make_server):
             s3.copy_object(Bucket="bucket", Key="copy", CopySource=of_source("bucket", f"{kind}-{way}"), **source, **how)
             assert whole(s3, "bucket", "copy", **how) == data
         upload = s3.create_multipart_upload(Bucket="bucket", Key=f"parts-{way}", **how)["UploadId"]
-        parts = {"Bucket": "b", "Key": f"parts-{way}", "UploadId": upload}
+        parts = {"Bucket": "bucket", "Key": f"parts-{way}", "UploadId": upload}
         done = [s3.upload_part(**parts, PartNumber=1, Body=body(f"part 1 {way}", 5 * MIB), **how)["ETag"]]
         for number, last in ((2, 5 * MIB - 1), (3, 1000)):
             copied = s3.upload_part_copy(

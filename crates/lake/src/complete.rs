@@ -55,7 +55,7 @@ impl Lake {
         let mut turn = Turn::new(self, bucket, key);
         let mut assembled: Option<(Option<bytes::Bytes>, Assembled)> = None;
         loop {
-            let cached = self.cached(bucket)?;
+            let cached = self.decided(bucket)?;
             let Some(row) = self.kv().get(&upload_key).await? else { return self.done(&request).await };
             let mut upload = upload_of(bucket.id, key.clone(), *id, rows::decode("upload", &row)?)?;
             upload.object_key = AtHand(request.object_key.clone());

@@ -14,11 +14,11 @@ use crate::lake::Lake;
 use crate::limits::MAX_PUT_BYTES;
 use crate::model::{Body, Checksum, Object, Version};
 use crate::refs::BodyRef;
-use crate::requests::{CopyRequest, IngestPlan, Written};
+use crate::requests::{CopyRequest, IngestPlan, PutRequest, Written};
 use crate::rows::{self, EncryptionRow, MetadataRow, VersionRow};
 use crate::sealing::{Kept, Sealing};
 use crate::versions::{self, Head, Stored};
-use crate::write::{ObjectWrite, written};
+use crate::write::written;
 
 /// The reference of a version to its bytes.
 pub(crate) fn body_ref(object: &Object) -> Option<BodyRef> {
@@ -55,7 +55,7 @@ impl Lake {
         let encryption = sealing.as_ref().map(|s| EncryptionRow::of(&s.encryption, digests.md5.clone()));
         let mut turn = Turn::new(self, &bucket, &key);
         loop {
-            let cached = self.cached(&bucket)?;
+            let cached = self.decided(&bucket)?;
             let head = Head::read(self.kv(), &cached.bucket, &key).await?;
             head.allows(&condition)?;
             let stored = self.find_source(&source).await?;
@@ -105,9 +105,8 @@ impl Lake {
         }
         let ingested = ingest.finish().await?;
         let checksum = ingested.checksum(algorithm).map(Checksum::full);
-        let kind = ChangeKind::ObjectCopied;
-        let new = ObjectWrite { ingested, metadata, tags, checksum, owner, condition, kind };
-        self.write_object(&bucket, key, new, origin).await
+        let mut new = PutRequest { bucket, key, ingested, metadata, tags, checksum, owner, condition };
+        self.write_object(&mut new, ChangeKind::ObjectCopied, origin).await
     }
 
     /// What the row of a copy that refers to its source's bytes keeps of their digests.

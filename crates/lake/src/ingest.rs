@@ -15,7 +15,7 @@ use crate::memory::Share;
 use crate::refs::BodyRef;
 use crate::requests::{IngestPlan, Upload};
 use crate::rows;
-use crate::sealing::{self, Sealing};
+use crate::sealing::{self, Encryption, Sealing};
 
 /// A body on its way in. Dropping it gives its space back.
 pub struct Ingest {
@@ -208,6 +208,22 @@ impl Ingested {
     /// The checksum by this algorithm, if it was asked for.
     pub fn checksum(&self, algorithm: ChecksumAlgorithm) -> Option<Checksum> {
         self.checksums.iter().copied().find(|sum| sum.algorithm() == algorithm)
+    }
+
+    /// Keeps the object's key in another way than was said when it began to come in. Nothing happens to one that is not encrypted.
+    pub fn keep(&mut self, encryption: Encryption) {
+        if let Sealed::Object(sealing) = &mut self.sealed {
+            sealing.encryption = encryption;
+        }
+    }
+
+    /// The key of the object that it will be.
+    pub(crate) fn sealing(&self) -> Result<Option<&Sealing>, LakeError> {
+        match &self.sealed {
+            Sealed::No => Ok(None),
+            Sealed::Object(sealing) => Ok(Some(sealing)),
+            Sealed::Part(_) => Err(LakeError::Internal("a part's body cannot be put".into())),
+        }
     }
 
     /// The reference to the bytes; `None` when there are none.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use millpond_seal::Key;
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
 
@@ -55,6 +57,34 @@ pub enum Versioning {
     Suspended,
 }
 
+/// A configuration of a bucket: the lake keeps it and does not look into it. The numbers are part of the disk format.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum ConfigKind {
+    /// Its policy.
+    Policy = 1,
+    /// What public access is blocked.
+    PublicAccessBlock = 2,
+    /// Who owns objects that others write.
+    Ownership = 3,
+    /// Its access control list.
+    Acl = 4,
+    /// How objects are encrypted by default.
+    Encryption = 5,
+}
+
+impl ConfigKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Policy, Self::PublicAccessBlock, Self::Ownership, Self::Acl, Self::Encryption];
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
+/// Configurations by kind.
+pub type Configs = BTreeMap<ConfigKind, Bytes>;
+
 /// A bucket as it stands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Bucket {
@@ -72,9 +102,18 @@ pub struct Bucket {
     pub versioning: Versioning,
     /// Its tags; `None` when there is no tag set at all.
     pub tags: Option<Tags>,
+    /// Raised by every change of a configuration, in its commit. A change in the bucket is refused when it was decided at another.
+    pub revision: u64,
+    /// Its configurations; those that are not set are absent.
+    pub configs: Arc<Configs>,
 }
 
 impl Bucket {
+    /// A configuration, if it is set.
+    pub fn config(&self, kind: ConfigKind) -> Option<&Bytes> {
+        self.configs.get(&kind)
+    }
+
     /// Whether versioning was ever enabled, so that versions have ids and keys can have several.
     pub fn is_versioned(&self) -> bool {
         self.versioning != Versioning::Unset

@@ -59,7 +59,7 @@ impl Lake {
         let encryption = sealing.as_ref().map(|sealing| EncryptionRow::of(&sealing.encryption, Bytes::new()));
         let mut turn = Turn::new(self, &bucket, &key);
         loop {
-            let cached = self.cached(&bucket)?;
+            let cached = self.decided(&bucket)?;
             let now = self.now();
             // Ids of one key sort by time, as listings want it; the random half makes them unguessable.
             let id = UploadId(u128::from(now.0) << 64 | u128::from(self.random().u64()));

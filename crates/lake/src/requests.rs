@@ -7,7 +7,7 @@ use millpond_seal::Key;
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
 
 use crate::ingest::Ingested;
-use crate::model::{Bucket, Checksum, Condition, DeleteCondition, Metadata, Tags, Version, VersionId};
+use crate::model::{Bucket, Checksum, Condition, Configs, DeleteCondition, Metadata, Tags, Version, VersionId};
 use crate::sealing::{AtHand, Encryption, Sealing};
 
 /// A bucket to create.
@@ -21,6 +21,8 @@ pub struct NewBucket {
     pub region: Region,
     /// Its tags; `None` for no tag set.
     pub tags: Option<Tags>,
+    /// Its first configurations.
+    pub configs: Configs,
 }
 
 /// What a bucket holds, recounted by every commit.

@@ -7,9 +7,12 @@ use millpond_digest::{Checksum as Value, ChecksumAlgorithm, ChecksumType, Md5Dig
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
 use prost::Message;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::LakeError;
-use crate::model::{Body, Bucket, Checksum, Metadata, Object, Tags, Version, VersionId, VersionKind, Versioning};
+use crate::model::{
+    Body, Bucket, Checksum, Configs, Metadata, Object, Tags, Version, VersionId, VersionKind, Versioning,
+};
 use crate::refs::{BodyRef, RefKind};
 use crate::sealing::{AtHand, Digests, Encrypted, Encryption, Kept, Lock};
 
@@ -72,6 +75,8 @@ pub(crate) struct BucketRow {
     pub tagged: bool,
     #[prost(btree_map = "string, string", tag = "7")]
     pub tags: BTreeMap<String, String>,
+    #[prost(uint64, tag = "8")]
+    pub revision: u64,
 }
 
 impl BucketRow {
@@ -88,10 +93,11 @@ impl BucketRow {
             },
             tagged: bucket.tags.is_some(),
             tags: bucket.tags.clone().unwrap_or_default(),
+            revision: bucket.revision,
         }
     }
 
-    pub fn bucket(self, name: BucketName) -> Result<Bucket, LakeError> {
+    pub fn bucket(self, name: BucketName, configs: Configs) -> Result<Bucket, LakeError> {
         Ok(Bucket {
             name,
             id: self.id,
@@ -105,6 +111,8 @@ impl BucketRow {
                 _ => return Err(damaged("bucket")),
             },
             tags: self.tagged.then_some(self.tags),
+            revision: self.revision,
+            configs: Arc::new(configs),
         })
     }
 }

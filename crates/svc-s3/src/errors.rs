@@ -82,6 +82,7 @@ fn from_lake_alone(error: LakeError) -> ServiceError {
             409,
             "The conditional request cannot succeed due to a conflicting operation against this resource.",
         ),
+        LakeError::Reconfigured => decided_too_early(),
         LakeError::InvalidPartOrder => ServiceError::new(
             "InvalidPartOrder",
             400,
@@ -259,6 +260,15 @@ pub fn bad_checksum_header(name: &str) -> ServiceError {
 /// 400 for a part number outside 1 to 10,000.
 pub fn part_number_out_of_range() -> ServiceError {
     invalid_argument("partNumber", None, "Part number must be an integer between 1 and 10000, inclusive")
+}
+
+/// 409: what the request was decided by changed before it was carried out. Whoever calls is told only when that happens again and again.
+pub fn decided_too_early() -> ServiceError {
+    ServiceError::new(
+        "OperationAborted",
+        409,
+        "A conflicting conditional operation is currently in progress against this resource. Try again.",
+    )
 }
 
 /// 503: try again more slowly.

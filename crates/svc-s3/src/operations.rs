@@ -401,6 +401,8 @@ mod tests {
             region: "us-east-1".parse().unwrap(),
             versioning: Versioning::Enabled,
             tags: None,
+            revision: 0,
+            configs: Arc::default(),
         })
     }
 

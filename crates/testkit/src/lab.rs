@@ -11,8 +11,8 @@ use millpond_digest::ChecksumAlgorithm;
 use millpond_io::sim::SimDisk;
 use millpond_io::{Clock, Disk, ManualClock, RealDisk, SeededRandom};
 use millpond_lake::{
-    Bucket, CheckReport, Checksum, Condition, Encryption, Ingest, IngestPlan, Ingested, Lake, LakeConfig, LakeError,
-    Lock, Metadata, NewBucket, PutRequest, Sealing, Tags, Upload, Version, Written, tables,
+    Bucket, CheckReport, Checksum, Condition, Configs, Encryption, Ingest, IngestPlan, Ingested, Lake, LakeConfig,
+    LakeError, Lock, Metadata, NewBucket, PutRequest, Sealing, Tags, Upload, Version, Written, tables,
 };
 use millpond_meta::{FjallConfig, FjallKv, Kv, MemoryKv, Scan};
 use millpond_seal::Key;
@@ -163,7 +163,9 @@ impl Lab {
         let bad = |_| LakeError::Internal("a bad name".into());
         let name = name.parse().map_err(bad)?;
         let region = "us-east-1".parse().map_err(|_| LakeError::Internal("a bad region".into()))?;
-        self.lake.create_bucket(NewBucket { name, owner: account(), region, tags: None }, &origin()).await
+        self.lake
+            .create_bucket(NewBucket { name, owner: account(), region, tags: None, configs: Configs::new() }, &origin())
+            .await
     }
 
     /// How a new object is encrypted, by one of the laboratory's locks.

@@ -195,6 +195,7 @@ async fn buckets_refuse() {
         owner: "210987654321".parse().unwrap(),
         region: "us-east-1".parse().unwrap(),
         tags: None,
+        configs: millpond_lake::Configs::new(),
     };
     assert_eq!(it.lab.lake.create_bucket(new, &origin()).await.err(), Some(LakeError::BucketAlreadyExists));
     assert_eq!(it.lab.lake.bucket(&"nobody".parse().unwrap()).await.err(), Some(LakeError::NoSuchBucket));
