@@ -135,6 +135,9 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
         Operation::GetBucketTagging => ops::tagging::get_bucket(call.on_bucket().await?),
         Operation::PutBucketTagging => ops::tagging::put_bucket(&call, call.on_bucket().await?).await,
         Operation::DeleteBucketTagging => ops::tagging::delete_bucket(&call, call.on_bucket().await?).await,
+        Operation::GetBucketEncryption => ops::encryption::get(call.on_bucket().await?),
+        Operation::PutBucketEncryption => ops::encryption::put(&call, call.on_bucket().await?).await,
+        Operation::DeleteBucketEncryption => ops::encryption::delete(&call, call.on_bucket().await?).await,
         Operation::ListObjects => ops::list::v1(&call, call.on_bucket().await?).await,
         Operation::ListObjectsV2 => ops::list::v2(&call, call.on_bucket().await?).await,
         Operation::ListObjectVersions => ops::list::versions(&call, call.on_bucket().await?).await,
@@ -166,6 +169,7 @@ fn has_document(operation: Operation) -> bool {
         Operation::CreateBucket
             | Operation::PutBucketVersioning
             | Operation::PutBucketTagging
+            | Operation::PutBucketEncryption
             | Operation::PutObjectTagging
             | Operation::PutBucketAcl
             | Operation::PutObjectAcl

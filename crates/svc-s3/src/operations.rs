@@ -306,6 +306,8 @@ inputs! {
     PutBucketAclInput: "PutBucketAcl", "s3:PutBucketAcl";
     GetBucketCorsInput: "GetBucketCors", "s3:GetBucketCORS";
     GetBucketEncryptionInput: "GetBucketEncryption", "s3:GetEncryptionConfiguration";
+    PutBucketEncryptionInput: "PutBucketEncryption", "s3:PutEncryptionConfiguration";
+    DeleteBucketEncryptionInput: "DeleteBucketEncryption", "s3:PutEncryptionConfiguration";
     GetBucketLifecycleConfigurationInput: "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration";
     GetBucketPolicyInput: "GetBucketPolicy", "s3:GetBucketPolicy";
     GetBucketPolicyStatusInput: "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus";
