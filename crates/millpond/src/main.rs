@@ -7,7 +7,6 @@ mod data_dir;
 mod fsck;
 mod gauges;
 mod logging;
-mod no_keys;
 mod root_key;
 mod serve;
 mod settings;
