@@ -1,9 +1,10 @@
-"""Server-side encryption: SSE-S3 by default, keys of the client's own (SSE-C), and what lies on the disk."""
+"""Server-side encryption: SSE-S3 by default, keys of the client's own (SSE-C) and of KMS (SSE-KMS), defaults of buckets, and what lies on the disk."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import lzma
 import os
 import tarfile
@@ -12,9 +13,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.config import Config
 from harness.clients import refused, s3_client
 from harness.raw import Raw
+from harness.server import ACCOUNT
 from harness.sums import checksum, etag, multipart_etag, noise
 
 MIB = 1 << 20
@@ -306,6 +310,218 @@ def test_the_clis(tools, bucket, tmp_path, s3):
     assert whole(s3, bucket, "plain") == data
 
 
+# SSE-KMS
+
+
+def kms_client(server):
+    return boto3.session.Session().client(
+        "kms", endpoint_url=server.endpoint, region_name=server.region,
+        aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
+        config=Config(retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kms(server):
+    return kms_client(server)
+
+
+@pytest.fixture
+def key(kms) -> str:
+    return kms.create_key()["KeyMetadata"]["Arn"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("bucket_key", [False, True])
+def test_a_kms_key(s3, bucket, key, size, bucket_key):
+    data = noise(size, size)
+    how = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key.split("/")[1], "BucketKeyEnabled": bucket_key}
+    put = s3.put_object(Bucket=bucket, Key="k", Body=data, **how)
+    for got in (put, s3.head_object(Bucket=bucket, Key="k"), s3.get_object(Bucket=bucket, Key="k")):
+        assert (got["ServerSideEncryption"], got["SSEKMSKeyId"]) == ("aws:kms", key)
+        assert got.get("BucketKeyEnabled", False) == bucket_key
+        assert got["ETag"] == put["ETag"] != etag(data)
+    assert whole(s3, bucket, "k") == data
+    if size > 10:
+        assert whole(s3, bucket, "k", Range="bytes=-7") == data[-7:]
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=of_source(bucket, "k"))
+    assert (whole(s3, bucket, "copy"), s3.head_object(Bucket=bucket, Key="copy")["ETag"]) == (data, etag(data))
+
+
+def test_keys_by_every_name(s3, kms, bucket, key, bucket_name):
+    alias = f"alias/{bucket_name}"
+    kms.create_alias(AliasName=alias, TargetKeyId=key)
+    for name in (key, key.split("/")[1], alias, key.replace(key.split(":")[-1], alias)):
+        put = s3.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=name)
+        assert put["SSEKMSKeyId"] == key, name
+    managed = s3.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms")["SSEKMSKeyId"]
+    assert managed == s3.put_object(
+        Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="alias/aws/s3"
+    )["SSEKMSKeyId"]
+    aliases = {a["AliasName"]: a.get("TargetKeyId") for a in kms.list_aliases()["Aliases"]}
+    assert managed.endswith(aliases["alias/aws/s3"])
+    assert whole(s3, bucket, "k") == b"x"
+    for name, message in (("alias/nobody", "alias/nobody"), (key.replace("us-east-1", "eu-west-1"), "eu-west-1")):
+        with refused("KMS.NotFoundException", 400) as why:
+            s3.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=name)
+        assert message in why["Error"]["Message"]
+
+
+@pytest.mark.parametrize("bucket_key", [False, True])
+def test_a_key_that_is_disabled_closes_its_objects_at_once(s3, kms, bucket, key, bucket_key):
+    how = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key, "BucketKeyEnabled": bucket_key}
+    s3.put_object(Bucket=bucket, Key="k", Body=b"data", **how)
+    upload = {"Bucket": bucket, "Key": "up", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="up", **how)["UploadId"]}
+    part = s3.upload_part(**upload, PartNumber=1, Body=b"part")["ETag"]
+    done = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    assert whole(s3, bucket, "k") == b"data"
+    presigned = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+
+    def attempts():
+        yield lambda: s3.get_object(Bucket=bucket, Key="k")
+        yield lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", **how)
+        yield lambda: s3.copy_object(Bucket=bucket, Key="copy", CopySource=of_source(bucket, "k"))
+        yield lambda: s3.upload_part(**upload, PartNumber=2, Body=b"x")
+        yield lambda: s3.complete_multipart_upload(**upload, MultipartUpload=done)
+        yield lambda: s3.create_multipart_upload(Bucket=bucket, Key="up", **how)
+
+    kms.disable_key(KeyId=key)
+    for attempt in attempts():
+        with refused("KMS.DisabledException", 400):
+            attempt()
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(presigned)
+    assert caught.value.code == 400 and b"KMS.DisabledException" in caught.value.read()
+    # What the object says of itself needs no key.
+    assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == 4
+    kms.enable_key(KeyId=key)
+    assert urllib.request.urlopen(presigned).read() == b"data"
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    for attempt in attempts():
+        with refused("KMS.KMSInvalidStateException", 400):
+            attempt()
+    kms.cancel_key_deletion(KeyId=key)
+    kms.enable_key(KeyId=key)
+    kms.rotate_key_on_demand(KeyId=key)
+    assert whole(s3, bucket, "k") == b"data", "old versions of a key still open"
+    s3.complete_multipart_upload(**upload, MultipartUpload=done)
+    assert whole(s3, bucket, "up") == b"part"
+
+
+def test_the_context_is_what_the_key_sees(s3, kms, bucket, key):
+    """A key that opens in the context of one object alone."""
+    root = f"arn:aws:iam::{ACCOUNT}:root"
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"},
+            {
+                "Effect": "Deny", "Principal": {"AWS": root}, "Resource": "*",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Condition": {"StringNotEquals": {"kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{bucket}/right"}},
+            },
+            {
+                "Effect": "Deny", "Principal": {"AWS": root}, "Resource": "*", "Action": "kms:Decrypt",
+                "Condition": {"StringNotEquals": {"kms:ViaService": "s3.us-east-1.amazonaws.com"}},
+            },
+        ],
+    }  # fmt: skip
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    how = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    s3.put_object(Bucket=bucket, Key="right", Body=b"x", **how)
+    assert whole(s3, bucket, "right") == b"x"
+    with refused("AccessDenied", 403) as why:
+        s3.put_object(Bucket=bucket, Key="wrong", Body=b"x", **how)
+    assert "kms:GenerateDataKey" in why["Error"]["Message"]
+    with refused("AccessDenied", 403):
+        s3.put_object(Bucket=bucket, Key="right", Body=b"x", BucketKeyEnabled=True, **how)
+
+
+def test_nobody_reads_under_a_kms_key(s3, raw, bucket, key):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+    got = raw.send("GET", f"/{bucket}/k")
+    assert got.status in (400, 403) and got.body != b"x"
+
+
+# Default encryption of buckets
+
+
+def default(s3, bucket) -> dict:
+    rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert len(rules) == 1
+    return rules[0]
+
+
+def set_default(s3, bucket, bucket_key=None, **by_default):
+    rule = {"ApplyServerSideEncryptionByDefault": by_default}
+    if bucket_key is not None:
+        rule["BucketKeyEnabled"] = bucket_key
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+def test_a_bucket_that_says_nothing_answers_what_holds(s3, bucket):
+    unset = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}
+    assert default(s3, bucket) == unset
+    set_default(s3, bucket, SSEAlgorithm="AES256", bucket_key=True)
+    assert default(s3, bucket) == {**unset, "BucketKeyEnabled": True}
+    s3.delete_bucket_encryption(Bucket=bucket)
+    assert default(s3, bucket) == unset
+    s3.delete_bucket_encryption(Bucket=bucket)
+
+
+@pytest.mark.parametrize("bucket_key", [False, True])
+def test_objects_are_encrypted_as_their_bucket_says(s3, bucket, key, bucket_key):
+    s3.put_object(Bucket=bucket, Key="before", Body=b"before")
+    set_default(s3, bucket, SSEAlgorithm="aws:kms", KMSMasterKeyID=key, bucket_key=bucket_key)
+    shown = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    assert default(s3, bucket) == {"ApplyServerSideEncryptionByDefault": shown, "BucketKeyEnabled": bucket_key}
+    s3.put_object(Bucket=bucket, Key="put", Body=b"put")
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=of_source(bucket, "before"))
+    upload = {"Bucket": bucket, "Key": "parts", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]}
+    tag = s3.upload_part(**upload, PartNumber=1, Body=b"parts")["ETag"]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+    for name, data in (("put", b"put"), ("copy", b"before"), ("parts", b"parts")):
+        got = s3.get_object(Bucket=bucket, Key=name)
+        assert (got["Body"].read(), got["ServerSideEncryption"], got["SSEKMSKeyId"]) == (data, "aws:kms", key)
+        assert got.get("BucketKeyEnabled", False) == bucket_key
+    # Who says something is heard; what was there before stays as it was.
+    assert s3.put_object(Bucket=bucket, Key="own", Body=b"x", ServerSideEncryption="AES256")["ServerSideEncryption"] == "AES256"
+    assert "SSECustomerKeyMD5" in s3.put_object(Bucket=bucket, Key="own", Body=b"x", **SSE_C)
+    assert s3.head_object(Bucket=bucket, Key="before")["ServerSideEncryption"] == "AES256"
+
+
+def test_a_bucket_that_takes_no_keys_of_clients(s3, bucket):
+    rule = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+        "BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]},
+    }
+    s3.put_object(Bucket=bucket, Key="before", Body=b"x", **SSE_C)
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    assert default(s3, bucket)["BlockedEncryptionTypes"] == {"EncryptionType": ["SSE-C"]}
+    for write in (
+        lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", **SSE_C),
+        lambda: s3.create_multipart_upload(Bucket=bucket, Key="k", **SSE_C),
+        lambda: s3.copy_object(Bucket=bucket, Key="k", CopySource=of_source(bucket, "before"), **SOURCE_C, **SSE_C),
+    ):
+        with refused("AccessDenied", 403):
+            write()
+    assert whole(s3, bucket, "before", **SSE_C) == b"x"
+
+
+@pytest.mark.parametrize(
+    "by_default, code",
+    [
+        ({"SSEAlgorithm": "AES256", "KMSMasterKeyID": "k"}, "InvalidArgument"),
+        ({"SSEAlgorithm": "aws:kms:dsse"}, "NotImplemented"),
+        ({"SSEAlgorithm": "rot13"}, "MalformedXML"),
+    ],
+)
+def test_what_a_bucket_cannot_say(s3, bucket, by_default, code):
+    with refused(code):
+        set_default(s3, bucket, **by_default)
+    assert default(s3, bucket)["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+
 # What lies on the disk
 
 
@@ -335,27 +551,30 @@ def test_neither_plaintext_nor_keys_reach_the_disk(make_server):
     needles |= {"md5": md5, "md5 b64": base64.b64encode(md5), "md5 hex": md5.hex().encode()}
     sse_c = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}
     sizes = {"tiny": 40, "inline": 8000, "segment": 300_000, "file": 5 * MIB}
-    for way, how in (("s3", {}), ("c", sse_c)):
-        source = {f"CopySource{name}": value for name, value in how.items()}
+    kms_key = kms_client(server).create_key()["KeyMetadata"]["Arn"]
+    sse_kms = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
+    for way, how in (("s3", {}), ("c", sse_c), ("kms", sse_kms), ("bucket-key", {**sse_kms, "BucketKeyEnabled": True})):
+        source = {f"CopySource{name}": value for name, value in how.items() if way == "c"}
+        sent = how if way == "c" else {}
         for kind, size in sizes.items():
             data = body(f"{kind} {way}", size)
             s3.put_object(Bucket="bucket", Key=f"{kind}-{way}", Body=data, **how)
             s3.copy_object(Bucket="bucket", Key="copy", CopySource=of_source("bucket", f"{kind}-{way}"), **source, **how)
-            assert whole(s3, "bucket", "copy", **how) == data
+            assert whole(s3, "bucket", "copy", **sent) == data
         upload = s3.create_multipart_upload(Bucket="bucket", Key=f"parts-{way}", **how)["UploadId"]
         parts = {"Bucket": "bucket", "Key": f"parts-{way}", "UploadId": upload}
-        done = [s3.upload_part(**parts, PartNumber=1, Body=body(f"part 1 {way}", 5 * MIB), **how)["ETag"]]
+        done = [s3.upload_part(**parts, PartNumber=1, Body=body(f"part 1 {way}", 5 * MIB), **sent)["ETag"]]
         for number, last in ((2, 5 * MIB - 1), (3, 1000)):
             copied = s3.upload_part_copy(
                 **parts, PartNumber=number, CopySource=of_source("bucket", f"file-{way}"), CopySourceRange=f"bytes=0-{last}",
-                **source, **how,
+                **source, **sent,
             )  # fmt: skip
             done.append(copied["CopyPartResult"]["ETag"])
         done = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(done, 1)]
-        s3.complete_multipart_upload(**parts, MultipartUpload={"Parts": done}, **how)
+        s3.complete_multipart_upload(**parts, MultipartUpload={"Parts": done}, **sent)
         # One that stays open, and one that is cut off.
         upload = s3.create_multipart_upload(Bucket="bucket", Key=f"open-{way}", **how)["UploadId"]
-        s3.upload_part(Bucket="bucket", Key=f"open-{way}", UploadId=upload, PartNumber=1, Body=body(f"open {way}", 50_000), **how)
+        s3.upload_part(Bucket="bucket", Key=f"open-{way}", UploadId=upload, PartNumber=1, Body=body(f"open {way}", 50_000), **sent)
     # A body that is cut off: what came of it may lie in a file that is not given back yet.
     raw = Raw(server.endpoint, server.access_key, server.secret_key, server.region)
     data = body("cut", 6 * MIB)
