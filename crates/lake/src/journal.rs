@@ -41,10 +41,12 @@ pub enum ChangeKind {
     BucketVersioning = 10,
     /// The bucket's tags were set or removed.
     BucketTagging = 11,
+    /// A configuration of the bucket was set or removed; the operation says which.
+    BucketConfiguration = 12,
 }
 
 impl ChangeKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::ObjectPut,
         Self::ObjectCopied,
         Self::UploadCompleted,
@@ -56,6 +58,7 @@ impl ChangeKind {
         Self::BucketDeleted,
         Self::BucketVersioning,
         Self::BucketTagging,
+        Self::BucketConfiguration,
     ];
 
     /// The event's name as S3 notifications show it; `None` for changes that S3 does not announce.
@@ -68,7 +71,11 @@ impl ChangeKind {
             Self::MarkerCreated => "ObjectRemoved:DeleteMarkerCreated",
             Self::TagsPut => "ObjectTagging:Put",
             Self::TagsDeleted => "ObjectTagging:Delete",
-            Self::BucketCreated | Self::BucketDeleted | Self::BucketVersioning | Self::BucketTagging => return None,
+            Self::BucketCreated
+            | Self::BucketDeleted
+            | Self::BucketVersioning
+            | Self::BucketTagging
+            | Self::BucketConfiguration => return None,
         })
     }
 }

@@ -6,6 +6,8 @@
 use bytes::Bytes;
 use millpond_meta::Key;
 
+use crate::model::ConfigKind;
+
 /// The tables: the first byte of a row's key. The lake owns 0x10 to 0x2F.
 pub mod tables {
     /// The version of the data: one row.
@@ -44,6 +46,8 @@ pub mod tables {
     pub const JOURNAL: u8 = 0x20;
     /// (bucket, what) -> counter.
     pub const USAGE: u8 = 0x21;
+    /// (bucket, kind) -> configuration.
+    pub const CONFIG: u8 = 0x22;
 
     /// How the embedded engine is to keep a table of the lake.
     pub fn classify(table: u8) -> millpond_meta::Class {
@@ -187,6 +191,15 @@ pub(crate) fn journal(bucket: u64) -> Key {
 
 pub(crate) fn usage(bucket: u64, counter: Counter) -> Key {
     join(USAGE, &[&bucket.to_be_bytes(), &[counter as u8]])
+}
+
+pub(crate) fn config(bucket: u64, kind: ConfigKind) -> Key {
+    join(CONFIG, &[&bucket.to_be_bytes(), &[kind as u8]])
+}
+
+/// The beginning of the rows of all configurations of a bucket.
+pub(crate) fn configs_of(bucket: u64) -> Key {
+    join(CONFIG, &[&bucket.to_be_bytes()])
 }
 
 /// All rows of a table lie in `table(t) .. table(t + 1)`.

@@ -28,6 +28,7 @@ mod read;
 mod refs;
 mod requests;
 mod rows;
+mod sealing;
 mod upkeep;
 mod versions;
 mod walk;
@@ -40,10 +41,11 @@ pub use journal::{ChangeEntry, ChangeKind};
 pub use keys::tables;
 pub use lake::Lake;
 pub use limits::{
-    DEFAULT_CHECKSUM, LakeConfig, MAX_BUCKETS, MAX_CHANGES, MAX_DELETE_KEYS, MAX_OBJECT_BYTES, MAX_PAGE,
-    MAX_PART_BYTES, MAX_PARTS, MAX_PROBLEMS, MAX_PUT_BYTES, MIN_PART_BYTES,
+    DEFAULT_CHECKSUM, LakeConfig, MAX_BUCKETS, MAX_CHANGES, MAX_CONFIG_BYTES, MAX_DELETE_KEYS, MAX_OBJECT_BYTES,
+    MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_PROBLEMS, MAX_PUT_BYTES, MIN_PART_BYTES,
 };
 pub use model::*;
 pub use read::BodyReader;
 pub use requests::*;
+pub use sealing::{Encrypted, Encryption, Lock, Sealing};
 pub use upkeep::Upkept;

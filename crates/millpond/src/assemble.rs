@@ -14,7 +14,7 @@ use millpond_svc_iam::{
     AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, NoDenials, SessionTokens, Sts, StsParts,
 };
 use millpond_svc_kms::Kms;
-use millpond_svc_s3::S3;
+use millpond_svc_s3::{S3, Sealers};
 use prometheus_client::registry::Registry;
 
 use crate::data_dir::{DataDir, DataDirError};
@@ -152,7 +152,8 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
     let accounts = Arc::new(LocalAccounts::load(data_dir.account(), identities.clone()).await?);
     kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts.clone())));
-    let kms = Kms::open(kv, kernel.clone(), vault, clock, random).await?;
+    let kms = Kms::open(kv, kernel.clone(), vault.clone(), clock, random.clone()).await?;
+    let sealers = Sealers { vault, random, service: Arc::new(kms.clone()) };
     let sessions = Arc::new(SessionTokens::new(&identities));
     let credentials = Arc::new(AccessKeys::new(root.clone(), identities.clone(), sessions.clone()));
     let sts = StsParts {
@@ -163,7 +164,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         denials: Arc::new(NoDenials),
     };
     let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
+        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers)),
         Arc::new(Iam::new(kernel, identities.clone(), &root.access_key)),
         Arc::new(Sts::new(sts)),
         Arc::new(kms.clone()),

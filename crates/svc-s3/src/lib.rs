@@ -9,6 +9,7 @@ mod call;
 mod checksums;
 mod conditions;
 mod documents;
+mod encryption;
 mod errors;
 mod listing;
 mod metadata;
@@ -33,20 +34,24 @@ use tokio::sync::Semaphore;
 
 use crate::address::Address;
 use crate::call::Call;
+pub use crate::encryption::Sealers;
+use crate::encryption::Uses;
 
 /// The S3 service.
 pub struct S3 {
     lake: Lake,
     kernel: Arc<Kernel>,
     region: Region,
+    keys: encryption::Keys,
     /// KiB of documents that may be held.
     documents: Arc<Semaphore>,
 }
 
 impl S3 {
     /// The service over a lake.
-    pub fn new(lake: Lake, kernel: Arc<Kernel>, region: Region) -> Self {
-        Self { lake, kernel, region, documents: Arc::new(Semaphore::new(call::DOCUMENTS_KIB)) }
+    pub fn new(lake: Lake, kernel: Arc<Kernel>, region: Region, sealers: Sealers) -> Self {
+        let keys = encryption::Keys::new(sealers, &kernel);
+        Self { lake, kernel, region, keys, documents: Arc::new(Semaphore::new(call::DOCUMENTS_KIB)) }
     }
 }
 
@@ -105,6 +110,7 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
         let message = "This operation does not accept a version-id.";
         return Err(errors::invalid_argument("versionId", call.query_value("versionId"), message));
     }
+    encryption::refuse_others(call.headers(), uses_of_encryption(operation))?;
     match operation {
         Operation::PutObject => return ops::put::put(&call, payload).await,
         Operation::UploadPart => return ops::multipart::upload_part(&call, payload).await,
@@ -129,6 +135,9 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
         Operation::GetBucketTagging => ops::tagging::get_bucket(call.on_bucket().await?),
         Operation::PutBucketTagging => ops::tagging::put_bucket(&call, call.on_bucket().await?).await,
         Operation::DeleteBucketTagging => ops::tagging::delete_bucket(&call, call.on_bucket().await?).await,
+        Operation::GetBucketEncryption => ops::encryption::get(call.on_bucket().await?),
+        Operation::PutBucketEncryption => ops::encryption::put(&call, call.on_bucket().await?).await,
+        Operation::DeleteBucketEncryption => ops::encryption::delete(&call, call.on_bucket().await?).await,
         Operation::ListObjects => ops::list::v1(&call, call.on_bucket().await?).await,
         Operation::ListObjectsV2 => ops::list::v2(&call, call.on_bucket().await?).await,
         Operation::ListObjectVersions => ops::list::versions(&call, call.on_bucket().await?).await,
@@ -160,12 +169,29 @@ fn has_document(operation: Operation) -> bool {
         Operation::CreateBucket
             | Operation::PutBucketVersioning
             | Operation::PutBucketTagging
+            | Operation::PutBucketEncryption
             | Operation::PutObjectTagging
             | Operation::PutBucketAcl
             | Operation::PutObjectAcl
             | Operation::DeleteObjects
             | Operation::CompleteMultipartUpload
     )
+}
+
+/// Which headers of encryption an operation reads.
+fn uses_of_encryption(operation: Operation) -> Uses {
+    match operation {
+        Operation::PutObject | Operation::CreateMultipartUpload => Uses::Write,
+        Operation::CopyObject => Uses::WriteAndSource,
+        Operation::UploadPartCopy => Uses::KeyAndSource,
+        Operation::GetObject
+        | Operation::HeadObject
+        | Operation::GetObjectAttributes
+        | Operation::UploadPart
+        | Operation::ListParts
+        | Operation::CompleteMultipartUpload => Uses::Key,
+        _ => Uses::Nothing,
+    }
 }
 
 /// Whether the operation makes a version, so that it cannot name one.

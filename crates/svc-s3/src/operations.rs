@@ -306,6 +306,8 @@ inputs! {
     PutBucketAclInput: "PutBucketAcl", "s3:PutBucketAcl";
     GetBucketCorsInput: "GetBucketCors", "s3:GetBucketCORS";
     GetBucketEncryptionInput: "GetBucketEncryption", "s3:GetEncryptionConfiguration";
+    PutBucketEncryptionInput: "PutBucketEncryption", "s3:PutEncryptionConfiguration";
+    DeleteBucketEncryptionInput: "DeleteBucketEncryption", "s3:PutEncryptionConfiguration";
     GetBucketLifecycleConfigurationInput: "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration";
     GetBucketPolicyInput: "GetBucketPolicy", "s3:GetBucketPolicy";
     GetBucketPolicyStatusInput: "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus";
@@ -401,6 +403,8 @@ mod tests {
             region: "us-east-1".parse().unwrap(),
             versioning: Versioning::Enabled,
             tags: None,
+            revision: 0,
+            configs: Arc::default(),
         })
     }
 
@@ -413,6 +417,7 @@ mod tests {
             checksum: None,
             parts: None,
             body: Body::Empty,
+            encrypted: None,
         };
         Version {
             bucket: 1,

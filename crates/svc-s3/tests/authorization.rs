@@ -1,6 +1,8 @@
 //! Every operation asks for permission: nobody and strangers are refused, the owner is not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod keys;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ const COPY: &[(&str, &str)] = &[("x-amz-copy-source", "/bucket/key"), ("x-amz-me
 const ATTRIBUTES: &[(&str, &str)] = &[("x-amz-object-attributes", "ETag")];
 const ACL: &[(&str, &str)] = &[("x-amz-acl", "private")];
 const TAGGING: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+const ENCRYPTION: &str = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
 const VERSIONING: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 const COMPLETE: &str =
     "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>";
@@ -42,6 +45,8 @@ const ROWS: &[Row] = &[
     ("PutBucketAcl", "PUT", "/bucket?acl", ACL, ""),
     ("GetBucketCors", "GET", "/bucket?cors", &[], ""),
     ("GetBucketEncryption", "GET", "/bucket?encryption", &[], ""),
+    ("PutBucketEncryption", "PUT", "/bucket?encryption", &[], ENCRYPTION),
+    ("DeleteBucketEncryption", "DELETE", "/bucket?encryption", &[], ""),
     ("GetBucketLifecycleConfiguration", "GET", "/bucket?lifecycle", &[], ""),
     ("GetBucketPolicy", "GET", "/bucket?policy", &[], ""),
     ("GetBucketPolicyStatus", "GET", "/bucket?policyStatus", &[], ""),
@@ -112,7 +117,7 @@ async fn server() -> Server {
         .await
         .unwrap();
     let kernel = Arc::new(testing::kernel(OWNER.parse().unwrap()).unwrap());
-    Server { s3: S3::new(lake, kernel, "us-east-1".parse().unwrap()), _dir: dir }
+    Server { s3: S3::new(lake, kernel, "us-east-1".parse().unwrap(), keys::sealers(Arc::default())), _dir: dir }
 }
 
 impl Server {

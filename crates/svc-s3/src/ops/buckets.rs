@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 use millpond_api_s3 as api;
 use millpond_kernel::{Authorized, Response, ServiceError};
-use millpond_lake::{NewBucket, Versioning};
+use millpond_lake::{Configs, NewBucket, Versioning};
 use millpond_types::{BucketName, Region};
 
 use crate::answer;
@@ -30,7 +30,8 @@ pub async fn create(call: &Call<'_>) -> Result<Response, ServiceError> {
     let operation = call.authorize(operations::NewBucket { input, name: name.clone(), owner }).await?.into_inner();
     let pairs = operation.input.create_bucket_configuration.and_then(|c| c.tags).unwrap_or_default();
     let tags = tags::tag_set(pairs.into_iter().map(|tag| (tag.key, tag.value)), tags::MAX_BUCKET_TAGS)?;
-    let new = NewBucket { name: name.clone(), owner, region, tags: (!tags.is_empty()).then_some(tags) };
+    let (tags, configs) = ((!tags.is_empty()).then_some(tags), Configs::new());
+    let new = NewBucket { name: name.clone(), owner, region, tags, configs };
     let about = About { bucket: name.as_str(), ..About::default() };
     match call.s3.lake.create_bucket(new, &call.origin("CreateBucket")).await {
         Ok(_) => {}

@@ -9,6 +9,7 @@ use crate::answer;
 use crate::call::Call;
 use crate::checksums::{self, Expected};
 use crate::conditions::precondition_failed;
+use crate::encryption::{self, Shown};
 use crate::errors::{self, About};
 use crate::operations::OnObject;
 use crate::{metadata, tags, write};
@@ -27,7 +28,11 @@ pub async fn put(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceE
     let OnObject { bucket, key, .. } = operation.into_inner();
     let (name, text) = (bucket.name.clone(), key.clone());
     let about = About { bucket: name.as_str(), key: text.as_str(), ..About::default() };
-    let received = write::receive(&s3.lake, payload, &expected, vec![algorithm], MAX_PUT_BYTES, about).await?;
+    let asked = call.asked_encryption()?;
+    let sealing = call.new_sealing(&bucket, &key, &asked).await?;
+    let object_key = sealing.key.clone();
+    let begin = |plan| s3.lake.ingest_sealed(plan, sealing);
+    let received = write::receive(begin, payload, &expected, vec![algorithm], MAX_PUT_BYTES, about).await?;
     let failed = write::condition_name(&condition);
     let request = PutRequest {
         bucket,
@@ -39,11 +44,15 @@ pub async fn put(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceE
         owner,
         condition,
     };
-    let written = s3.lake.put(request, &origin).await.map_err(|error| match error {
+    let mut written = s3.lake.put(request, &origin).await.map_err(|error| match error {
         LakeError::PreconditionFailed => precondition_failed(failed),
         other => errors::from_lake(other, about),
     })?;
-    Ok(answer_to_write(&written))
+    written.version.unlock(object_key).map_err(|error| errors::from_lake(error, about))?;
+    let mut response = answer_to_write(&written);
+    let customer = asked.customer();
+    encryption::set(&mut response.headers, Shown { encryption: written.version.encryption(), customer });
+    Ok(response)
 }
 
 /// The headers that tell of a version that was written.
