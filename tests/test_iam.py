@@ -242,6 +242,8 @@ def test_roles(server, iam):
                            Tags=[{"Key": "k", "Value": "v"}])["Role"]  # fmt: skip
     assert made["RoleId"].startswith("AROA") and made["AssumeRolePolicyDocument"] == json.loads(EC2)
     assert (made["MaxSessionDuration"], made["Description"]) == (7200, "d")
+    iam.update_role(RoleName=role, MaxSessionDuration=3700)
+    assert iam.get_role(RoleName=role)["Role"]["Description"] == "d"
     iam.update_role(RoleName=role, Description="e")
     got = iam.get_role(RoleName=role)["Role"]
     assert (got["Description"], got["MaxSessionDuration"], got["Tags"]) == ("e", 3600, [{"Key": "k", "Value": "v"}])
