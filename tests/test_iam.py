@@ -416,6 +416,10 @@ def test_everything_is_there_after_a_restart(make_server):
 
     before = everything()
     assert server.stop() == 0
+    secret = user.key["SecretAccessKey"].encode()
+    files = [path for path in server.data_dir.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if secret in path.read_bytes()], "secrets rest sealed"
+    assert user.key["SecretAccessKey"] not in server.log()
     server.start()
     assert everything() == before
     user.client("sts").get_caller_identity()
