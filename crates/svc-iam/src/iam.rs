@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use millpond_api_iam::{self as api, Operation};
-use millpond_kernel::{Caller, Kernel, OperationRef, RequestHead, Response, Service, ServiceError, ServiceRequest};
+use millpond_kernel::{
+    Caller, Kernel, OperationRef, RequestHead, Response, Service, ServiceError, ServiceRequest, SessionKind,
+};
 use millpond_types::AccountId;
 use millpond_wire::{ErrorFormat, ErrorKind, FormPairs, Location, ParseError, Protocol, ResponseParts, Route};
 
@@ -78,6 +80,11 @@ async fn call(core: &Arc<Core>, mut request: ServiceRequest) -> Result<Response,
     session::may_call_iam(&request.caller)?;
     let nobody = || IamError::AccessDenied("Services have no identities to manage.".to_owned());
     let account = request.caller.account().ok_or_else(nobody)?;
+    // Nobody has an MFA device, without which such sessions are for nothing here (STS API reference, GetSessionToken and GetFederationToken).
+    let by = request.caller.session().map(|session| session.by);
+    if matches!(by, Some(SessionKind::GetSessionToken | SessionKind::GetFederationToken)) {
+        return Err(IamError::Gone.into());
+    }
     names_are_ascii(&form).map_err(|error| form::validation(&error, Some(&form)))?;
     form::response(dispatch(core, &request.caller, account, &form, operation).await?)
 }

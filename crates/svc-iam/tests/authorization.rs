@@ -1,6 +1,9 @@
 //! Who may ask who it is: everybody who signs, and nobody else.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "authorization/iam.rs"]
+mod iam;
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
