@@ -177,7 +177,8 @@ fn source(text: &str) -> Result<Resource, ServiceError> {
 fn entity(identities: &Identities, arn: &str) -> Result<(Arc<Entity>, Arc<Rights>), ServiceError> {
     let missing = || {
         let name = arn.rsplit('/').next().unwrap_or_default();
-        let kind = [Kind::User, Kind::Group, Kind::Role].into_iter().find(|kind| arn.contains(&format!(":{}/", kind.word())));
+        let kind =
+            [Kind::User, Kind::Group, Kind::Role].into_iter().find(|kind| arn.contains(&format!(":{}/", kind.word())));
         IamError::no_entity(kind.unwrap_or(Kind::User), name)
     };
     let entity = identities.by_arn(arn).ok_or_else(missing)?;
