@@ -5,14 +5,16 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use millpond_api_iam::{self as api, Operation};
-use millpond_kernel::{Caller, Kernel, OperationRef, RequestHead, Response, Service, ServiceError, ServiceRequest};
+use millpond_kernel::{
+    Caller, Kernel, OperationRef, RequestHead, Response, Service, ServiceError, ServiceRequest, SessionKind,
+};
 use millpond_types::AccountId;
 use millpond_wire::{ErrorFormat, ErrorKind, FormPairs, Location, ParseError, Protocol, ResponseParts, Route};
 
 use crate::errors::IamError;
 use crate::operation::{At, Change, On, Output, Read};
 use crate::state::{Draft, Identities, StateError};
-use crate::{form, limits, session, simulate};
+use crate::{form, limits, simulate};
 
 /// An operation that is not known: its request was refused before its body was read, or it is none of those served.
 const UNKNOWN: OperationRef = OperationRef { name: "unknown", index: 0 };
@@ -75,9 +77,13 @@ async fn call(core: &Arc<Core>, mut request: ServiceRequest) -> Result<Response,
         Route::Unserved(name) => return Err(ServiceError::not_implemented(name)),
         Route::Unknown => return Err(form::unknown_action(&action, api::VERSION)),
     };
-    session::may_call_iam(&request.caller)?;
     let nobody = || IamError::AccessDenied("Services have no identities to manage.".to_owned());
     let account = request.caller.account().ok_or_else(nobody)?;
+    // Nobody has an MFA device, without which such sessions are for nothing here (STS API reference, GetSessionToken and GetFederationToken).
+    let by = request.caller.session().map(|session| session.by);
+    if matches!(by, Some(SessionKind::GetSessionToken | SessionKind::GetFederationToken)) {
+        return Err(IamError::Gone.into());
+    }
     names_are_ascii(&form).map_err(|error| form::validation(&error, Some(&form)))?;
     form::response(dispatch(core, &request.caller, account, &form, operation).await?)
 }

@@ -1,6 +1,8 @@
 //! Who may do what with identities: a row for every operation of IAM and STS.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "authorization/iam.rs"]
+mod iam;
 #[path = "authorization/sts.rs"]
 mod sts;
 

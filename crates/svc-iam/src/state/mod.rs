@@ -224,3 +224,6 @@ impl Identities {
         self.inner.kv.commit(batch).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;
