@@ -112,7 +112,7 @@ pub(crate) fn shown_trust(identities: &Identities, trust: &Document) -> String {
         .bound()
         .iter()
         .filter_map(|(arn, id)| {
-            let account: AccountId = arn.splitn(6, ':').nth(4)?.parse().ok()?;
+            let account: AccountId = arn.split(':').nth(4)?.parse().ok()?;
             let now = identities.account(account).by_id(id).map_or_else(|| id.clone(), |entity| entity.arn());
             (now != *arn).then(|| (format!("\"{arn}\""), format!("\"{now}\"")))
         })

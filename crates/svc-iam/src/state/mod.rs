@@ -159,7 +159,7 @@ impl Identities {
 
     /// A user, group or role by its ARN, in the account that the ARN names.
     pub fn by_arn(&self, arn: &str) -> Option<Arc<Entity>> {
-        let account: AccountId = arn.splitn(6, ':').nth(4)?.parse().ok()?;
+        let account: AccountId = arn.split(':').nth(4)?.parse().ok()?;
         self.account(account).by_arn(arn).cloned()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millpond_io::{ManualClock, SeededRandom, SystemRandom};
-use millpond_meta::MemoryKv;
+use millpond_meta::{MemoryKv, View};
 use millpond_policy::{Policy, PolicyKind};
 
 use super::*;
@@ -119,7 +119,8 @@ fn change(identities: &Identities, random: &SeededRandom, draft: &mut Draft) {
         }
         (6, _, Some(known)) => draft.remove_policy(&known),
         _ => {
-            if let Some(id) = draft.account().keys().next().map(|key| key.id.clone()) {
+            let id = draft.account().keys().next().map(|key| key.id.clone());
+            if let Some(id) = id {
                 draft.remove_key(&id);
             }
         }
