@@ -242,6 +242,8 @@ def test_roles(server, iam):
                            Tags=[{"Key": "k", "Value": "v"}])["Role"]  # fmt: skip
     assert made["RoleId"].startswith("AROA") and made["AssumeRolePolicyDocument"] == json.loads(EC2)
     assert (made["MaxSessionDuration"], made["Description"]) == (7200, "d")
+    iam.update_role(RoleName=role, MaxSessionDuration=3700)
+    assert iam.get_role(RoleName=role)["Role"]["Description"] == "d"
     iam.update_role(RoleName=role, Description="e")
     got = iam.get_role(RoleName=role)["Role"]
     assert (got["Description"], got["MaxSessionDuration"], got["Tags"]) == ("e", 3600, [{"Key": "k", "Value": "v"}])
@@ -414,6 +416,10 @@ def test_everything_is_there_after_a_restart(make_server):
 
     before = everything()
     assert server.stop() == 0
+    secret = user.key["SecretAccessKey"].encode()
+    files = [path for path in server.data_dir.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if secret in path.read_bytes()], "secrets rest sealed"
+    assert user.key["SecretAccessKey"] not in server.log()
     server.start()
     assert everything() == before
     user.client("sts").get_caller_identity()

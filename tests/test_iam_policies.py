@@ -252,6 +252,11 @@ def test_tags(iam, user):
     with refused("LimitExceeded", 409):
         iam.tag_user(UserName=user, Tags=[{"Key": "one-more", "Value": "v"}])
     assert len(tags()) == 50
+    # More bytes than one row can have: not kept, and said so.
+    astral = chr(0x10400)
+    many = [{"Key": f"{n:03}" + astral * 125, "Value": astral * 256} for n in range(50)]
+    with refused("LimitExceeded", 409):
+        iam.create_user(UserName=name("user"), Tags=many)
     policy = iam.create_policy(PolicyName=name("policy"), PolicyDocument=allow("s3:*"), Tags=[{"Key": "a", "Value": "1"}])["Policy"]["Arn"]
     iam.tag_policy(PolicyArn=policy, Tags=[{"Key": "A", "Value": "2"}])
     assert iam.list_policy_tags(PolicyArn=policy)["Tags"] == [{"Key": "A", "Value": "2"}, {"Key": "a", "Value": "1"}]

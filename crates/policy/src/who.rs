@@ -270,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn bound_names_follow_a_change_of_name() {
+        let arn = "arn:aws:iam::111122223333:user/former".to_owned();
+        let mut who = Who { negated: false, names: vec![parse("AWS", &arn).unwrap()] };
+        assert_eq!(who.reach(&user(), false), Reach::None);
+        who.bind(&BTreeMap::from([(arn, "AIDAAAAAAAAAAAAAAAAAA".to_owned())]));
+        assert_eq!(who.reach(&user(), false), Reach::Direct);
+    }
+
+    #[test]
     fn exceptions_name_every_level() {
         let except =
             |names: &[&str]| Who { negated: true, names: names.iter().map(|n| parse("AWS", n).unwrap()).collect() };

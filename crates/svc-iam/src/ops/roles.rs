@@ -98,8 +98,10 @@ impl Change for UpdateRoleInput {
         let input = operation.into_inner().input;
         let mut role = Entity::clone(at.entity(Kind::Role, &input.role_name)?);
         if let Some(facts) = &mut role.role {
-            // What is not given is set back (IAM API reference, UpdateRole).
-            facts.description = input.description.filter(|description| !description.is_empty());
+            if let Some(description) = input.description {
+                facts.description = Some(description).filter(|description| !description.is_empty());
+            }
+            // A duration that is not given is set back to the default (IAM API reference, UpdateRole).
             facts.max_session = seconds(input.max_session_duration).unwrap_or(limits::SESSION_SECONDS);
         }
         draft.put_entity(role);
