@@ -14,7 +14,7 @@ use millpond_wire::{ErrorFormat, ErrorKind, FormPairs, Location, ParseError, Pro
 use crate::errors::IamError;
 use crate::operation::{At, Change, On, Output, Read};
 use crate::state::{Draft, Identities, StateError};
-use crate::{form, limits, session, simulate};
+use crate::{form, limits, simulate};
 
 /// An operation that is not known: its request was refused before its body was read, or it is none of those served.
 const UNKNOWN: OperationRef = OperationRef { name: "unknown", index: 0 };
@@ -77,7 +77,6 @@ async fn call(core: &Arc<Core>, mut request: ServiceRequest) -> Result<Response,
         Route::Unserved(name) => return Err(ServiceError::not_implemented(name)),
         Route::Unknown => return Err(form::unknown_action(&action, api::VERSION)),
     };
-    session::may_call_iam(&request.caller)?;
     let nobody = || IamError::AccessDenied("Services have no identities to manage.".to_owned());
     let account = request.caller.account().ok_or_else(nobody)?;
     // Nobody has an MFA device, without which such sessions are for nothing here (STS API reference, GetSessionToken and GetFederationToken).

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use millpond_io::{Clock, Random};
 use millpond_kernel::{
-    Caller, Credential, CredentialError, Epoch, Named, PolicySource, Principal, SecretKey, ServiceError, Session,
-    SessionKind,
+    Credential, CredentialError, Epoch, Named, PolicySource, Principal, SecretKey, Session, SessionKind,
 };
 use millpond_policy::{Policy, PolicyKind};
 use millpond_seal::{Unopened, Vault};
@@ -202,17 +201,6 @@ pub(crate) fn secret(random: &dyn Random) -> Zeroizing<String> {
     random.fill(&mut *bytes);
     // The alphabet's size divides 256, so that none is likelier.
     Zeroizing::new(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % 64])).collect())
-}
-
-/// Refuses a call of IAM by a session that may make none (IAM User Guide, "Comparing the AWS STS API operations"): those of
-/// `GetFederationToken`, and those of `GetSessionToken` that no MFA device vouches for, of which there are none here.
-pub(crate) fn may_call_iam(caller: &Caller) -> Result<(), ServiceError> {
-    match caller.session().map(|session| session.by) {
-        None | Some(SessionKind::AssumeRole) => Ok(()),
-        Some(SessionKind::GetSessionToken | SessionKind::GetFederationToken) => {
-            Err(ServiceError::new("InvalidClientTokenId", 403, "The security token included in the request is invalid"))
-        }
-    }
 }
 
 /// Whether a principal is a root user, or acts in a session of one.

@@ -75,7 +75,7 @@ impl Given {
         }
         common.actions.iter().try_for_each(|action| check_action(action))?;
         let caller = common.caller_arn.as_deref().map(user).transpose()?;
-        if common.resource_policy.is_some() && caller.is_none() && !entity.is_some_and(|e| e.kind == Kind::User) {
+        if common.resource_policy.is_some() && caller.is_none() && entity.is_none_or(|e| e.kind != Kind::User) {
             return Err(invalid("CallerArn is required when ResourcePolicy is specified."));
         }
         let resources = common.resources.filter(|list| !list.is_empty()).unwrap_or_else(|| vec!["*".to_owned()]);

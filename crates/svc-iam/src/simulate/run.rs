@@ -99,7 +99,7 @@ fn result(given: &Given, action: &str, resource: &str) -> EvaluationResult {
 
 /// Who owns a resource: as its ARN says, else as the request says, else the account that is simulated.
 fn owner(given: &Given, resource: &str) -> AccountId {
-    let named = resource.splitn(6, ':').nth(4).and_then(|account| account.parse().ok());
+    let named = resource.split(':').nth(4).and_then(|account| account.parse().ok());
     named.or(given.owner).unwrap_or(given.account)
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn assume_role(
         return Err(ServiceError::not_implemented("ProvidedContexts"));
     }
     let arn = Arn::parse(&input.role_arn);
-    let owner = input.role_arn.splitn(6, ':').nth(4).and_then(|account| account.parse().ok());
+    let owner = input.role_arn.split(':').nth(4).and_then(|account| account.parse().ok());
     let (Some(arn), Some(owner)) = (arn, owner) else {
         return Err(errors::validation(format!("{} is invalid", input.role_arn)));
     };
