@@ -202,6 +202,8 @@ impl MetadataRow {
             website_redirect: self.website_redirect,
             user: self.user,
             storage_class,
+            acl: None,
+            asked: BTreeMap::new(),
         }
     }
 }
@@ -243,6 +245,8 @@ pub(crate) struct VersionRow {
     pub metadata: Option<MetadataRow>,
     #[prost(btree_map = "string, string", tag = "15")]
     pub tags: BTreeMap<String, String>,
+    #[prost(bytes = "bytes", optional, tag = "40")]
+    pub acl: Option<Bytes>,
 }
 
 /// What a listing shows of a [`VersionRow`]: the same tags, the rest is stepped over undecoded.
@@ -332,7 +336,7 @@ impl VersionRow {
             checksum: self.checksum.as_ref().map(ChecksumRow::checksum).transpose()?,
             parts: (self.parts > 0).then_some(self.parts),
             body,
-            metadata: self.metadata.unwrap_or_default().metadata(self.storage_class),
+            metadata: Metadata { acl: self.acl, ..self.metadata.unwrap_or_default().metadata(self.storage_class) },
             tags: self.tags,
         })
     }
@@ -363,6 +367,7 @@ impl NewObject<'_> {
             body_id: self.body.map_or(Bytes::new(), |b| id_bytes(b.id)),
             metadata: Some(MetadataRow::of(self.metadata)),
             tags: self.tags.clone(),
+            acl: self.metadata.acl.clone(),
             ..VersionRow::default()
         }
     }
@@ -495,6 +500,10 @@ pub(crate) struct UploadRow {
     pub metadata: Option<MetadataRow>,
     #[prost(btree_map = "string, string", tag = "8")]
     pub tags: BTreeMap<String, String>,
+    #[prost(bytes = "bytes", optional, tag = "40")]
+    pub acl: Option<Bytes>,
+    #[prost(btree_map = "string, string", tag = "41")]
+    pub asked: BTreeMap<String, String>,
 }
 
 /// What became of an upload.
