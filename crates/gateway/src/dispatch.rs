@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     peer.progress.serving();
     let (parts, incoming) = request.into_parts();
     let body = RequestBody::of(incoming, &parts.headers);
-    let origin = origin(peer.address.ip(), peer.secure, &parts.headers, &server.config.trusted_proxies);
+    let origin = origin(peer.address.ip(), peer.tls.is_some(), &parts.headers, &server.config.trusted_proxies);
     let mut record = Record::begin(&server, parts.method.clone(), origin.address);
     record.body.clone_from(&body);
     // The codec sends a 100 when a body is read first. Where there is none to read, it sends none, and clients that wait for it
@@ -52,8 +52,11 @@ pub(crate) async fn serve(
     let fallback = sender::guessed_format(&parts.headers);
 
     let received = server.clock.wall();
+    // That of a proxy's connection says nothing about its client's.
+    let tls = peer.tls.filter(|_| origin.address == peer.address.ip().to_canonical());
+    let (body_of, record_of) = (body.as_ref(), &mut record);
     let request =
-        Arrived { server: &server, received, origin, body: body.as_ref(), record: &mut record, format: fallback };
+        Arrived { server: &server, received, origin, tls, body: body_of, record: record_of, format: fallback };
     let outcome = AssertUnwindSafe(request.answer(parts)).catch_unwind().await;
     let (format, outcome) = match outcome {
         Ok(Ok((format, response))) => (format, Ok(response)),
@@ -92,6 +95,7 @@ struct Admitted<'a> {
 struct Arrived<'a> {
     server: &'a Arc<Server>,
     origin: Origin,
+    tls: Option<&'static str>,
     body: Option<&'a Arc<RequestBody>>,
     record: &'a mut Record,
     received: Timestamp,
@@ -218,7 +222,7 @@ impl<'a> Arrived<'a> {
             transport: Transport {
                 source_ip: Some(self.origin.address),
                 secure: self.origin.secure,
-                tls_version: None,
+                tls_version: self.tls,
                 user_agent: user_agent.map(words),
                 referer: referer.map(words),
             },

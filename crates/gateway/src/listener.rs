@@ -182,11 +182,14 @@ impl Gateway {
         let (server, tls) = (Arc::clone(&self.server), self.tls.clone());
         tokio::spawn(async move {
             match tls {
-                None => connection::serve(server, stream, address, false, stage).await,
+                None => connection::serve(server, stream, address, None, stage).await,
                 Some(tls) => {
                     let limit = server.config.limits.handshake_time;
                     match tokio::time::timeout(limit, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => connection::serve(server, stream, address, true, stage).await,
+                        Ok(Ok(stream)) => {
+                            let version = crate::tls::version(stream.get_ref().1.protocol_version());
+                            connection::serve(server, stream, address, Some(version), stage).await;
+                        }
                         Ok(Err(error)) => tracing::debug!(remote = %address, %error, "a TLS handshake failed"),
                         Err(_) => tracing::debug!(remote = %address, "a TLS handshake took too long"),
                     }

@@ -111,13 +111,13 @@ fn parse(key: &Key, row: Bytes, configs: impl FnOnce(u64) -> Configs) -> Result<
 }
 
 /// Runs a change of a bucket to its end even when the request is dropped midway: else the engine could know what the map does not.
-async fn detached<T: Send + 'static>(
+pub(crate) async fn detached<T: Send + 'static>(
     change: impl Future<Output = Result<T, LakeError>> + Send + 'static,
 ) -> Result<T, LakeError> {
     tokio::spawn(change).await.map_err(|e| LakeError::Internal(format!("a bucket's change failed: {e}")))?
 }
 
-fn fits(value: &Bytes) -> Result<(), LakeError> {
+pub(crate) fn fits(value: &Bytes) -> Result<(), LakeError> {
     let (size, max) = (value.len(), MAX_CONFIG_BYTES);
     if size <= max { Ok(()) } else { Err(LakeError::ConfigTooLarge { size, max }) }
 }

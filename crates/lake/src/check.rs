@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use bytes::Bytes;
 use millpond_meta::{Key, Rows, View};
 
+use crate::accounts::account_config_of;
 use crate::buckets::config_of;
 use crate::error::LakeError;
 use crate::keys::{self, Counter, tables};
@@ -263,6 +264,12 @@ impl Check<'_> {
                     }
                     None => self.problem("the key of a configuration cannot be read"),
                 }
+            }
+        }
+        let (mut walk, mut done) = (SoundWalk::table(tables::ACCOUNT_CONFIG, CONFIG_PAGE), 0);
+        while let Some(page) = self.page(&mut walk, "accounts", &mut done).await? {
+            if page.iter().any(|(key, _)| account_config_of(key).is_none()) {
+                self.problem("the key of an account's configuration cannot be read");
             }
         }
         Ok(())

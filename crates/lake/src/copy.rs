@@ -72,6 +72,7 @@ impl Lake {
                 storage_class: metadata.storage_class.clone(),
                 metadata: Some(MetadataRow::of(&metadata)),
                 tags: tags.clone(),
+                acl: metadata.acl.clone(),
                 ..stored.row
             };
             let (row, now) = self.place(&mut draft, &cached, &key, &head, new).await?;

@@ -43,10 +43,12 @@ pub enum ChangeKind {
     BucketTagging = 11,
     /// A configuration of the bucket was set or removed; the operation says which.
     BucketConfiguration = 12,
+    /// An object's access control list was set.
+    AclPut = 13,
 }
 
 impl ChangeKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::ObjectPut,
         Self::ObjectCopied,
         Self::UploadCompleted,
@@ -59,6 +61,7 @@ impl ChangeKind {
         Self::BucketVersioning,
         Self::BucketTagging,
         Self::BucketConfiguration,
+        Self::AclPut,
     ];
 
     /// The event's name as S3 notifications show it; `None` for changes that S3 does not announce.
@@ -71,6 +74,7 @@ impl ChangeKind {
             Self::MarkerCreated => "ObjectRemoved:DeleteMarkerCreated",
             Self::TagsPut => "ObjectTagging:Put",
             Self::TagsDeleted => "ObjectTagging:Delete",
+            Self::AclPut => "ObjectAcl:Put",
             Self::BucketCreated
             | Self::BucketDeleted
             | Self::BucketVersioning

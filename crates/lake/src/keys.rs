@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use millpond_meta::Key;
+use millpond_types::AccountId;
 
 use crate::model::ConfigKind;
 
@@ -48,6 +49,8 @@ pub mod tables {
     pub const USAGE: u8 = 0x21;
     /// (bucket, kind) -> configuration.
     pub const CONFIG: u8 = 0x22;
+    /// (account, kind) -> configuration.
+    pub const ACCOUNT_CONFIG: u8 = 0x23;
 
     /// How the embedded engine is to keep a table of the lake.
     pub fn classify(table: u8) -> millpond_meta::Class {
@@ -195,6 +198,10 @@ pub(crate) fn usage(bucket: u64, counter: Counter) -> Key {
 
 pub(crate) fn config(bucket: u64, kind: ConfigKind) -> Key {
     join(CONFIG, &[&bucket.to_be_bytes(), &[kind as u8]])
+}
+
+pub(crate) fn account_config(account: AccountId, kind: ConfigKind) -> Key {
+    join(ACCOUNT_CONFIG, &[account.as_str().as_bytes(), &[kind as u8]])
 }
 
 /// The beginning of the rows of all configurations of a bucket.

@@ -4,6 +4,7 @@
 //! change is one atomic commit whose conditions are what it read, and which appends its own entry to the change feed; bytes are durable
 //! before the commit that names them. TABLES.md describes the rows.
 
+mod accounts;
 mod buckets;
 mod check;
 mod complete;

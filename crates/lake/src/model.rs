@@ -167,6 +167,10 @@ pub struct Metadata {
     pub user: BTreeMap<String, String>,
     /// The storage class, such as `STANDARD_IA`; `None` for `STANDARD`.
     pub storage_class: Option<String>,
+    /// Its access control list, as its owner encodes it; the lake does not look into it.
+    pub acl: Option<Bytes>,
+    /// What the request that began an upload said, in the terms of policies: kept with the upload, for the decisions about its parts.
+    pub asked: BTreeMap<String, String>,
 }
 
 /// A version of an object, or a delete marker.

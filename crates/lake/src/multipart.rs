@@ -16,7 +16,7 @@ use crate::keys::{self, Counter, tables};
 use crate::lake::Lake;
 use crate::limits::{MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_SEALED_SLICES, MAX_SLICES};
 use crate::manifest::{self, Slice};
-use crate::model::{Body, Bucket, Condition, Object, Version};
+use crate::model::{Body, Bucket, Condition, Metadata, Object, Version};
 use crate::requests::{
     AfterUpload, IngestPlan, NewUpload, Part, PartsPage, Upload, UploadId, UploadsPage, UploadsRequest,
 };
@@ -31,7 +31,11 @@ pub(crate) fn upload_of(bucket: u64, key: ObjectKey, id: UploadId, row: UploadRo
         id,
         bucket,
         key,
-        metadata: row.metadata.unwrap_or_default().metadata(row.storage_class),
+        metadata: Metadata {
+            acl: row.acl,
+            asked: row.asked,
+            ..row.metadata.unwrap_or_default().metadata(row.storage_class)
+        },
         tags: row.tags,
         owner: row.owner.parse().map_err(|_| rows::damaged("upload"))?,
         initiator: row.initiator,
@@ -73,6 +77,8 @@ impl Lake {
                 metadata: Some(MetadataRow::of(&metadata)),
                 tags: tags.clone(),
                 encryption: encryption.clone(),
+                acl: metadata.acl.clone(),
+                asked: metadata.asked.clone(),
             };
             let at = keys::upload(cached.bucket.id, key.as_str(), id.0);
             let mut draft = Draft::in_bucket(&cached);
@@ -107,6 +113,17 @@ impl Lake {
         upload: &Upload,
         number: u16,
         mut ingested: Ingested,
+        origin: &Origin,
+    ) -> Result<Part, LakeError> {
+        self.try_put_part(upload, number, &mut ingested, origin).await
+    }
+
+    /// The same, which leaves the bytes where they are when it fails with `Reconfigured`, as [`Lake::try_put`] does.
+    pub async fn try_put_part(
+        &self,
+        upload: &Upload,
+        number: u16,
+        ingested: &mut Ingested,
         _origin: &Origin,
     ) -> Result<Part, LakeError> {
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be a part".into()))?;
@@ -132,7 +149,7 @@ impl Lake {
             };
             row.slices.push(SliceRow { key, ..SliceRow::of(body, 0, ingested.size) });
         }
-        self.commit_part(upload, row, Some(&mut ingested), None).await
+        self.commit_part(upload, row, Some(ingested), None).await
     }
 
     /// A part's row without its bytes.

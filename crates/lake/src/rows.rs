@@ -276,6 +276,8 @@ impl MetadataRow {
             website_redirect: self.website_redirect,
             user: self.user,
             storage_class,
+            acl: None,
+            asked: BTreeMap::new(),
         }
     }
 }
@@ -317,6 +319,8 @@ pub(crate) struct VersionRow {
     pub metadata: Option<MetadataRow>,
     #[prost(btree_map = "string, string", tag = "15")]
     pub tags: BTreeMap<String, String>,
+    #[prost(bytes = "bytes", optional, tag = "40")]
+    pub acl: Option<Bytes>,
     /// Absent where the body is plain.
     #[prost(message, optional, tag = "50")]
     pub encryption: Option<EncryptionRow>,
@@ -431,7 +435,7 @@ impl VersionRow {
             encrypted,
             parts: (self.parts > 0).then_some(self.parts),
             body,
-            metadata: self.metadata.unwrap_or_default().metadata(self.storage_class),
+            metadata: Metadata { acl: self.acl, ..self.metadata.unwrap_or_default().metadata(self.storage_class) },
             tags: self.tags,
         })
     }
@@ -463,6 +467,7 @@ impl NewObject<'_> {
             body_id: self.body.map_or(Bytes::new(), |b| id_bytes(b.id)),
             metadata: Some(MetadataRow::of(self.metadata)),
             tags: self.tags.clone(),
+            acl: self.metadata.acl.clone(),
             ..VersionRow::default()
         }
     }
@@ -599,6 +604,10 @@ pub(crate) struct UploadRow {
     pub metadata: Option<MetadataRow>,
     #[prost(btree_map = "string, string", tag = "8")]
     pub tags: BTreeMap<String, String>,
+    #[prost(bytes = "bytes", optional, tag = "40")]
+    pub acl: Option<Bytes>,
+    #[prost(btree_map = "string, string", tag = "41")]
+    pub asked: BTreeMap<String, String>,
     /// Absent where its parts are plain.
     #[prost(message, optional, tag = "50")]
     pub encryption: Option<EncryptionRow>,

@@ -1,5 +1,6 @@
 //! Writing objects and their tags.
 
+use bytes::Bytes;
 use millpond_types::{ObjectKey, Origin};
 
 use crate::draft::{Draft, Turn};
@@ -81,6 +82,33 @@ impl Lake {
         origin: &Origin,
     ) -> Result<Version, LakeError> {
         let kind = if tags.is_empty() { ChangeKind::TagsDeleted } else { ChangeKind::TagsPut };
+        self.change_version(bucket, key, version, kind, |row| row.tags.clone_from(&tags), origin).await
+    }
+
+    /// Replaces the access control list of an object, as [`Lake::set_tags`] does tags.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `NoSuchVersion`, `IsDeleteMarker`.
+    pub async fn set_acl(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+        acl: Option<Bytes>,
+        origin: &Origin,
+    ) -> Result<Version, LakeError> {
+        self.change_version(bucket, key, version, ChangeKind::AclPut, |row| row.acl.clone_from(&acl), origin).await
+    }
+
+    async fn change_version(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+        kind: ChangeKind,
+        change: impl Fn(&mut VersionRow) + Send + Sync,
+        origin: &Origin,
+    ) -> Result<Version, LakeError> {
         let mut turn = Turn::new(self, bucket, key);
         loop {
             let cached = self.decided(bucket)?;
@@ -99,7 +127,8 @@ impl Lake {
             if stored.row.marker {
                 return Err(LakeError::IsDeleteMarker);
             }
-            let row = VersionRow { tags: tags.clone(), ..stored.row };
+            let mut row = stored.row;
+            change(&mut row);
             let mut draft = Draft::in_bucket(&cached);
             draft.equals(stored.at.clone(), stored.bytes);
             draft.put(stored.at, rows::encode(&row));

@@ -24,6 +24,7 @@ mod policy;
 mod principal;
 mod public;
 mod question;
+mod shown;
 mod simulated;
 mod statement;
 mod who;
@@ -38,6 +39,7 @@ pub use principal::Principal;
 pub use question::{
     Denial, Grant, Grantee, Kind, Limits, Named, Policies, PolicySource, Question, ResourceRule, Verdict,
 };
+pub use shown::with_principals;
 pub use simulated::ValueType;
 pub use statement::{Effect, Statement};
 pub use who::{Name, Reach};

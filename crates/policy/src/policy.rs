@@ -7,7 +7,7 @@ use millpond_types::AccountId;
 use crate::action::Lowered;
 use crate::error::PolicyError;
 use crate::statement::{Effect, Statement};
-use crate::who::Reach;
+use crate::who::{Name, Reach};
 use crate::{Question, document};
 
 /// What a policy belongs to, which decides what may stand in it.
@@ -114,9 +114,22 @@ impl Policy {
         self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| who.arns()).collect()
     }
 
-    /// The accounts that it names as principals, by their ids or as `root`.
+    /// The accounts that it names as principals, by themselves or in the ARNs of sessions.
     pub fn accounts(&self) -> BTreeSet<AccountId> {
-        self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| who.accounts()).collect()
+        self.names().filter_map(Name::named_account).collect()
+    }
+
+    /// The unique ids that stand for principals.
+    pub fn principal_ids(&self) -> BTreeSet<&str> {
+        let ids = self.names().filter_map(|name| match name {
+            Name::Id(id) => Some(id.as_str()),
+            _ => None,
+        });
+        ids.collect()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &Name> {
+        self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| &who.names)
     }
 
     /// Binds the ARNs of principals to unique ids, so that whoever has the name later does not inherit what is allowed here.

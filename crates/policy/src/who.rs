@@ -46,6 +46,18 @@ pub enum Name {
     Canonical(String),
 }
 
+impl Name {
+    /// The account that it names without naming a user or role of it, whose existence says enough.
+    pub(crate) fn named_account(&self) -> Option<AccountId> {
+        match self {
+            Self::Account(account) => Some(*account),
+            Self::Canonical(id) => AccountId::from_canonical(id),
+            Self::Session(arn) => arn.split(':').nth(4)?.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
 /// Why a text is no principal.
 pub(crate) fn parse(kind: &str, text: &str) -> Result<Name, &'static str> {
     match kind {

@@ -2,7 +2,7 @@
 //! (S3 API reference, "Error responses").
 
 use crate::checksums;
-use millpond_kernel::{Refusal, ServiceError};
+use millpond_kernel::{Caller, Refusal, ServiceError};
 use millpond_lake::LakeError;
 use millpond_wire::{ErrorKind, Location, ParseError};
 
@@ -178,6 +178,15 @@ pub fn access_denied() -> ServiceError {
     ServiceError::new("AccessDenied", 403, "Access Denied")
 }
 
+/// 403 by a public access block, as AWS's newer messages have it.
+pub fn blocked(caller: &Caller, action: &str, bucket: &str, why: &str) -> ServiceError {
+    let who = caller.arn();
+    let message = format!(
+        "User: {who} is not authorized to perform: {action} on resource: \"arn:aws:s3:::{bucket}\" because {why}."
+    );
+    ServiceError::new("AccessDenied", 403, message)
+}
+
 /// 400 for a bucket owner that no account can be (S3 API reference, "Error responses").
 pub fn no_account_id(owner: &str) -> ServiceError {
     let message = format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{owner}]");
@@ -262,10 +271,13 @@ pub fn part_number_out_of_range() -> ServiceError {
     invalid_argument("partNumber", None, "Part number must be an integer between 1 and 10000, inclusive")
 }
 
+/// The code of [`decided_too_early`]; no other error has it.
+pub const DECIDED_TOO_EARLY: &str = "OperationAborted";
+
 /// 409: what the request was decided by changed before it was carried out. Whoever calls is told only when that happens again and again.
 pub fn decided_too_early() -> ServiceError {
     ServiceError::new(
-        "OperationAborted",
+        DECIDED_TOO_EARLY,
         409,
         "A conflicting conditional operation is currently in progress against this resource. Try again.",
     )

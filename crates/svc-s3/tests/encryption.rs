@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderName, Method};
 use keys::{FakeKeys, MANAGED, ONE, TWO, sealers};
 use millpond_blob::{BlobConfig, Blobs};
@@ -37,6 +37,18 @@ impl PayloadSource for Whole {
             Some(bytes) if !bytes.is_empty() => Step::Chunk(bytes),
             _ => Step::End(Vec::new()),
         }))
+    }
+}
+
+/// A body that comes when somebody says so.
+struct Late(tokio::sync::oneshot::Receiver<Bytes>);
+
+impl PayloadSource for Late {
+    fn poll_step(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<Step, ServiceError>> {
+        if self.0.is_terminated() {
+            return std::task::Poll::Ready(Ok(Step::End(Vec::new())));
+        }
+        self.0.poll_unpin(context).map(|bytes| Ok(Step::Chunk(bytes.unwrap())))
     }
 }
 
@@ -110,6 +122,19 @@ impl Server {
         headers: Headers<'_>,
         body: &[u8],
     ) -> Result<Response, ServiceError> {
+        let bytes = Bytes::copy_from_slice(body);
+        let length = Some(bytes.len() as u64);
+        self.send_payload(by, method, target, headers, Payload::new(Box::new(Whole(Some(bytes))), length)).await
+    }
+
+    async fn send_payload(
+        &self,
+        by: By,
+        method: &str,
+        target: &str,
+        headers: Headers<'_>,
+        payload: Payload,
+    ) -> Result<Response, ServiceError> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let header = |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         let head = RequestHead {
@@ -120,8 +145,6 @@ impl Server {
             host_bucket: None,
         };
         let operation = self.s3.identify(&head)?;
-        let bytes = Bytes::copy_from_slice(body);
-        let payload = Payload::new(Box::new(Whole(Some(bytes.clone()))), Some(bytes.len() as u64));
         self.s3.call(ServiceRequest { head, operation, payload, caller: Arc::new(caller(by)) }).await
     }
 
@@ -472,5 +495,35 @@ async fn a_bucket_says_how_objects_are_encrypted() {
         (b"<ServerSideEncryptionConfiguration/>".to_vec(), "MalformedXML"),
     ] {
         assert_eq!(server.code(By::Header, "PUT", "/bucket?encryption", &[], &document).await, code);
+    }
+}
+
+/// What the bucket says when the object is there counts, not what it said when the upload began.
+#[tokio::test]
+async fn a_default_that_changes_during_an_upload() {
+    let server = server().await;
+    let document = b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm>\
+        <KMSMasterKeyID>one</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
+    for refused in [false, true] {
+        server.ok("DELETE", "/bucket?encryption", &[], b"").await;
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let payload = Payload::new(Box::new(Late(receive)), Some(6));
+        let put = server.send_payload(By::Header, "PUT", "/bucket/key", &[], payload);
+        let change = async {
+            server.ok("PUT", "/bucket?encryption", &[], document).await;
+            server.refuse(refused.then_some("AccessDeniedException"));
+            send.send(Bytes::from_static(b"secret")).unwrap();
+        };
+        let (answer, ()) = tokio::join!(put, change);
+        server.refuse(None);
+        if refused {
+            assert_eq!(&*answer.unwrap_err().code, "AccessDenied");
+            continue;
+        }
+        let (headers, _) = read(answer.unwrap()).await;
+        assert_eq!(header(&headers, "x-amz-server-side-encryption-aws-kms-key-id"), Some(ONE));
+        server.keys.take();
+        assert_eq!(server.ok("GET", "/bucket/key", &[], b"").await.1, b"secret");
+        assert_eq!(server.keys.take(), ["decrypt one"]);
     }
 }

@@ -32,7 +32,7 @@ async fn lake(ingest_budget: usize) -> Lake {
 fn begin(lake: &Lake, length: usize) -> Ingest {
     let checksums = vec![ChecksumAlgorithm::Crc64Nvme];
     let plan = IngestPlan { expected_len: Some(length as u64), md5: true, checksums };
-    if length % 2 == 0 {
+    if length.is_multiple_of(2) {
         lake.ingest(plan)
     } else {
         lake.ingest_sealed(plan, lab::kept(Key::from_bytes(&[3; 32]), Lock::Server)).unwrap()

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use millpond_api_s3 as api;
-use millpond_kernel::{Authorized, Response, ServiceError};
+use millpond_kernel::{Authorized, Pin, Response, ServiceError};
 use millpond_lake::{Bucket, ConfigKind};
 
 use crate::answer;
@@ -37,9 +37,10 @@ pub async fn put(
     call: &Call<'_>,
     operation: Authorized<OnBucket<api::PutBucketEncryptionInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let OnBucket { input, bucket } = operation.into_inner();
     let default = wanted(input.server_side_encryption_configuration)?;
-    set(call, &bucket, Some(&default), "PutBucketEncryption").await?;
+    set(call, &bucket, pin, Some(&default), "PutBucketEncryption").await?;
     Ok(answer::empty(StatusCode::OK))
 }
 
@@ -48,19 +49,20 @@ pub async fn delete(
     call: &Call<'_>,
     operation: Authorized<OnBucket<api::DeleteBucketEncryptionInput>>,
 ) -> Result<Response, ServiceError> {
-    set(call, &operation.get().bucket, None, "DeleteBucketEncryption").await?;
+    set(call, &operation.get().bucket, operation.pin(), None, "DeleteBucketEncryption").await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
 async fn set(
     call: &Call<'_>,
     bucket: &Bucket,
+    pin: Pin,
     default: Option<&BucketDefault>,
     operation: &'static str,
 ) -> Result<(), ServiceError> {
     let about = About { bucket: bucket.name.as_str(), ..About::default() };
     let row = default.map(BucketDefault::row);
-    let set = call.s3.lake.set_config(bucket, ConfigKind::Encryption, row, &call.origin(operation)).await;
+    let set = call.lake(pin).set_config(bucket, ConfigKind::Encryption, row, &call.origin(operation)).await;
     set.map(drop).map_err(|error| errors::from_lake(error, about))
 }
 
