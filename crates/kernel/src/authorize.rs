@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use millpond_policy::{Context, Denial, Principal, ResourceRule, Verdict};
 use millpond_types::{AccountId, Region};
 
+use crate::audit::Audit;
 use crate::caller::ServiceIdentity;
 use crate::decisions::Decision;
 use crate::epoch::{Epoch, Pin};
@@ -116,18 +117,29 @@ pub struct Kernel {
     region: Region,
     epoch: Epoch,
     directory: OnceLock<Arc<dyn Directory>>,
+    audit: OnceLock<Audit>,
 }
 
 impl Kernel {
     /// A kernel for a server whose home account is `account`. Until [`Self::use_directory`] was called it knows root users alone.
     pub fn new(account: AccountId, region: Region, epoch: Epoch) -> Self {
-        Self { account, region, epoch, directory: OnceLock::new() }
+        Self { account, region, epoch, directory: OnceLock::new(), audit: OnceLock::new() }
     }
 
     /// Says where identities are looked up. Once, while a server is put together.
     pub fn use_directory(&self, directory: Arc<dyn Directory>) {
         // A second directory would be a mistake of the one place that puts servers together; the first one stays.
         let _ = self.directory.set(directory);
+    }
+
+    /// Says where uses of keys are recorded. Once, while a server is put together.
+    pub fn use_audit(&self, audit: Audit) {
+        let _ = self.audit.set(audit);
+    }
+
+    /// Where uses of keys are recorded.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.get()
     }
 
     /// Names a service of ours. Once for each, while a server is put together.
@@ -161,6 +173,10 @@ impl Kernel {
         let pin = self.epoch.now();
         let rights = self.rights(caller).await?;
         for access in operation.accesses() {
+            // What a service touches on the way has records of its own.
+            if caller.via().is_empty() {
+                caller.note().touches(access.resource.arn.as_str(), access.resource.owner);
+            }
             if root_alone(caller, &access) {
                 continue;
             }
@@ -174,7 +190,7 @@ impl Kernel {
         Ok(Authorized { operation, pin })
     }
 
-    /// Whether an access would be allowed, for answers that depend on it (such as 404 or 403). Nothing is authorized by it, and a no is not kept as a denial.
+    /// Whether an access would be allowed, for answers that depend on it (such as 404 or 403). Nothing is authorized by it.
     pub async fn would_allow<O: Operation>(&self, caller: &Caller, operation: &O) -> Result<bool, Refusal> {
         let rights = self.rights(caller).await?;
         for access in operation.accesses() {
@@ -183,7 +199,10 @@ impl Kernel {
             }
             let mut context = self.context(caller, &rights, &access);
             operation.context(&access, &mut context);
-            if decision(caller, &rights, access, context).verdict != Verdict::Allowed {
+            let decision = Arc::new(decision(caller, &rights, access, context));
+            let allowed = decision.verdict == Verdict::Allowed;
+            caller.decided.add_asked(decision);
+            if !allowed {
                 return Ok(false);
             }
         }

@@ -7,9 +7,11 @@ use std::sync::atomic::AtomicBool;
 use millpond_blob::{BlobConfig, BlobError, Blobs};
 use millpond_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, Limits, TlsError, server_tls};
 use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock, SystemRandom};
+use millpond_kernel::audit::{Audit, AuditParts};
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
+use millpond_svc_cloudtrail::{CloudTrail, CloudTrailParts};
 use millpond_svc_iam::Sts;
 use millpond_svc_s3::S3;
 use prometheus_client::registry::Registry;
@@ -86,11 +88,11 @@ pub struct Engines {
     pub random: Arc<dyn Random>,
 }
 
-/// Which engine class a table of the lake belongs to.
+/// Which engine class a table belongs to.
 fn classify(table: u8) -> Class {
     match table {
         millpond_lake::tables::INLINE => Class::Large,
-        millpond_lake::tables::JOURNAL => Class::Log,
+        millpond_lake::tables::JOURNAL | millpond_kernel::tables::AUDIT => Class::Log,
         _ => Class::Rows,
     }
 }
@@ -118,6 +120,8 @@ pub struct Assembled {
     pub engines: Engines,
     /// What listens.
     pub gateway: Gateway,
+    /// The audit trail.
+    pub audit: Audit,
     /// The root credentials.
     pub root: Arc<RootKey>,
     /// Set when requests are served.
@@ -129,12 +133,27 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let _vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
-    let epoch = Epoch::load(kv).await?;
+    let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
+    let epoch = Epoch::load(kv.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
+    let audit = Audit::start(AuditParts {
+        kv,
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        vault: vault.clone(),
+        region: settings.region.clone(),
+    });
+    kernel.use_audit(audit.clone());
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
-        Arc::new(Sts::new(kernel)),
+        Arc::new(Sts::new(kernel.clone())),
+        Arc::new(CloudTrail::new(CloudTrailParts {
+            kernel,
+            audit: audit.clone(),
+            vault,
+            clock: engines.clock.clone(),
+            random: engines.random.clone(),
+        })),
     ];
     let mut registry = Registry::default();
     gauges::register(&mut registry, &engines, data_dir.account());
@@ -142,13 +161,14 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let parts = GatewayParts {
         services,
         credentials: root.clone(),
+        audit: audit.clone(),
         clock: engines.clock.clone(),
         random: engines.random.clone(),
         registry,
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, root, ready })
+    Ok(Assembled { engines, gateway, audit, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

@@ -55,7 +55,7 @@ pub fn serve(settings: Resolved, manner: Manner) -> Result<(), ServeError> {
 async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<(), ServeError> {
     // Before anything takes long: a stop during a long start is a stop.
     let mut stop = stopped_by_signal().map_err(ServeError::Runtime)?;
-    let Assembled { engines, gateway, root, ready } = tokio::select! {
+    let Assembled { engines, gateway, audit, root, ready } = tokio::select! {
         assembled = assemble::server(settings, data_dir) => assembled?,
         () = ended(&mut stop) => return Ok(()),
     };
@@ -91,6 +91,7 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
         .await;
     // A task that panicked has said so in the log.
     let _ = tokio::join!(upkeep, control);
+    audit.flush().await;
     control::remove(data_dir.path());
     tracing::info!(connections_cut = end.cut, "stopped");
     Ok(())
