@@ -20,7 +20,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::gauges;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::settings::Resolved;
-use crate::vault::{self, VaultError};
+use crate::vault::{self, RootKeyPlace, VaultError};
 
 /// Why the lake could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +133,8 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
+    let vault =
+        vault::open(&RootKeyPlace::new(settings.root_key.clone(), data_dir.path()), &*kv, &*engines.random).await?;
     let epoch = Epoch::load(kv.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
     let audit = Audit::start(AuditParts {

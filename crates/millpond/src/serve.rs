@@ -1,5 +1,6 @@
 //! Serving, from the start to the end.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use crate::assemble::{self, AssembleError, Assembled};
 use crate::data_dir::DataDir;
 use crate::settings::Resolved;
+use crate::vault::RootKeyPlace;
 use crate::{control, logging, welcome};
 
 /// How a server begins.
@@ -70,10 +72,14 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
     let control = {
         let mut stop = stop.clone();
         let socket = control::listen(data_dir.path()).map_err(ServeError::Control)?;
-        let engines = engines.clone();
+        let commanded = control::Commanded {
+            engines: engines.clone(),
+            audit: audit.clone(),
+            root_key: Arc::new(RootKeyPlace::new(settings.root_key.clone(), data_dir.path())),
+        };
         tokio::spawn(async move {
             tokio::select! {
-                () = control::serve(socket, engines) => {}
+                () = control::serve(socket, commanded) => {}
                 () = ended(&mut stop) => {}
             }
         })
