@@ -25,13 +25,17 @@ Where the id is:
   in S3's error documents     <RequestId>
 
 How to read the answer:
-  Each access that was decided is shown with its verdict: a request may need several (a copy reads and writes, an object under a KMS key
-  needs the bucket's consent and the key's). Below it stands every policy that had a say. `denies` anywhere decides; where nothing denies, `is silent`
-  of a kind of policy that must allow is the reason. A statement that does not match says what it does not name; where it names all, its
-  conditions say which value they wanted and which they found. The last lines say what would allow it.
+  Each access that was decided is shown with its verdict; a request may need several: a copy reads and writes, an object under a KMS key needs the bucket's consent and the key's.
 
-Denials are kept for some days; those of long ago, and ids of requests that were not denied, are not found. Exit status: 0 found, 1 not found,
-2 the denials could not be read.
+  Below it stands every policy that had a say. One that denies decides. Where none denies, a kind of policy that must allow is silent.
+
+  A statement that does not match says what it does not name. Where it names all, its conditions say what they wanted and what they found.
+
+  The last lines say what would allow it.
+
+Denials are kept for some days. Ids of older ones, and of requests that were not denied, are not found.
+
+Exit status: 0 found, 1 not found, 2 the denials could not be read.
 
 Example:
   millpond explain 4KQ0Z8M1T5R7W2XY --data-dir /var/lib/millpond";
@@ -122,6 +126,16 @@ fn print(kept: &Kept, json: bool) {
     print!("{}", page.text);
 }
 
+/// Characters of a value that are shown: a user agent is longer than anyone reads.
+const MAX_VALUE: usize = 100;
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_VALUE) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 const RED: &str = "31";
 const GREEN: &str = "32";
 const DIM: &str = "2";
@@ -139,7 +153,7 @@ impl Page {
     }
 
     fn kept(&mut self, kept: &Kept) -> fmt::Result {
-        let title = self.paint(BOLD, &format!("{}:{}", kept.service, kept.operation));
+        let title = self.paint(BOLD, &format!("{} {}", kept.service, kept.operation));
         writeln!(self.text, "{title}  request {} at {}", kept.request_id, kept.time)?;
         writeln!(self.text, "  by        {}", kept.principal)?;
         match (&kept.code, &kept.message) {
@@ -250,7 +264,7 @@ impl Page {
         let width = decision.context.keys().map(String::len).max().unwrap_or_default();
         writeln!(self.text, "  condition keys of the request")?;
         for (key, values) in &decision.context {
-            let line = self.paint(DIM, &format!("{key:width$}  {}", values.join(", ")));
+            let line = self.paint(DIM, &format!("{key:width$}  {}", cut(&values.join(", "))));
             writeln!(self.text, "     {line}")?;
         }
         let Some(suggestion) = &decision.suggestion else { return Ok(()) };
