@@ -157,7 +157,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         })),
     ];
     let mut registry = Registry::default();
-    gauges::register(&mut registry, &engines, data_dir.account());
+    gauges::register(&mut registry, &engines, &audit, data_dir.account());
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
