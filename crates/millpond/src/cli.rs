@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::settings::{Settings, SettingsError};
-use crate::{explain, fsck, kms, serve};
+use crate::{account, explain, fsck, kms, serve};
 
 /// A data lake in one binary: durable objects behind the S3 API.
 ///
@@ -36,6 +36,8 @@ enum Command {
     /// Look after the root key, under which everything secret in the data dir is sealed.
     #[command(subcommand)]
     Kms(kms::KmsCommand),
+    /// Create or list accounts. Works beside a running server, and without one.
+    Account(account::AccountArgs),
 }
 
 /// Why a command failed.
@@ -57,6 +59,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Fsck(args) => return Ok(fsck::run(args)),
         Command::Explain(args) => return Ok(explain::run(args)),
         Command::Kms(command) => return Ok(kms::run(command)),
+        Command::Account(args) => return Ok(account::run(args)),
     }
     Ok(ExitCode::SUCCESS)
 }

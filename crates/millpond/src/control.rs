@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use millpond_kernel::audit::Audit;
 use millpond_lake::Progress;
+use millpond_svc_iam::LocalAccounts;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
+use crate::account;
 use crate::assemble::Engines;
 use crate::fsck::{self, Report};
 use crate::vault::RootKeyPlace;
@@ -37,6 +39,10 @@ pub const FSCK: &str = "fsck";
 pub const EXPLAIN: &str = "explain";
 /// The command that changes the root key; see [`crate::kms`].
 pub const ROTATE_ROOT: &str = "rotate-root";
+/// The command that creates an account; see [`crate::account`].
+pub const ACCOUNT_CREATE: &str = "account-create";
+/// The command that lists accounts.
+pub const ACCOUNT_LIST: &str = "account-list";
 
 /// What commands work on.
 #[derive(Clone)]
@@ -47,6 +53,8 @@ pub struct Commanded {
     pub audit: Audit,
     /// The root key.
     pub root_key: Arc<RootKeyPlace>,
+    /// The accounts.
+    pub accounts: Arc<LocalAccounts>,
 }
 
 /// A line of an answer.
@@ -114,6 +122,8 @@ async fn answer(stream: UnixStream, on: &Commanded) -> io::Result<()> {
         FSCK => return check(&mut writer, &on.engines).await,
         EXPLAIN => explain::find(&on.audit, arguments).await,
         ROTATE_ROOT => kms::rotate(&on.engines, &on.root_key, arguments).await,
+        ACCOUNT_CREATE => account::create(&on.accounts, arguments).await,
+        ACCOUNT_LIST => account::list(&on.accounts),
         other => Err(format!("there is no command {other:?}")),
     };
     send(&mut writer, &done.map_or_else(Line::Failed, Line::Done)).await

@@ -13,10 +13,10 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::assemble::{self, Engines};
-use crate::cli::default_data_dir;
 use crate::control::{self, ROTATE_ROOT};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::vault::{self, RootKeyPlace, RootKeySource, Rotated};
+use crate::place::Place;
+use crate::vault::{self, RootKeyPlace, Rotated};
 
 /// What is to be done.
 #[derive(Subcommand, Debug)]
@@ -53,34 +53,6 @@ pub struct RotateArgs {
     finish: bool,
     #[command(flatten)]
     place: Place,
-}
-
-/// Which data dir, and where its root key comes from when no server runs.
-#[derive(Args, Debug)]
-pub struct Place {
-    /// The data dir. [default: ./millpond-data]
-    #[arg(long, env = "MILLPOND_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// The file of the root key. [default: kms-root-key in the data dir]
-    #[arg(long, env = "MILLPOND_KMS_ROOT_KEY_FILE", value_name = "FILE")]
-    kms_root_key_file: Option<PathBuf>,
-    /// A command (for sh) that prints the root key.
-    #[arg(long, env = "MILLPOND_KMS_ROOT_KEY_COMMAND", value_name = "COMMAND")]
-    kms_root_key_command: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Place {
-    fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(default_data_dir)
-    }
-
-    fn root_key(&self) -> Result<RootKeyPlace, String> {
-        let source = RootKeySource::of(self.kms_root_key_file.clone(), self.kms_root_key_command.clone());
-        Ok(RootKeyPlace::new(source.map_err(|error| error.to_string())?, &self.data_dir()))
-    }
 }
 
 /// What passes the control socket, which only its owner may use.

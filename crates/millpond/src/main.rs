@@ -1,5 +1,6 @@
 //! The Millpond binary: command line, configuration, and the one place where everything is put together.
 
+mod account;
 mod assemble;
 mod cli;
 mod control;
@@ -9,6 +10,7 @@ mod fsck;
 mod gauges;
 mod kms;
 mod logging;
+mod place;
 mod root_key;
 mod serve;
 mod settings;
