@@ -12,3 +12,5 @@ pub const EPOCH: u8 = 0x33;
 pub const KEY_RING: u8 = 0x34;
 /// Account id -> account.
 pub const ACCOUNTS: u8 = 0x35;
+/// Account -> bytes of its audit records: a counter.
+pub const AUDIT_BYTES: u8 = 0x38;

@@ -24,6 +24,7 @@ mod policy;
 mod principal;
 mod public;
 mod question;
+mod simulated;
 mod statement;
 mod who;
 
@@ -37,5 +38,6 @@ pub use principal::Principal;
 pub use question::{
     Denial, Grant, Grantee, Kind, Limits, Named, Policies, PolicySource, Question, ResourceRule, Verdict,
 };
+pub use simulated::ValueType;
 pub use statement::{Effect, Statement};
-pub use who::Reach;
+pub use who::{Name, Reach};

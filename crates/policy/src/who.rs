@@ -159,8 +159,9 @@ pub(crate) fn reach_of_arn(arn: &str, principal: &Principal) -> Reach {
     aws(arn).map_or(Reach::None, |name| reach(&name, principal))
 }
 
+/// Once it is bound, the id alone counts: whoever was named stays named under another name or path, and nobody inherits a name.
 fn identity(arn: &str, bound: Option<&str>, own: &str, id: &str) -> bool {
-    arn == own && bound.is_none_or(|bound| bound == id)
+    bound.map_or(arn == own, |bound| bound == id)
 }
 
 fn reach(name: &Name, principal: &Principal) -> Reach {
