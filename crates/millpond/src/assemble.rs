@@ -13,6 +13,7 @@ use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
 use millpond_svc_cloudtrail::{CloudTrail, CloudTrailParts};
 use millpond_svc_iam::{AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, SessionTokens, Sts, StsParts};
+use millpond_svc_kms::Kms;
 use millpond_svc_s3::S3;
 use prometheus_client::registry::Registry;
 
@@ -50,6 +51,9 @@ pub enum AssembleError {
     /// What is sealed cannot be opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The keys of the key management service cannot be read.
+    #[error(transparent)]
+    Kms(#[from] millpond_svc_kms::OpenError),
     /// Certificate or key do not fit.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -130,6 +134,8 @@ pub struct Assembled {
     pub identities: Identities,
     /// Accounts.
     pub accounts: Arc<LocalAccounts>,
+    /// The key management service, whose keys rotate and go by themselves.
+    pub kms: Kms,
     /// The root credentials.
     pub root: Arc<RootKey>,
     /// Set when requests are served.
@@ -152,11 +158,12 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         vault: vault.clone(),
         region: settings.region.clone(),
     });
-    let identities = Identities::load(kv, clock.clone(), random.clone(), vault.clone(), epoch.clone()).await?;
+    let identities = Identities::load(kv.clone(), clock.clone(), random.clone(), vault.clone(), epoch.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
     kernel.use_audit(audit.clone());
     let accounts = Arc::new(LocalAccounts::load(data_dir.account(), identities.clone()).await?);
     kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts.clone())));
+    let kms = Kms::open(kv, kernel.clone(), vault.clone(), clock.clone(), random.clone()).await?;
     let sessions = Arc::new(SessionTokens::new(&identities));
     let credentials = Arc::new(AccessKeys::new(root.clone(), identities.clone(), sessions.clone()));
     let sts = StsParts {
@@ -172,6 +179,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         Arc::new(Iam::new(kernel, identities.clone(), &root.access_key)),
         Arc::new(Sts::new(sts)),
         Arc::new(CloudTrail::new(trail)),
+        Arc::new(kms.clone()),
     ];
     let mut registry = Registry::default();
     gauges::register(&mut registry, &engines, &audit, data_dir.account());
@@ -186,7 +194,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, audit, identities, accounts, root, ready })
+    Ok(Assembled { engines, gateway, audit, identities, accounts, kms, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

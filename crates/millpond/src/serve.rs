@@ -58,7 +58,7 @@ pub fn serve(settings: Resolved, manner: Manner) -> Result<(), ServeError> {
 async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<(), ServeError> {
     // Before anything takes long: a stop during a long start is a stop.
     let mut stop = stopped_by_signal().map_err(ServeError::Runtime)?;
-    let Assembled { engines, gateway, audit, identities, accounts, root, ready } = tokio::select! {
+    let Assembled { engines, gateway, audit, identities, accounts, kms, root, ready } = tokio::select! {
         assembled = assemble::server(settings, data_dir) => assembled?,
         () = ended(&mut stop) => return Ok(()),
     };
@@ -73,6 +73,10 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
     let last_used = {
         let mut stop = stop.clone();
         tokio::spawn(async move { identities.run_last_used(async move { ended(&mut stop).await }).await })
+    };
+    let keys = {
+        let mut stop = stop.clone();
+        tokio::spawn(async move { kms.run(async move { ended(&mut stop).await }).await })
     };
     let control = {
         let mut stop = stop.clone();
@@ -102,7 +106,7 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
         })
         .await;
     // A task that panicked has said so in the log.
-    let _ = tokio::join!(upkeep, last_used, control);
+    let _ = tokio::join!(upkeep, last_used, keys, control);
     audit.flush().await;
     control::remove(data_dir.path());
     tracing::info!(connections_cut = end.cut, "stopped");

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use millpond_types::AccountId;
+
 use crate::action::Lowered;
 use crate::error::PolicyError;
 use crate::statement::{Effect, Statement};
@@ -110,6 +112,11 @@ impl Policy {
     /// The ARNs of users and roles that it names as principals.
     pub fn principals(&self) -> BTreeSet<&str> {
         self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| who.arns()).collect()
+    }
+
+    /// The accounts that it names as principals, by their ids or as `root`.
+    pub fn accounts(&self) -> BTreeSet<AccountId> {
+        self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| who.accounts()).collect()
     }
 
     /// Binds the ARNs of principals to unique ids, so that whoever has the name later does not inherit what is allowed here.
