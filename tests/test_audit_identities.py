@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -117,3 +118,31 @@ def test_no_secret_is_in_any_record(server, iam):
         for secret in (keys.secret, keys.token):
             assert secret is None or secret not in text, secret
     assert server.secret_key not in text
+
+
+def test_keys_and_their_uses(server, iam):
+    kms = client(server, "kms")
+    key = kms.create_key(Description="for records")["KeyMetadata"]
+    (made,) = [r for r in by(server, "ResourceName", key["Arn"]) if r["eventName"] == "CreateKey"]
+    assert made["requestParameters"]["description"] == "for records"
+    assert made["responseElements"]["keyMetadata"]["keyId"] == key["KeyId"]
+    context = {"department": "finance"}
+    plain = b"a plaintext that nobody may read in a record"
+    sealed = kms.encrypt(KeyId=key["KeyId"], Plaintext=plain, EncryptionContext=context)
+    data = kms.generate_data_key(KeyId=key["KeyId"], KeySpec="AES_256", EncryptionContext=context)
+    opened = kms.decrypt(CiphertextBlob=sealed["CiphertextBlob"], EncryptionContext=context)
+    grant = kms.create_grant(KeyId=key["KeyId"], GranteePrincipal=f"arn:aws:iam::{ACCOUNT}:root", Operations=["Decrypt"])
+    for answer, name in [(sealed, "Encrypt"), (data, "GenerateDataKey"), (opened, "Decrypt")]:
+        record = wait_for(server, request_id(answer))
+        assert (record["eventName"], record["readOnly"], record["responseElements"]) == (name, True, None)
+        assert record["requestParameters"]["encryptionContext"] == context
+        assert record["resources"] == [{"ARN": key["Arn"], "accountId": ACCOUNT, "type": "AWS::KMS::Key"}]
+    user = new_user(iam)
+    with pytest.raises(ClientError) as caught:
+        client(server, "kms", user.keys).decrypt(CiphertextBlob=sealed["CiphertextBlob"], EncryptionContext=context)
+    denied = wait_for(server, request_id(caught.value.response))
+    assert denied["errorCode"] == "AccessDeniedException" and denied["resources"][0]["ARN"] == key["Arn"]
+    text = json.dumps(records(server))
+    for secret in (plain, data["Plaintext"], sealed["CiphertextBlob"], data["CiphertextBlob"]):
+        assert base64.b64encode(secret).decode() not in text
+    assert grant["GrantToken"] not in text

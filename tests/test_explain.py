@@ -158,3 +158,14 @@ def test_services_without_http_errors_of_s3(lake):
         request, headers = denied(lambda: call(client(lake, service, user.keys)))
         assert f"DENIED  {action} on" in explain(lake, request).stdout
         assert "x-millpond-authorization-message" in headers
+
+
+def test_the_side_of_the_key_is_told_too(lake):
+    kms = client(lake, "kms")
+    key = kms.create_key()["KeyMetadata"]
+    user = new_user(client(lake, "iam"), allow("kms:Decrypt", "arn:aws:kms:*:*:key/other"))
+    request, headers = denied(lambda: client(lake, "kms", user.keys).encrypt(KeyId=key["KeyId"], Plaintext=b"x"))
+    text = explain(lake, request).stdout
+    for words in [f"DENIED  kms:Encrypt on {key['Arn']}", f"resource-based policy (policy of {key['Arn']})", "does not name the action"]:
+        assert words in text, text
+    assert "x-millpond-authorization-message" in headers

@@ -42,14 +42,19 @@ pub(super) fn of_call(call: &Call, region: &Region, random: &dyn Random) -> Vec<
     let noted = call.caller.note().noted();
     let mut event = Map::new();
     event.insert("requestParameters".to_owned(), request(call, &noted));
-    event.insert("responseElements".to_owned(), response(call, &noted));
+    let answered = response(call, &noted);
+    let mut resources = noted.resources;
+    if resources.is_empty() {
+        resources = made(&answered, call.caller.account());
+    }
+    event.insert("responseElements".to_owned(), answered);
     let about = About {
         caller: &call.caller,
         source: format!("{}.amazonaws.com", call.service),
         name: call.kind.name,
         class: call.kind.class,
         outcome: &call.outcome,
-        resources: noted.resources,
+        resources,
         region,
     };
     about.records(event, random)
@@ -105,6 +110,13 @@ fn response(call: &Call, noted: &Noted) -> Value {
     }
     let said = noted.response.clone().or_else(|| parameters::of_answer(call.protocol, body));
     said.map_or(Value::Null, parameters::shown)
+}
+
+/// What a call made that was not there when it was decided, such as a key: the answer names it.
+fn made(answered: &Value, account: Option<AccountId>) -> Vec<(String, AccountId)> {
+    let members = answered.as_object().into_iter().flat_map(Map::values);
+    let arns = members.filter_map(|member| member.get("arn")?.as_str()).filter(|arn| arn.starts_with("arn:"));
+    arns.filter_map(|arn| Some((arn.to_owned(), account?))).collect()
 }
 
 /// What a record is about.
