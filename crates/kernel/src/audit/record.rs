@@ -8,6 +8,7 @@ use millpond_wire::Protocol;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, EventClass, Outcome};
+use super::keep::Side;
 use super::note::Noted;
 use super::{identity, parameters, resource};
 use crate::{Caller, EncryptionContext, KeyUse};
@@ -23,6 +24,7 @@ const MAX_TEXT: usize = 1024;
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Record {
     pub(super) account: AccountId,
+    pub(super) side: Side,
     pub(super) time: millpond_types::Timestamp,
     pub(super) json: Vec<u8>,
 }
@@ -160,7 +162,8 @@ impl About<'_> {
             if !resources.is_empty() {
                 event.insert("resources".to_owned(), resources.into());
             }
-            Record { account, time, json: encoded(event) }
+            let side = if own == Some(account) { Side::Own } else { Side::Others };
+            Record { account, side, time, json: encoded(event) }
         };
         accounts.into_iter().map(record).collect()
     }
