@@ -14,7 +14,7 @@ use millpond_kernel::{
     Authenticated, Caller, OperationRef, Payload, RequestHead, Response, ServiceError, ServiceRequest, Transport,
 };
 use millpond_types::Timestamp;
-use millpond_wire::ErrorFormat;
+use millpond_wire::{ErrorFormat, Protocol};
 
 use crate::answer::{self, AnswerBody, Asked};
 use crate::connection::Peer;
@@ -24,6 +24,7 @@ use crate::network::{Origin, origin};
 use crate::pages;
 use crate::payload::{self, RequestBody, awaits_continue};
 use crate::record::Record;
+use crate::recorded::Calling;
 use crate::sender::{self, Accepting, Sender, Unbelieved};
 use crate::server::{Served, Server};
 
@@ -85,8 +86,12 @@ pub(crate) async fn serve(
 struct Admitted<'a> {
     served: &'a Served,
     operation: OperationRef,
+    /// Whether the operation was told, and not only the service.
+    known: bool,
     sender: Sender,
     payload: Payload,
+    /// The body, where it was read already.
+    body: Option<bytes::Bytes>,
     /// The head to act on, where it is not the one that was sent.
     head: Option<RequestHead>,
 }
@@ -131,8 +136,14 @@ impl<'a> Arrived<'a> {
         let admitted = self.admit(&head, authority.as_ref().map(|a| a.as_str())).await?;
         let format = self.format;
         let head = admitted.head.unwrap_or(head);
-        let request = self.request(head, admitted.operation, admitted.sender, admitted.payload);
-        match admitted.served.service.call(request).await {
+        let calling = Calling {
+            service: Arc::clone(&admitted.served.service),
+            audit: self.server.audit.clone(),
+            known: admitted.known,
+            request: self.request(head, admitted.operation, admitted.sender, admitted.payload),
+            body: admitted.body,
+        };
+        match calling.call().await {
             Ok(response) => Ok((format, response)),
             Err(error) => Err(Box::new(Refused { format, error })),
         }
@@ -155,6 +166,9 @@ impl<'a> Arrived<'a> {
             Ok(operation) => served.metrics.of(&server.metrics, operation.name, operation.index),
             Err(_) => served.metrics.unknown(&server.metrics),
         }));
+        // Forms name their operation in the body, which is only read of senders who are believed.
+        let mut known = served.service.protocol() != Protocol::Query;
+        let mut read = None;
         let accepting = Accepting { server, service: served.service.name(), now: self.received };
         let (sender, payload) = match &claim {
             Claim::Anonymous => {
@@ -172,7 +186,9 @@ impl<'a> Arrived<'a> {
                     self.record.operation =
                         Some(Arc::clone(served.metrics.of(&server.metrics, named.name, named.index)));
                     operation = Ok(named);
+                    known = true;
                 }
+                read.clone_from(&body);
                 (sender, body.map(payload::whole))
             }
         };
@@ -182,7 +198,7 @@ impl<'a> Arrived<'a> {
             Cow::Borrowed(_) => None,
             Cow::Owned(head) => Some(head),
         };
-        Ok(Admitted { served, operation, sender, payload, head })
+        Ok(Admitted { served, operation, known, sender, payload, body: read, head })
     }
 
     /// The body, read whole, where the signature covers its hash without naming it.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use millpond_io::{Clock, Random};
+use millpond_kernel::audit::Audit;
 use millpond_kernel::{Credentials, Service};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
@@ -30,6 +31,8 @@ pub struct GatewayParts {
     pub services: Vec<Arc<dyn Service>>,
     /// Where access keys are looked up.
     pub credentials: Arc<dyn Credentials>,
+    /// Where calls are recorded.
+    pub audit: Audit,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Makes request ids.

@@ -137,7 +137,7 @@ pub(crate) fn service_of<'a>(
     }
     if let Some(target) = head.headers.get("x-amz-target") {
         let target = target.to_str().unwrap_or_default();
-        let prefix = target.split_once('.').map_or(target, |(prefix, _)| prefix);
+        let prefix = target.rsplit_once('.').map_or(target, |(prefix, _)| prefix);
         let named = server.services.iter().find(|served| served.service.target_prefix() == Some(prefix));
         return named.map_or_else(|| absent(&format!("The target {target:?}")), Ok);
     }

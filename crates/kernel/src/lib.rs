@@ -5,6 +5,7 @@
 //! Nothing here knows a service by name.
 
 mod access;
+pub mod audit;
 mod authorize;
 mod caller;
 mod credential;

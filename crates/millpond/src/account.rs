@@ -1,6 +1,5 @@
 //! `millpond account`: further accounts of a lake, made by its operator.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,10 +11,11 @@ use millpond_types::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::default_data_dir;
+use crate::assemble;
 use crate::control::{self, ACCOUNT_CREATE, ACCOUNT_LIST};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::{assemble, vault};
+use crate::place::Place;
+use crate::vault::{self, RootKeyPlace};
 
 /// What is to be done.
 #[derive(Args, Debug)]
@@ -42,19 +42,6 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-}
-
-#[derive(Args, Debug)]
-struct Place {
-    /// The data dir. [default: ./millpond-data]
-    #[arg(long, env = "MILLPOND_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// The file of the root key, when no server runs and it is not the one in the data dir.
-    #[arg(long, env = "MILLPOND_KMS_ROOT_KEY_FILE", value_name = "FILE")]
-    kms_root_key_file: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// The arguments of a creation, as they pass the control socket.
@@ -131,15 +118,15 @@ pub fn run(args: AccountArgs) -> ExitCode {
 }
 
 fn done(place: &Place, command: &str, arguments: &Value) -> Result<Value, String> {
-    let data_dir = place.data_dir.clone().unwrap_or_else(default_data_dir);
+    let data_dir = place.data_dir();
     match DataDir::existing(&data_dir) {
-        Ok(dir) => offline(&dir, place.kms_root_key_file.as_ref(), command, arguments),
+        Ok(dir) => offline(&dir, &place.root_key()?, command, arguments),
         Err(DataDirError::Locked(_)) => control::ask(&data_dir, command, arguments),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn offline(data_dir: &DataDir, key: Option<&PathBuf>, command: &str, arguments: &Value) -> Result<Value, String> {
+fn offline(data_dir: &DataDir, key: &RootKeyPlace, command: &str, arguments: &Value) -> Result<Value, String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
@@ -152,11 +139,11 @@ fn offline(data_dir: &DataDir, key: Option<&PathBuf>, command: &str, arguments: 
 }
 
 /// The accounts of a data dir that no server has open.
-async fn opened(data_dir: &DataDir, key: Option<&PathBuf>) -> Result<LocalAccounts, String> {
+async fn opened(data_dir: &DataDir, key: &RootKeyPlace) -> Result<LocalAccounts, String> {
     let kv = FjallKv::open(&data_dir.meta(), assemble::meta_config(false)).map_err(|error| error.to_string())?;
     let kv: Arc<dyn Kv> = Arc::new(kv);
     let (clock, random) = assemble::time_and_randomness();
-    let vault = vault::open(key, data_dir, &*kv, &*random).await.map_err(|error| error.to_string())?;
+    let vault = vault::open(key, &*kv, &*random).await.map_err(|error| error.to_string())?;
     let epoch = Epoch::load(kv.clone()).await.map_err(|error| error.to_string())?;
     let identities = Identities::load(kv, clock, random, vault, epoch).await.map_err(|error| error.to_string())?;
     LocalAccounts::load(data_dir.account(), identities).await.map_err(|error| error.to_string())

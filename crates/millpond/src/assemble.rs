@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicBool;
 use millpond_blob::{BlobConfig, BlobError, Blobs};
 use millpond_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, Limits, TlsError, server_tls};
 use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock, SystemRandom};
+use millpond_kernel::audit::{Audit, AuditParts};
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
-use millpond_svc_iam::{
-    AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, NoDenials, SessionTokens, Sts, StsParts,
-};
+use millpond_svc_cloudtrail::{CloudTrail, CloudTrailParts};
+use millpond_svc_iam::{AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, SessionTokens, Sts, StsParts};
 use millpond_svc_kms::Kms;
 use millpond_svc_s3::{S3, Sealers};
 use prometheus_client::registry::Registry;
@@ -21,7 +21,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::gauges;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::settings::Resolved;
-use crate::vault::{self, VaultError};
+use crate::vault::{self, RootKeyPlace, VaultError};
 
 /// Why the lake could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +92,11 @@ pub struct Engines {
     pub random: Arc<dyn Random>,
 }
 
-/// Which engine class a table of the lake belongs to.
+/// Which engine class a table belongs to.
 fn classify(table: u8) -> Class {
     match table {
         millpond_lake::tables::INLINE => Class::Large,
-        millpond_lake::tables::JOURNAL => Class::Log,
+        millpond_lake::tables::JOURNAL | millpond_kernel::tables::AUDIT => Class::Log,
         _ => Class::Rows,
     }
 }
@@ -128,6 +128,8 @@ pub struct Assembled {
     pub engines: Engines,
     /// What listens.
     pub gateway: Gateway,
+    /// The audit trail.
+    pub audit: Audit,
     /// Users, groups, roles, policies and access keys.
     pub identities: Identities,
     /// Accounts.
@@ -145,15 +147,24 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
+    let place = RootKeyPlace::new(settings.root_key.clone(), data_dir.path());
+    let vault = vault::open(&place, &*kv, &*engines.random).await?;
     let epoch = Epoch::load(kv.clone()).await?;
     let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let audit = Audit::start(AuditParts {
+        kv: kv.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        vault: vault.clone(),
+        region: settings.region.clone(),
+    });
     let identities = Identities::load(kv.clone(), clock.clone(), random.clone(), vault.clone(), epoch.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
+    kernel.use_audit(audit.clone());
     let accounts = Arc::new(LocalAccounts::load(data_dir.account(), identities.clone()).await?);
     kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts.clone())));
-    let kms = Kms::open(kv, kernel.clone(), vault.clone(), clock, random.clone()).await?;
-    let sealers = Sealers { vault, random, service: Arc::new(kms.clone()) };
+    let kms = Kms::open(kv, kernel.clone(), vault.clone(), clock.clone(), random.clone()).await?;
+    let sealers = Sealers { vault: vault.clone(), random: random.clone(), service: Arc::new(kms.clone()) };
     let sessions = Arc::new(SessionTokens::new(&identities));
     let credentials = Arc::new(AccessKeys::new(root.clone(), identities.clone(), sessions.clone()));
     let sts = StsParts {
@@ -161,27 +172,30 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         identities: identities.clone(),
         sessions,
         credentials: credentials.clone(),
-        denials: Arc::new(NoDenials),
+        denials: Arc::new(audit.clone()),
     };
+    let trail = CloudTrailParts { kernel: kernel.clone(), audit: audit.clone(), vault, clock, random };
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers)),
         Arc::new(Iam::new(kernel, identities.clone(), &root.access_key)),
         Arc::new(Sts::new(sts)),
+        Arc::new(CloudTrail::new(trail)),
         Arc::new(kms.clone()),
     ];
     let mut registry = Registry::default();
-    gauges::register(&mut registry, &engines, data_dir.account());
+    gauges::register(&mut registry, &engines, &audit, data_dir.account());
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
         credentials,
+        audit: audit.clone(),
         clock: engines.clock.clone(),
         random: engines.random.clone(),
         registry,
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, identities, accounts, kms, root, ready })
+    Ok(Assembled { engines, gateway, audit, identities, accounts, kms, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

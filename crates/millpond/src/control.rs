@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_kernel::audit::Audit;
 use millpond_lake::Progress;
 use millpond_svc_iam::LocalAccounts;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ use tokio::sync::mpsc;
 use crate::account;
 use crate::assemble::Engines;
 use crate::fsck::{self, Report};
+use crate::vault::RootKeyPlace;
+use crate::{explain, kms};
 
 const SOCKET: &str = "millpond.sock";
 /// A command is a word and a few arguments.
@@ -32,6 +35,10 @@ const PROGRESS_QUEUE: usize = 4;
 
 /// The command that checks everything.
 pub const FSCK: &str = "fsck";
+/// The command that tells why a request was denied; see [`crate::explain`].
+pub const EXPLAIN: &str = "explain";
+/// The command that changes the root key; see [`crate::kms`].
+pub const ROTATE_ROOT: &str = "rotate-root";
 /// The command that creates an account; see [`crate::account`].
 pub const ACCOUNT_CREATE: &str = "account-create";
 /// The command that lists accounts.
@@ -42,6 +49,10 @@ pub const ACCOUNT_LIST: &str = "account-list";
 pub struct Commanded {
     /// The engines.
     pub engines: Engines,
+    /// The audit trail.
+    pub audit: Audit,
+    /// The root key.
+    pub root_key: Arc<RootKeyPlace>,
     /// The accounts.
     pub accounts: Arc<LocalAccounts>,
 }
@@ -109,6 +120,8 @@ async fn answer(stream: UnixStream, on: &Commanded) -> io::Result<()> {
     let (command, arguments) = line.trim().split_once(' ').unwrap_or((line.trim(), "{}"));
     let done = match command {
         FSCK => return check(&mut writer, &on.engines).await,
+        EXPLAIN => explain::find(&on.audit, arguments).await,
+        ROTATE_ROOT => kms::rotate(&on.engines, &on.root_key, arguments).await,
         ACCOUNT_CREATE => account::create(&on.accounts, arguments).await,
         ACCOUNT_LIST => account::list(&on.accounts),
         other => Err(format!("there is no command {other:?}")),

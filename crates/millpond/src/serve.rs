@@ -1,5 +1,6 @@
 //! Serving, from the start to the end.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,6 +10,7 @@ use crate::assemble::{self, AssembleError, Assembled};
 use crate::control::{self, Commanded};
 use crate::data_dir::DataDir;
 use crate::settings::Resolved;
+use crate::vault::RootKeyPlace;
 use crate::{logging, welcome};
 
 /// How a server begins.
@@ -56,7 +58,7 @@ pub fn serve(settings: Resolved, manner: Manner) -> Result<(), ServeError> {
 async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<(), ServeError> {
     // Before anything takes long: a stop during a long start is a stop.
     let mut stop = stopped_by_signal().map_err(ServeError::Runtime)?;
-    let Assembled { engines, gateway, identities, accounts, kms, root, ready } = tokio::select! {
+    let Assembled { engines, gateway, audit, identities, accounts, kms, root, ready } = tokio::select! {
         assembled = assemble::server(settings, data_dir) => assembled?,
         () = ended(&mut stop) => return Ok(()),
     };
@@ -79,7 +81,12 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
     let control = {
         let mut stop = stop.clone();
         let socket = control::listen(data_dir.path()).map_err(ServeError::Control)?;
-        let commanded = Commanded { engines: engines.clone(), accounts };
+        let commanded = Commanded {
+            engines: engines.clone(),
+            audit: audit.clone(),
+            root_key: Arc::new(RootKeyPlace::new(settings.root_key.clone(), data_dir.path())),
+            accounts,
+        };
         tokio::spawn(async move {
             tokio::select! {
                 () = control::serve(socket, commanded) => {}
@@ -100,6 +107,7 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
         .await;
     // A task that panicked has said so in the log.
     let _ = tokio::join!(upkeep, last_used, keys, control);
+    audit.flush().await;
     control::remove(data_dir.path());
     tracing::info!(connections_cut = end.cut, "stopped");
     Ok(())

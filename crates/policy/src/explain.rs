@@ -257,7 +257,7 @@ fn suggestion(
         Kind::Session => ("Begin the session with policies that include:".to_owned(), None),
         Kind::ServiceControl => ("Add to a service control policy of each level:".to_owned(), None),
         Kind::Resource => {
-            (format!("Add to the policy of {}:", question.resource), Some(named_principal(question.principal)))
+            (format!("Add to the policy of {}:", policy_place(question)), Some(named_principal(question.principal)))
         }
     };
     let what = match (kind, policies.rule, question.principal.account()) {
@@ -270,6 +270,15 @@ fn suggestion(
         _ => what,
     };
     Some(Suggestion { what, statement: statement(principal) })
+}
+
+/// The resource whose policy speaks for the one that was asked for: an object's is its bucket's.
+fn policy_place<'a>(question: &'a Question<'_>) -> &'a str {
+    const BUCKETS: &str = "arn:aws:s3:::";
+    match question.resource.strip_prefix(BUCKETS).and_then(|rest| rest.find('/')) {
+        Some(slash) => &question.resource[..BUCKETS.len() + slash],
+        None => question.resource,
+    }
 }
 
 fn narrow(kind: Kind, policies: &Policies<'_>, looks: &[PolicyLook]) -> Suggestion {

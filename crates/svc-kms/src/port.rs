@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use millpond_api_kms as api;
+use millpond_kernel::audit::KeyUsed;
 use millpond_kernel::{Caller, DataKey, EncryptionContext, KeyService, KeyUse, ServiceError};
 use millpond_policy::{Policy, PolicyKind};
 use millpond_types::AccountId;
@@ -43,6 +44,26 @@ fn plain_key(plain: &[u8]) -> Result<Zeroizing<[u8; 32]>, KmsError> {
     Ok(Zeroizing::new(*bytes))
 }
 
+impl Kms {
+    /// Every use of a key by a service passes here, allowed or not: what was done for whom, with which key, for which object.
+    async fn used<T>(
+        &self,
+        caller: &Caller,
+        uses: KeyUse,
+        key_arn: &str,
+        context: &EncryptionContext,
+        outcome: Result<T, KmsError>,
+    ) -> Result<T, ServiceError> {
+        let outcome = outcome.map_err(ServiceError::from);
+        if let Some(audit) = self.core.kernel.audit() {
+            let owner = key_arn.split(':').nth(4).and_then(|account| account.parse().ok());
+            let owner = owner.unwrap_or(self.core.kernel.account());
+            audit.key_use(caller, KeyUsed { uses, key_arn, owner, context, error: outcome.as_ref().err() }).await;
+        }
+        outcome
+    }
+}
+
 impl KeyService for Kms {
     fn resolve<'a>(&'a self, caller: &'a Caller, key: &'a str) -> BoxFuture<'a, Result<String, ServiceError>> {
         async move {
@@ -61,7 +82,8 @@ impl KeyService for Kms {
     ) -> BoxFuture<'a, Result<DataKey, ServiceError>> {
         async move {
             self.core.settle().await;
-            let made = crypto::generated(&self.core, caller, &data_key(key_arn, context)).await?;
+            let made = crypto::generated(&self.core, caller, &data_key(key_arn, context)).await;
+            let made = self.used(caller, KeyUse::GenerateDataKey, key_arn, context, made).await?;
             Ok(DataKey { plain: plain_key(&made.plain)?, sealed: made.sealed })
         }
         .boxed()
@@ -77,7 +99,8 @@ impl KeyService for Kms {
         async move {
             self.core.settle().await;
             let input = decryption(key_arn, Some(sealed), context);
-            let opened = crypto::decrypted(&self.core, caller, &input).await?;
+            let opened = crypto::decrypted(&self.core, caller, &input).await;
+            let opened = self.used(caller, KeyUse::Decrypt, key_arn, context, opened).await?;
             Ok(plain_key(&opened.plain)?)
         }
         .boxed()
@@ -93,14 +116,15 @@ impl KeyService for Kms {
         async move {
             self.core.settle().await;
             for used in uses {
-                match used {
+                let usable = match used {
                     KeyUse::GenerateDataKey => {
-                        crypto::usable(&self.core, caller, key_arn, &data_key(key_arn, context)).await?;
+                        crypto::usable(&self.core, caller, key_arn, &data_key(key_arn, context)).await
                     }
                     KeyUse::Decrypt => {
-                        crypto::usable(&self.core, caller, key_arn, &decryption(key_arn, None, context)).await?;
+                        crypto::usable(&self.core, caller, key_arn, &decryption(key_arn, None, context)).await
                     }
-                }
+                };
+                self.used(caller, *used, key_arn, context, usable).await?;
             }
             Ok(())
         }

@@ -208,3 +208,52 @@ impl Core {
         Ok(Arc::new(Material { id: material, created, rotation, number, secret: Some(secret) }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Bound;
+
+    use millpond_io::{ManualClock, SystemRandom};
+    use millpond_meta::{MemoryKv, Scan, View};
+    use millpond_policy::{Policy, PolicyKind};
+
+    use super::*;
+    use crate::model::Spec;
+    use crate::ops::keys::NewKey;
+
+    /// Neither of the keys' material nor of the messages' keys is anything to be read from the store.
+    #[tokio::test]
+    async fn no_material_lies_in_the_store() {
+        let kv = MemoryKv::new();
+        let epoch = Epoch::load(Arc::new(kv.clone())).await.unwrap();
+        let account: AccountId = "111122223333".parse().unwrap();
+        let kernel = Arc::new(Kernel::new(account, "us-east-1".parse().unwrap(), epoch));
+        let (vault, clock) = (Arc::new(Vault::for_tests()), Arc::new(ManualClock::default()));
+        let core = Core::open(Arc::new(kv.clone()), kernel, vault, clock, Arc::new(SystemRandom)).await.unwrap();
+        for spec in Spec::ALL {
+            let policy = Policy::parse(&crate::ops::policy::usual(account), PolicyKind::Key).unwrap();
+            let (description, ids, tags) = (String::new(), Vec::new(), Default::default());
+            let mut draft = Draft::default();
+            let new = NewKey { account, spec, managed: false, description, policy, ids, tags };
+            let key = core.new_key(&mut draft, new).unwrap();
+            core.commit(None, draft).await.unwrap();
+            core.rotate(&key, millpond_api_kms::RotationType::OnDemand, None).await.unwrap();
+        }
+        let ids: Vec<_> = core.maps().keys_of(account).collect();
+        let scan = Scan { from: Bound::Unbounded, to: Bound::Unbounded, reverse: false, limit: 10_000 };
+        let rows = kv.scan(scan).await.unwrap();
+        assert!(rows.len() > 20);
+        for id in ids {
+            let key = core.maps().stored(id).cloned().unwrap();
+            assert_eq!(key.materials.len(), 2);
+            for material in &key.materials {
+                let secret = material.secret.as_ref().unwrap().expose();
+                assert_eq!(secret.len(), key.facts.spec.material_bytes());
+                // Any stretch of it long enough not to be there by chance.
+                for part in secret.windows(12) {
+                    assert!(rows.iter().all(|(_, row)| !row.windows(12).any(|window| window == part)));
+                }
+            }
+        }
+    }
+}

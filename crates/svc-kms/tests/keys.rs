@@ -671,3 +671,159 @@ async fn dry_runs_do_nothing_but_decide() {
     }
     assert_eq!(world.root("ListGrants", json!({"KeyId": key})).await["Grants"].as_array().unwrap().len(), 1);
 }
+
+/// The task that does what is due, without any call.
+#[tokio::test]
+async fn what_is_due_is_done_without_being_asked_for() {
+    let world = World::new().await;
+    let (doomed, rotating) = (world.key().await, world.key().await);
+    world.root("ScheduleKeyDeletion", json!({"KeyId": doomed, "PendingWindowInDays": 7})).await;
+    world.root("EnableKeyRotation", json!({"KeyId": rotating})).await;
+    let before = rows(&world).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let kms = world.kms.clone();
+    let task = tokio::spawn(async move { kms.run(async { stopped.await.unwrap() }).await });
+    for (days, expected) in [(7, before - 3), (365, before - 2)] {
+        world.clock.advance(DAY * days);
+        while rows(&world).await != expected {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    stop.send(()).unwrap();
+    task.await.unwrap();
+}
+
+/// What a change is decided by must still hold when it is committed: a change of a policy elsewhere makes it decided anew.
+#[tokio::test]
+async fn changes_are_decided_by_what_holds_when_they_are_committed() {
+    use millpond_kernel::Epoch;
+    use millpond_meta::{Batch, Kv};
+    let world = World::new().await;
+    let alice = user(OWNER, "alice");
+    world.people.add(&alice, &[says("Allow", "kms:*")], None);
+    let key = world.key().await;
+    // A commit that takes alice's right away, and is not known to the kernel yet.
+    let taken = Batch { ops: vec![Epoch::raise()], ..Batch::default() };
+    world.kv.commit(taken).await.unwrap();
+    let disable = world.call(caller(alice.clone(), None), "DisableKey", json!({"KeyId": key}));
+    let known = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        world.people.add(&alice, &[], None);
+        world.kernel.epoch().refresh().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(disable, known);
+    assert_eq!(answer, code("AccessDeniedException"));
+    assert_eq!(world.root("DescribeKey", json!({"KeyId": key})).await["KeyMetadata"]["KeyState"], "Enabled");
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_refused_by_name() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let (unsupported, invalid) = ("UnsupportedOperationException", "ValidationException");
+    let grantee = format!("arn:aws:iam::{OWNER}:root");
+    for (name, body, expected) in [
+        ("CreateKey", json!({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}), unsupported),
+        ("CreateKey", json!({"KeySpec": "SM2", "KeyUsage": "SIGN_VERIFY"}), unsupported),
+        ("CreateKey", json!({"CustomerMasterKeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}), unsupported),
+        ("CreateKey", json!({"Origin": "EXTERNAL"}), unsupported),
+        ("CreateKey", json!({"MultiRegion": true}), unsupported),
+        ("CreateKey", json!({"CustomKeyStoreId": "cks-1"}), unsupported),
+        ("CreateKey", json!({"KeySpec": "HMAC_256"}), invalid),
+        ("CreateKey", json!({"KeySpec": "HMAC_256", "KeyUsage": "ENCRYPT_DECRYPT"}), invalid),
+        ("CreateKey", json!({"KeySpec": "SYMMETRIC_DEFAULT", "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT"}), invalid),
+        ("CreateKey", json!({"KeySpec": "ROT13"}), invalid),
+        ("CreateKey", json!({"Description": "x".repeat(8193)}), invalid),
+        ("CreateKey", json!({"Description": 7}), "SerializationException"),
+        ("CreateKey", json!({"Tags": [{"TagKey": "aws:x", "TagValue": ""}]}), "TagException"),
+        (
+            "CreateKey",
+            json!({"Tags": [{"TagKey": "x", "TagValue": ""}, {"TagKey": "x", "TagValue": ""}]}),
+            "TagException",
+        ),
+        ("Decrypt", json!({"CiphertextBlob": "AAAA", "Recipient": {}}), unsupported),
+        ("Decrypt", json!({"KeyId": key, "DryRun": true, "DryRunModifiers": ["IGNORE_CIPHERTEXT"]}), unsupported),
+        ("Decrypt", json!({"KeyId": key}), invalid),
+        ("Decrypt", json!({"CiphertextBlob": "!"}), "SerializationException"),
+        ("GenerateDataKey", json!({"KeyId": key, "KeySpec": "AES_256", "Recipient": {}}), unsupported),
+        ("GenerateDataKey", json!({"KeyId": key}), invalid),
+        ("GenerateDataKey", json!({"KeyId": key, "NumberOfBytes": 1025}), invalid),
+        ("GenerateRandom", json!({"NumberOfBytes": 8, "CustomKeyStoreId": "cks-1"}), unsupported),
+        ("GenerateRandom", json!({}), invalid),
+        ("GenerateRandom", json!({"NumberOfBytes": 1025}), invalid),
+        ("Encrypt", json!({"KeyId": key, "Plaintext": base64(&[0; 4097])}), invalid),
+        ("Encrypt", json!({"KeyId": key, "Plaintext": ""}), invalid),
+        (
+            "Encrypt",
+            json!({"KeyId": key, "Plaintext": "eA==", "EncryptionAlgorithm": "SM2PKE"}),
+            "InvalidKeyUsageException",
+        ),
+        (
+            "GenerateMac",
+            json!({"KeyId": key, "Message": "eA==", "MacAlgorithm": "HMAC_SHA_256"}),
+            "InvalidKeyUsageException",
+        ),
+        ("CreateGrant", json!({"KeyId": key, "GranteePrincipal": grantee, "Operations": []}), invalid),
+        ("CreateGrant", json!({"KeyId": key, "GranteePrincipal": grantee, "Operations": ["Sign"]}), invalid),
+        ("CreateGrant", json!({"KeyId": key, "Operations": ["Decrypt"]}), invalid),
+        (
+            "CreateGrant",
+            json!({"KeyId": key, "GranteePrincipal": "arn:aws:iam::111122223333:user/nobody", "Operations": ["Decrypt"]}),
+            "InvalidArnException",
+        ),
+        (
+            "CreateGrant",
+            json!({"KeyId": key, "GranteePrincipal": "arn:aws:iam::999999999999:root", "Operations": ["Decrypt"]}),
+            "InvalidArnException",
+        ),
+        (
+            "CreateGrant",
+            json!({"KeyId": key, "GranteeServicePrincipal": "s3.amazonaws.com", "Operations": ["Decrypt"]}),
+            unsupported,
+        ),
+        ("CreateAlias", json!({"AliasName": "alias/aws/s3", "TargetKeyId": key}), "NotAuthorizedException"),
+        ("CreateAlias", json!({"AliasName": "mine", "TargetKeyId": key}), invalid),
+        ("CreateAlias", json!({"AliasName": "alias/a b", "TargetKeyId": key}), invalid),
+        ("CreateAlias", json!({"AliasName": "alias/a", "TargetKeyId": "alias/b"}), invalid),
+        ("DeleteAlias", json!({"AliasName": "alias/none"}), "NotFoundException"),
+        ("ScheduleKeyDeletion", json!({"KeyId": key, "PendingWindowInDays": 6}), invalid),
+        ("ScheduleKeyDeletion", json!({"KeyId": key, "PendingWindowInDays": 31}), invalid),
+        ("EnableKeyRotation", json!({"KeyId": key, "RotationPeriodInDays": 89}), invalid),
+        ("EnableKeyRotation", json!({"KeyId": key, "RotationPeriodInDays": 2561}), invalid),
+        ("GetKeyPolicy", json!({"KeyId": key, "PolicyName": "other"}), "NotFoundException"),
+        ("ListAliases", json!({"Limit": 101}), invalid),
+        ("ListKeys", json!({"Marker": "%%"}), "InvalidMarkerException"),
+        ("ListGrants", json!({"KeyId": key, "GrantId": "x"}), "InvalidGrantIdException"),
+        ("RetireGrant", json!({}), invalid),
+        ("RevokeGrant", json!({"KeyId": key, "GrantId": "0".repeat(64)}), "NotFoundException"),
+        ("Sign", json!({"KeyId": key}), "NotImplemented"),
+        ("ImportKeyMaterial", json!({"KeyId": key}), "NotImplemented"),
+        ("Nonsense", json!({}), "UnknownOperationException"),
+    ] {
+        assert_eq!(world.call(caller(root(OWNER), None), name, body.clone()).await, code(expected), "{name} {body}");
+    }
+    let hmac = world.made(json!({"KeySpec": "HMAC_512", "KeyUsage": "GENERATE_VERIFY_MAC"})).await;
+    for (name, body, expected) in [
+        ("Encrypt", json!({"Plaintext": "eA=="}), "InvalidKeyUsageException"),
+        ("GenerateDataKey", json!({"KeySpec": "AES_256"}), "InvalidKeyUsageException"),
+        ("EnableKeyRotation", json!({}), unsupported),
+        ("GetKeyRotationStatus", json!({}), unsupported),
+        ("RotateKeyOnDemand", json!({}), unsupported),
+        ("GenerateMac", json!({"Message": "eA==", "MacAlgorithm": "HMAC_SHA_256"}), "InvalidKeyUsageException"),
+        (
+            "VerifyMac",
+            json!({"Message": "eA==", "MacAlgorithm": "HMAC_SHA_512", "Mac": "eA=="}),
+            "KMSInvalidMacException",
+        ),
+        ("CreateGrant", json!({"GranteePrincipal": grantee, "Operations": ["Decrypt"]}), invalid),
+        (
+            "CreateGrant",
+            json!({"GranteePrincipal": grantee, "Operations": ["GenerateMac"], "Constraints": {"EncryptionContextSubset": {}}}),
+            invalid,
+        ),
+    ] {
+        let mut body = body;
+        body["KeyId"] = hmac.clone().into();
+        assert_eq!(world.call(caller(root(OWNER), None), name, body.clone()).await, code(expected), "{name} {body}");
+    }
+}

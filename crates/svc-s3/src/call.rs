@@ -98,6 +98,7 @@ impl<'a> Call<'a> {
         self.memory = Some(permit.map_err(|_| ServiceError::internal())?);
         self.document = payload.collect(MAX_DOCUMENT, too_large).await?;
         let end = payload.end().ok_or_else(ServiceError::internal)?;
+        crate::events::note_document(self.caller.note(), &self.document);
         crate::documents::check_digest(&self.head.headers, &self.document, &end, about_object)
     }
 

@@ -14,6 +14,7 @@ mod control;
 mod documents;
 mod encryption;
 mod errors;
+mod events;
 mod listing;
 mod metadata;
 mod operations;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use millpond_api_s3::Operation;
+use millpond_kernel::audit::EventKind;
 use millpond_kernel::{Kernel, OperationRef, Payload, RequestHead, Response, Service, ServiceError, ServiceRequest};
 use millpond_lake::Lake;
 use millpond_types::Region;
@@ -95,6 +97,10 @@ impl Service for S3 {
                 Err(errors::method_not_allowed(resource_type(&address)).field("Method", head.method.as_str()))
             }
         }
+    }
+
+    fn event(&self, operation: OperationRef) -> EventKind {
+        events::event(operation.name)
     }
 
     fn call(&self, request: ServiceRequest) -> BoxFuture<'_, Result<Response, ServiceError>> {

@@ -39,7 +39,7 @@ impl<'a> FormPairs<'a> {
         FormNode { pairs: &self.pairs, depth: 0, name: "" }
     }
 
-    /// All names and values.
+    /// All parameters, sorted as above.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }

@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("api-s3control", &["wire", "types"]),
     ("policy", &["types"]),
     ("seal", &["types", "io"]),
-    ("kernel", &["types", "io", "meta", "policy", "wire"]),
+    ("kernel", &["types", "io", "meta", "policy", "seal", "wire"]),
     (
         "svc-s3",
         &[
