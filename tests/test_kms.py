@@ -6,14 +6,16 @@ import hmac
 import json
 import os
 import random
+import subprocess
 import time
 from pathlib import Path
 
+import boto3
 import pytest
 from harness.clients import refused
 from harness.keys import ACCOUNT_ROOT, KeyOracle, kms_client, policy
 from harness.raw import Raw
-from harness.server import ACCOUNT
+from harness.server import ACCOUNT, binary
 
 pytestmark = pytest.mark.restarts  # knows the account of the server it started
 
@@ -24,6 +26,14 @@ LOAD_SECONDS = float(os.environ.get("MILLPOND_LOAD_SECONDS", "2"))
 @pytest.fixture(scope="module")
 def kms(server):
     return kms_client(server)
+
+
+@pytest.fixture(scope="module")
+def iam(server):
+    return boto3.client(
+        "iam", endpoint_url=server.endpoint, region_name=server.region,
+        aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -274,6 +284,145 @@ def test_an_unsigned_request(server):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=10)
     assert json.loads(caught.value.read())["__type"] == "MissingAuthenticationTokenException"
+
+
+def identity(server, iam, name, *policies):
+    """A user with inline policies; its ARN and a client of its own."""
+    user = iam.create_user(UserName=name)["User"]
+    for n, document in enumerate(policies):
+        iam.put_user_policy(UserName=name, PolicyName=f"p{n}", PolicyDocument=json.dumps(document))
+    keys = iam.create_access_key(UserName=name)["AccessKey"]
+    return user["Arn"], kms_client(server, access_key=keys["AccessKeyId"], secret_key=keys["SecretAccessKey"])
+
+
+def remove(iam, name):
+    for policy_name in iam.list_user_policies(UserName=name)["PolicyNames"]:
+        iam.delete_user_policy(UserName=name, PolicyName=policy_name)
+    for access_key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=name, AccessKeyId=access_key["AccessKeyId"])
+    iam.delete_user(UserName=name)
+
+
+def allows(actions, resource="*"):
+    return {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": actions, "Resource": resource}}
+
+
+def key_policy(*statements):
+    root = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT_ROOT}, "Action": "kms:*", "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [root, *statements]})
+
+
+def test_users_by_key_policy_identity_policy_and_grant(server, kms, iam, key):
+    blob = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    name = f"kms-{key[:8]}"
+    user, client = identity(server, iam, name)
+    with refused("AccessDeniedException", 400) as seen:
+        client.decrypt(CiphertextBlob=blob)
+    assert seen["Error"]["Message"].startswith(f"User: {user} is not authorized to perform: kms:Decrypt on resource: {arn(key)} ")
+    # The key's policy by itself, at once; and taken back, at once.
+    to_user = {"Effect": "Allow", "Principal": {"AWS": user}, "Action": "kms:Decrypt", "Resource": "*"}
+    kms.put_key_policy(KeyId=key, Policy=key_policy(to_user))
+    assert client.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    with refused("AccessDeniedException", 400):
+        client.encrypt(KeyId=key, Plaintext=b"x")
+    kms.put_key_policy(KeyId=key, Policy=key_policy())
+    with refused("AccessDeniedException", 400):
+        client.decrypt(CiphertextBlob=blob)
+    # The identity's policy, as the root statement hands on.
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=json.dumps(allows("kms:Decrypt", arn(key))))
+    assert client.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    iam.delete_user_policy(UserName=name, PolicyName="own")
+    # A grant.
+    given = kms.create_grant(KeyId=key, GranteePrincipal=user, Operations=["Decrypt"])
+    assert client.decrypt(CiphertextBlob=blob, GrantTokens=[given["GrantToken"]])["Plaintext"] == b"x"
+    # Who has the name later has neither grant nor policy.
+    kms.put_key_policy(KeyId=key, Policy=key_policy(to_user))
+    remove(iam, name)
+    _, heir = identity(server, iam, name)
+    with refused("AccessDeniedException", 400):
+        heir.decrypt(CiphertextBlob=blob)
+    remove(iam, name)
+    with refused("MalformedPolicyDocumentException", 400):
+        kms.put_key_policy(KeyId=key, Policy=key_policy(to_user))
+
+
+def test_who_makes_a_key_may_be_its_only_master(server, kms, iam, key):
+    name = f"maker-{key[:8]}"
+    user, client = identity(server, iam, name, allows("kms:*"))
+    alone = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": user}, "Action": "kms:*", "Resource": "*"}]})  # fmt: skip
+    made = client.create_key(Policy=alone)["KeyMetadata"]["KeyId"]
+    client.encrypt(KeyId=made, Plaintext=b"x")
+    with refused("AccessDeniedException", 400):
+        kms.describe_key(KeyId=made)
+    with refused("MalformedPolicyDocumentException", 400):
+        kms.create_key(Policy=alone)
+    client.schedule_key_deletion(KeyId=made)
+    remove(iam, name)
+
+
+def test_aliases_ask_for_alias_and_key(server, kms, iam, key):
+    name = f"namer-{key[:8]}"
+    _, client = identity(server, iam, name, allows("kms:CreateAlias", f"arn:aws:kms:us-east-1:{ACCOUNT}:alias/n/*"))
+    with refused("AccessDeniedException", 400):
+        client.create_alias(AliasName=f"alias/n/{key}", TargetKeyId=key)
+    iam.put_user_policy(UserName=name, PolicyName="key", PolicyDocument=json.dumps(allows("kms:CreateAlias", arn(key))))
+    client.create_alias(AliasName=f"alias/n/{key}", TargetKeyId=key)
+    with refused("AccessDeniedException", 400):
+        client.create_alias(AliasName=f"alias/m/{key}", TargetKeyId=key)
+    remove(iam, name)
+
+
+def test_uses_are_on_record(server, kms, key):
+    blob = kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"for": "the record"})["CiphertextBlob"]
+    with refused("InvalidCiphertextException", 400):
+        kms.decrypt(CiphertextBlob=blob)
+    trail = boto3.client(
+        "cloudtrail", endpoint_url=server.endpoint, region_name=server.region,
+        aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
+    )  # fmt: skip
+    # Uses are written together, soon after they were answered.
+    events, deadline = {}, time.monotonic() + 30
+    while set(events) != {"CreateKey", "Encrypt", "Decrypt"} and time.monotonic() < deadline:
+        found = trail.lookup_events(LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": arn(key)}])["Events"]
+        events = {event["EventName"]: json.loads(event["CloudTrailEvent"]) for event in found}
+    assert set(events) == {"CreateKey", "Encrypt", "Decrypt"}
+    assert events["Encrypt"]["requestParameters"]["encryptionContext"] == {"for": "the record"}
+    assert events["Decrypt"]["errorCode"] == "InvalidCiphertextException"
+    assert base64.b64encode(b"x").decode() not in json.dumps(events["Encrypt"]["requestParameters"])
+
+
+def test_another_account_needs_both_sides(make_server):
+    server = make_server()
+    made = subprocess.run(
+        [binary(), "account", "create", "--data-dir", str(server.data_dir), "--id", "444455556666", "--json"],
+        capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    theirs = json.loads(made.stdout)
+    kms = kms_client(server)
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    blob = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    partner = kms_client(server, access_key=theirs["access_key_id"], secret_key=theirs["secret_access_key"])
+    partners_iam = boto3.client(
+        "iam", endpoint_url=server.endpoint, region_name=server.region,
+        aws_access_key_id=theirs["access_key_id"], aws_secret_access_key=theirs["secret_access_key"],
+    )  # fmt: skip
+    _, user = identity(server, partners_iam, "u")
+    for client in (partner, user):
+        with refused("AccessDeniedException", 400) as seen:
+            client.decrypt(CiphertextBlob=blob)
+        assert key not in seen["Error"]["Message"]
+    share = {"Effect": "Allow", "Principal": {"AWS": "444455556666"}, "Action": ["kms:Decrypt", "kms:DescribeKey"], "Resource": "*"}
+    kms.put_key_policy(KeyId=key, Policy=key_policy(share))
+    assert partner.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    with refused("AccessDeniedException", 400):
+        user.decrypt(CiphertextBlob=blob)
+    partners_iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(allows("kms:Decrypt", key)))
+    assert user.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    # Its own side alone gives it nothing, and what is for the own account stays there.
+    with refused("AccessDeniedException", 400):
+        partner.get_key_policy(KeyId=key)
+    assert partner.list_keys()["Keys"] == []
 
 
 def test_aws_cli(tools):

@@ -194,6 +194,10 @@ input!(GenerateDataKeyWithoutPlaintext, GenerateDataKeyWithoutPlaintextInput, {
 // Each of its two accesses has a context of its own: see `ops::crypto`.
 input!(ReEncrypt, ReEncryptInput, {
     tokens!();
+
+    fn keys(&self, context: &mut Context) {
+        algorithm(self.destination_encryption_algorithm, context);
+    }
 });
 input!(GenerateMac, GenerateMacInput, {
     tokens!();

@@ -30,6 +30,8 @@ pub(crate) const MAX_ATTEMPTS: u32 = 50;
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(4);
 /// How often is looked for what is due: due is done within a second.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
+/// How long what is due and could not be done, as the disk is full, is left alone: neither calls nor the log are to suffer from it.
+pub(crate) const NEXT_TRY: Duration = Duration::from_secs(10);
 /// Rows read, and removed, at a time.
 pub(crate) const PAGE: usize = 1000;
 

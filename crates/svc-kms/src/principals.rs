@@ -55,8 +55,10 @@ impl Core {
         let id = match (*service, resource.split('/').collect::<Vec<_>>().as_slice()) {
             ("iam", ["root"]) => None,
             ("iam", ["user" | "role", ..]) => Some(self.unique_id(arn).await?.ok_or_else(nobody)?),
-            // Their ARNs do not tell the path of the role, so that only the account can be looked up.
-            ("sts", ["assumed-role", role, session]) if !role.is_empty() && !session.is_empty() => None,
+            // Their ARNs do not tell the path of the role: one with a path is not found, and its session not bound.
+            ("sts", ["assumed-role", role, session]) if !role.is_empty() && !session.is_empty() => {
+                self.unique_id(&format!("arn:aws:iam::{account}:role/{role}")).await?
+            }
             ("sts", ["federated-user", name]) if !name.is_empty() => None,
             _ => return Err(nobody()),
         };

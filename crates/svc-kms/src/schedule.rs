@@ -4,6 +4,7 @@
 //! before any call that comes after their time, so that no call sees a key as it was before.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use millpond_api_kms::RotationType;
 use millpond_kernel::Pin;
@@ -12,7 +13,7 @@ use millpond_types::Timestamp;
 use crate::cache::Change;
 use crate::errors::{Failure, KmsError};
 use crate::ids::KeyId;
-use crate::limits::{DAY, PAGE, TICK};
+use crate::limits::{DAY, NEXT_TRY, PAGE, TICK};
 use crate::model::{Key, Rotation, State};
 use crate::state::{Core, Draft};
 use crate::tables;
@@ -45,7 +46,8 @@ impl Core {
 
     /// Does what is due by now.
     pub async fn settle(self: &Arc<Self>) {
-        if !self.maps().anything_due(self.now()) {
+        let now = self.now();
+        if now.0 < self.next_try.load(Ordering::Relaxed) || !self.maps().anything_due(now) {
             return;
         }
         let core = Arc::clone(self);
@@ -55,6 +57,7 @@ impl Core {
             for id in due {
                 if let Err(failure) = core.carry_out(id).await {
                     tracing::warn!(key = %id, ?failure, "what is due for a key cannot be done yet");
+                    core.next_try.store(core.now().plus(NEXT_TRY).0, Ordering::Relaxed);
                 }
             }
         });

@@ -1,5 +1,6 @@
 //! The service's state: reads from memory, and commits that keep it true.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     maps: RwLock<Maps>,
     /// Held by whoever changes anything, from before it is decided until memory is true to the commit.
     pub changing: tokio::sync::Mutex<()>,
+    /// The time before which what is due is not tried again.
+    pub next_try: AtomicU64,
 }
 
 /// A commit being put together: conditions, rows, and what they change in memory.
@@ -116,8 +119,8 @@ impl Core {
         random: Arc<dyn Random>,
     ) -> Result<Self, OpenError> {
         let maps = load::load(&*kv, &vault, kernel.region()).await?;
-        let (maps, changing) = (RwLock::new(maps), tokio::sync::Mutex::default());
-        Ok(Self { kernel, clock, random, kv, vault, maps, changing })
+        let (maps, changing, next_try) = (RwLock::new(maps), tokio::sync::Mutex::default(), AtomicU64::default());
+        Ok(Self { kernel, clock, random, kv, vault, maps, changing, next_try })
     }
 
     /// Everything in memory. Not to be held over a wait.

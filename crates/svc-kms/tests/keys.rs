@@ -827,3 +827,38 @@ async fn what_is_not_served_is_refused_by_name() {
         assert_eq!(world.call(caller(root(OWNER), None), name, body.clone()).await, code(expected), "{name} {body}");
     }
 }
+
+#[tokio::test]
+async fn material_that_does_not_open_holds_up_nothing_else() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let blob = seal(&world, &key, json!({})).await;
+    let vault = millpond_seal::Vault::new(millpond_seal::Key::from_bytes(&[7; 32]), 1);
+    let World { kv, clock, people, .. } = world;
+    let world = World::sealed(kv, clock, people, vault).await;
+    assert_eq!(open(&world, &root(OWNER), &blob, json!({})).await, code("KeyUnavailableException"));
+    world.root("DescribeKey", json!({"KeyId": key})).await;
+    let other = world.key().await;
+    seal(&world, &other, json!({})).await;
+}
+
+#[tokio::test]
+async fn grants_to_sessions_are_those_of_their_role() {
+    let world = World::new().await;
+    let r = role(OWNER, "r");
+    world.people.add(&r, &[], None);
+    let key = world.key().await;
+    let blob = seal(&world, &key, json!({})).await;
+    let body = json!({"KeyId": key, "GranteePrincipal": r.arn(), "Operations": ["Decrypt"]});
+    world.root("CreateGrant", body).await;
+    let Principal::Role { account, path, name, id, .. } = r.clone() else { panic!() };
+    let other = |id: String, session: &str| {
+        let (path, name) = (path.clone(), name.clone());
+        Principal::Role { account, path, name, id, session: session.into() }
+    };
+    for (who, allowed) in
+        [(r.clone(), true), (other(id, "t"), false), (other("AROAHEIRAAAAAAAAAAAA".into(), "s"), false)]
+    {
+        assert_eq!(open(&world, &who, &blob, json!({})).await.is_ok(), allowed, "{who:?}");
+    }
+}

@@ -149,6 +149,7 @@ pub(crate) async fn create(
     if input.bypass_policy_lockout_safety_check != Some(true) && !policy::hands_on(&key) {
         policy::keeps_control(core, caller, &key).await?;
     }
+    caller.note().touches(key.arn.as_str(), account);
     core.commit(Some(authorized.pin()), draft).await?;
     Ok(api::CreateKeyOutput { key_metadata: Some(metadata(&key)) })
 }

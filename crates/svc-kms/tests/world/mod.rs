@@ -147,10 +147,15 @@ impl World {
     }
 
     pub async fn open(kv: MemoryKv, clock: Arc<ManualClock>, people: Arc<People>) -> Self {
+        Self::sealed(kv, clock, people, Vault::for_tests()).await
+    }
+
+    /// With a vault of its own.
+    pub async fn sealed(kv: MemoryKv, clock: Arc<ManualClock>, people: Arc<People>, vault: Vault) -> Self {
         let epoch = Epoch::load(Arc::new(kv.clone())).await.unwrap();
         let kernel = Arc::new(Kernel::new(account(OWNER), REGION.parse().unwrap(), epoch));
         kernel.use_directory(people.clone());
-        let vault = Arc::new(Vault::for_tests());
+        let vault = Arc::new(vault);
         let kms = Kms::open(Arc::new(kv.clone()), kernel.clone(), vault, clock.clone(), Arc::new(SystemRandom));
         Self { kms: kms.await.unwrap(), kernel, kv, clock, people }
     }
