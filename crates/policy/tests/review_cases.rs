@@ -621,6 +621,58 @@ fn public_access_blocks() {
     }
 }
 
+/// "Determining whether a request is allowed or denied within an account": one deny among allows of every kind is enough.
+#[test]
+fn deny_wins_wherever_it_stands() {
+    let deny = || parsed(&document(json!({ "Effect": "Deny", "Action": "*", "Resource": "*" })), PolicyKind::Identity);
+    for kind in [
+        None,
+        Some(Kind::ServiceControl),
+        Some(Kind::Identity),
+        Some(Kind::Resource),
+        Some(Kind::Boundary),
+        Some(Kind::Session),
+    ] {
+        let side = |own: Kind| if kind == Some(own) { vec![all(), deny()] } else { vec![all()] };
+        let (identity, session, control) =
+            (side(Kind::Identity), side(Kind::Session), vec![side(Kind::ServiceControl)]);
+        let boundary = if kind == Some(Kind::Boundary) { deny() } else { all() };
+        let effect = if kind == Some(Kind::Resource) { "Deny" } else { "Allow" };
+        let session_arn = "arn:aws:sts::111122223333:assumed-role/r/s";
+        let resource = bucket(effect, json!({ "AWS": session_arn }), json!({}));
+        let grants = [Grant { to: Grantee::Principal(session_arn.into()), what: "grant".into() }];
+        let policies = Policies {
+            identity: &identity,
+            boundary: Some(&boundary),
+            session: Some(&session),
+            service_control: &control,
+            resource: Some(&resource),
+            grants: &grants,
+            ..Policies::default()
+        };
+        let found = ask_both(&role(), "s3:GetObject", "arn:aws:s3:::b/k", &context(), &policies);
+        assert_eq!(found, kind.map_or(Allowed, |kind| Denied(Explicit(kind))));
+    }
+}
+
+/// The same page: without an allow there is none, for anyone but the root user on what is its account's and has no policy of its own.
+#[test]
+fn nothing_allowed_means_denied() {
+    let anybody = [user(), role(), federated(), root(B), Principal::Anonymous, service("a.amazonaws.com")];
+    for principal in anybody {
+        for rule in [ResourceRule::Either, ResourceRule::Required] {
+            let policies = Policies { rule, ..Policies::default() };
+            let found = ask_both(&principal, "s3:GetObject", "arn:aws:s3:::b/k", &context(), &policies);
+            assert!(matches!(found, Denied(Implicit(_))), "{principal} {rule:?}");
+        }
+    }
+    for (rule, allowed) in [(ResourceRule::Either, true), (ResourceRule::Required, false)] {
+        let policies = Policies { rule, ..Policies::default() };
+        let found = ask_both(&root(A), "s3:GetObject", "arn:aws:s3:::b/k", &context(), &policies);
+        assert_eq!(found == Allowed, allowed, "{rule:?}");
+    }
+}
+
 /// What explanations suggest where a statement cannot help, and for whom.
 #[test]
 fn suggestions() {
