@@ -147,7 +147,7 @@ fn statements(named: &Named, effect: &str, q: &Question<'_>, bounded: bool) -> V
             let unresolved = list(&s["NotResource"]).iter().any(|p| fill(p).is_none());
             match (&s["Resource"], &s["NotResource"]) {
                 (Value::Null, Value::Null) => true,
-                (Value::Null, excepted) => !(unresolved && effect == "Allow") && !matches(excepted),
+                (Value::Null, excepted) => (!unresolved || effect == "Deny") && !matches(excepted),
                 (named, _) => matches(named),
             }
         })
@@ -457,7 +457,7 @@ fn seconds(text: &str) -> Option<f64> {
     };
     let part = |of: &[f64], at: usize, default: f64| of.get(at).copied().unwrap_or(default);
     let (year, month, day) = (part(&date, 0, 1970.0) as u64, part(&date, 1, 1.0) as usize, part(&date, 2, 1.0));
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut days = day - 1.0;
     for year in 1970..year {
         days += if leap(year) { 366.0 } else { 365.0 };
@@ -475,7 +475,7 @@ fn base64(text: &str) -> Option<String> {
     let digits = text.trim_end_matches('=');
     let bits: Option<String> = digits.chars().map(|c| Some(format!("{:06b}", DIGITS.find(c)?))).collect();
     let bits = bits?;
-    (text.len() % 4 == 0).then(|| bits[..bits.len() / 8 * 8].to_owned())
+    text.len().is_multiple_of(4).then(|| bits[..bits.len() / 8 * 8].to_owned())
 }
 
 fn in_network(network: &str, value: &str) -> bool {
