@@ -29,7 +29,7 @@ impl<O> Authorized<O> {
         self.operation
     }
 
-    /// The epoch at which it was decided: a condition of what is committed because of it.
+    /// The epoch since which it was resolved and decided: a condition of what is committed because of it.
     pub fn pin(&self) -> Pin {
         self.pin
     }
@@ -172,10 +172,21 @@ impl Kernel {
         self.directory.get()
     }
 
-    /// Decides whether `caller` may carry out `operation`: every one of its accesses must be allowed.
+    /// Decides whether `caller` may carry out `operation`: every one of its accesses must be allowed. The pin covers what is read from here
+    /// on, the caller's rights; of the policies that the operation was resolved with it covers only those that something else pins. Where a
+    /// resource's own policy or grants decide about a change, use [`Self::authorize_since`].
     pub async fn authorize<O: Operation>(&self, caller: &Caller, operation: O) -> Result<Authorized<O>, Refusal> {
-        // Before anything is read: what changes from here on makes the commit fail.
-        let pin = self.epoch.now();
+        self.authorize_since(self.epoch.now(), caller, operation).await
+    }
+
+    /// As [`Self::authorize`], with the epoch as it was before the operation's resources were resolved: what changed since then makes the
+    /// commit fail, also a policy or a grant of theirs that was replaced before it could be decided by.
+    pub async fn authorize_since<O: Operation>(
+        &self,
+        pin: Pin,
+        caller: &Caller,
+        operation: O,
+    ) -> Result<Authorized<O>, Refusal> {
         let rights = self.rights(caller).await?;
         for access in operation.accesses() {
             // What a service touches on the way has records of its own.
@@ -287,6 +298,7 @@ fn denied(caller: &Caller, decision: &Decision, denial: Denial) -> Denied {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use millpond_meta::{Batch, Kv, MemoryKv};
     use millpond_policy::{Named, Policy, PolicyKind, PolicySource};
     use millpond_types::Arn;
 
@@ -381,6 +393,26 @@ mod tests {
             ),
         ] {
             assert_eq!(ask(principal, &touches), expected, "{principal} {touches:?}");
+        }
+    }
+
+    /// A policy that is replaced while an operation is on its way cannot be what a change is committed by.
+    #[test]
+    fn what_changes_after_an_operation_was_resolved_fails_its_commit() {
+        let kv: Arc<dyn Kv> = Arc::new(MemoryKv::new());
+        let epoch = Epoch::load(Arc::clone(&kv)).now_or_never().unwrap().unwrap();
+        let kernel = Kernel::new(MINE.parse().unwrap(), "us-east-1".parse().unwrap(), epoch);
+        let caller = testing::caller(Principal::Anonymous);
+        let commit = |batch: Batch| kv.commit(batch).now_or_never().unwrap().is_ok();
+        for (changed, good) in [(false, true), (true, false)] {
+            let before = kernel.epoch().now();
+            let resolved = Touch(vec![("s3:GetObject", MINE, Some(OPEN))]);
+            if changed {
+                assert!(commit(Batch { ops: vec![Epoch::raise()], ..Batch::default() }));
+                kernel.epoch().refresh().now_or_never().unwrap().unwrap();
+            }
+            let authorized = kernel.authorize_since(before, &caller, resolved).now_or_never().unwrap().unwrap();
+            assert_eq!(commit(Batch { conds: vec![authorized.pin().cond()], ..Batch::default() }), good, "{changed}");
         }
     }
 

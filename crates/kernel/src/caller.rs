@@ -231,7 +231,8 @@ impl Caller {
         self.principal_keys(context);
         let now = self.received;
         context.set("aws:CurrentTime", ContextValue::Time(now));
-        context.set("aws:EpochTime", ContextValue::Time(now));
+        // In seconds, also where it is compared as text or stands in a variable.
+        context.set("aws:EpochTime", ContextValue::Number(now.seconds() as f64));
         context.set("aws:SecureTransport", ContextValue::Bool(self.transport.secure));
         context.set("aws:ViaAWSService", ContextValue::Bool(!self.via.is_empty()));
         if let (Some(first), Some(last)) = (self.via.first(), self.via.last()) {
@@ -255,20 +256,161 @@ impl Caller {
     fn principal_keys(&self, context: &mut Context) {
         context.text("aws:PrincipalType", self.principal.kind());
         context.text("aws:userid", self.principal.user_id());
-        context.set("aws:PrincipalIsAWSService", ContextValue::Bool(false));
-        if let Some(account) = self.principal.account() {
-            context.text("aws:PrincipalArn", self.principal.condition_arn());
-            context.text("aws:PrincipalAccount", account.to_string());
-        }
+        // Whoever does not sign has an account of that name in conditions, and is no service nor anything else.
+        let account = self.principal.account().map(|account| account.to_string());
         match &self.principal {
-            Principal::User { name, .. } => context.text("aws:username", name.clone()),
-            Principal::Service { name } => context.text("aws:PrincipalServiceName", name.clone()),
-            _ => {}
+            Principal::Anonymous => context.text("aws:PrincipalAccount", "anonymous"),
+            Principal::Service { name } => {
+                context.set("aws:PrincipalIsAWSService", ContextValue::Bool(true));
+                context.text("aws:PrincipalServiceName", name.clone());
+                context.set("aws:PrincipalServiceNamesList", ContextValue::Many(vec![name.clone()]));
+            }
+            _ => context.set("aws:PrincipalIsAWSService", ContextValue::Bool(false)),
+        }
+        if let Some(account) = account {
+            context.text("aws:PrincipalArn", self.principal.condition_arn());
+            context.text("aws:PrincipalAccount", account);
+        }
+        if let Principal::User { name, .. } = &self.principal {
+            context.text("aws:username", name.clone());
         }
     }
 
     /// How old the signature was when the request came; `s3:signatureAge`.
     pub fn signature_age(&self) -> Option<Duration> {
         self.signed.and_then(|signed| signed.at).map(|at| self.received.since(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn of(caller: &Caller) -> Vec<(String, String)> {
+        let mut context = Context::default();
+        caller.context(&mut context);
+        let shown = |(key, value): (&str, &ContextValue)| (key.to_owned(), value.texts().join(" "));
+        context.iter().map(shown).collect()
+    }
+
+    /// IAM User Guide, "AWS global condition context keys" (properties of the principal) and "Principal key values".
+    #[test]
+    fn who_asks() {
+        let account: AccountId = "111122223333".parse().unwrap();
+        let user = Principal::User { account, path: "/p/".into(), name: "bob".into(), id: "AIDA".into() };
+        let role =
+            Principal::Role { account, path: "/p/".into(), name: "r".into(), id: "AROA".into(), session: "s".into() };
+        let keys = [
+            "aws:PrincipalType",
+            "aws:userid",
+            "aws:PrincipalAccount",
+            "aws:PrincipalArn",
+            "aws:username",
+            "aws:PrincipalIsAWSService",
+            "aws:PrincipalServiceName",
+            "aws:PrincipalServiceNamesList",
+        ];
+        let (federated, service) = (
+            Principal::Federated { account, name: "f".into(), user: Box::new(user.clone()) },
+            Principal::Service { name: "a.amazonaws.com".into() },
+        );
+        let (mine, no) = (Some("111122223333"), Some("false"));
+        for (principal, expected) in [
+            (
+                Principal::Anonymous,
+                [Some("Anonymous"), Some("anonymous"), Some("anonymous"), None, None, None, None, None],
+            ),
+            (
+                Principal::Root(account),
+                [Some("Account"), mine, mine, Some("arn:aws:iam::111122223333:root"), None, no, None, None],
+            ),
+            (
+                user,
+                [
+                    Some("User"),
+                    Some("AIDA"),
+                    mine,
+                    Some("arn:aws:iam::111122223333:user/p/bob"),
+                    Some("bob"),
+                    no,
+                    None,
+                    None,
+                ],
+            ),
+            (
+                role,
+                [
+                    Some("AssumedRole"),
+                    Some("AROA:s"),
+                    mine,
+                    Some("arn:aws:iam::111122223333:role/p/r"),
+                    None,
+                    no,
+                    None,
+                    None,
+                ],
+            ),
+            (
+                federated,
+                [
+                    Some("FederatedUser"),
+                    Some("111122223333:f"),
+                    mine,
+                    Some("arn:aws:sts::111122223333:federated-user/f"),
+                    None,
+                    no,
+                    None,
+                    None,
+                ],
+            ),
+            (
+                service,
+                [
+                    Some("Service"),
+                    Some("a.amazonaws.com"),
+                    None,
+                    None,
+                    None,
+                    Some("true"),
+                    Some("a.amazonaws.com"),
+                    Some("a.amazonaws.com"),
+                ],
+            ),
+        ] {
+            let found = of(&testing::caller(principal.clone()));
+            for (key, expected) in keys.iter().zip(expected) {
+                let values: Vec<_> =
+                    found.iter().filter(|(name, _)| name == key).map(|(_, value)| value.as_str()).collect();
+                assert_eq!(values, expected.into_iter().collect::<Vec<_>>(), "{principal}: {key}");
+            }
+        }
+    }
+
+    /// The same page, properties of the request and of the network: a call by way of a service has not the client's address, and says so.
+    #[test]
+    fn by_way_of_a_service() {
+        let service = ServiceIdentity("s3.amazonaws.com");
+        let mut direct = testing::caller(Principal::Root("111122223333".parse().unwrap()));
+        direct.transport.source_ip = Some("203.0.113.9".parse().unwrap());
+        let via = direct.on_behalf(&service);
+        for (caller, key, expected) in [
+            (&direct, "aws:SourceIp", Some("203.0.113.9")),
+            (&direct, "aws:ViaAWSService", Some("false")),
+            (&direct, "aws:CalledVia", None),
+            (&direct, "aws:EpochTime", Some("1800000000")),
+            (&direct, "aws:CurrentTime", Some("2027-01-15T08:00:00Z")),
+            (&via, "aws:SourceIp", None),
+            (&via, "aws:ViaAWSService", Some("true")),
+            (&via, "aws:CalledVia", Some("s3.amazonaws.com")),
+            (&via, "aws:CalledViaFirst", Some("s3.amazonaws.com")),
+            (&via, "aws:CalledViaLast", Some("s3.amazonaws.com")),
+            // It is the principal that asks, not the service.
+            (&via, "aws:PrincipalIsAWSService", Some("false")),
+        ] {
+            let found = of(caller);
+            let value = found.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+            assert_eq!(value, expected, "{key}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub struct ActionPattern {
 
 /// Why a text is no pattern of actions, in the words of IAM.
 pub(crate) fn parse(text: &str) -> Result<ActionPattern, &'static str> {
-    let wildcards = Syntax { wildcards: true, variables: false };
+    let wildcards = Syntax { wildcards: true, variables: false, arn: false };
     if text == "*" {
         return Ok(ActionPattern { service: None, name: Pattern::new("*", wildcards), source: text.to_owned() });
     }

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::civil::DateTime;
+use millpond_types::Timestamp;
 
-use crate::context::{Context, ContextValue};
+use crate::context::{Context, ContextValue, iso};
 use crate::pattern::{Pattern, Syntax};
 
 /// What a condition compares.
@@ -161,6 +162,10 @@ impl Network {
         let address: IpAddr = address.parse().ok()?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.unwrap_or(longest);
+        // A range of IPv4 addresses written as IPv6 ones.
+        if let (IpAddr::V6(_), IpAddr::V4(inner), 96..=128) = (address, address.to_canonical(), prefix) {
+            return Some(Self { address: inner.into(), prefix: prefix - 96 });
+        }
         (prefix <= longest).then_some(Self { address, prefix })
     }
 
@@ -214,18 +219,16 @@ impl Condition {
         Ok(Self { name: name.to_owned(), operator, key: key.to_owned(), written, wanted })
     }
 
-    /// Whether the condition holds.
+    /// Whether the condition holds. A multi-valued key without values is absent. A wanted text whose variable has no value is equal to
+    /// nothing, and like nothing, so that a negated operator holds (IAM User Guide, "Policy variables with no value").
     pub fn holds(&self, context: &Context) -> bool {
         let Operator { family, negated, if_exists, quantifier } = self.operator;
-        let found = context.get(&self.key);
+        let found = context.get(&self.key).filter(|found| !found.is_empty());
         if family == Family::Null {
-            return self
-                .wanted
-                .iter()
-                .any(|wanted| matches!(wanted, Wanted::Bool(absent) if *absent == found.is_none()));
+            let is = |wanted: &Wanted| matches!(wanted, Wanted::Bool(absent) if *absent == found.is_none());
+            return self.wanted.iter().any(is);
         }
-        let Some(found) = found.filter(|found| !matches!(found, ContextValue::Many(values) if values.is_empty()))
-        else {
+        let Some(found) = found else {
             return match quantifier {
                 _ if if_exists => true,
                 Some(Quantifier::All) => true,
@@ -233,37 +236,36 @@ impl Condition {
                 None => negated,
             };
         };
-        // A variable without a value makes the statement one that does not match.
-        if self.wanted.iter().any(|wanted| matches!(wanted, Wanted::Text(pattern) if !pattern.is_resolved(context))) {
-            return false;
-        }
-        match (found, quantifier) {
-            (ContextValue::Many(values), Some(Quantifier::All)) => {
-                values.iter().all(|value| self.matches(&ContextValue::Text(value.clone()), context) != negated)
+        let matches = |value: One<'_>| self.matches(value, context);
+        match found {
+            ContextValue::Text(text) => matches(One::Text(text)) != negated,
+            ContextValue::Number(number) => matches(One::Number(*number)) != negated,
+            ContextValue::Bool(value) => matches(One::Bool(*value)) != negated,
+            ContextValue::Time(time) => matches(One::Time(*time)) != negated,
+            ContextValue::Many(values) => {
+                let mut values = values.iter().map(|value| matches(One::Text(value)));
+                match quantifier {
+                    Some(Quantifier::All) => values.all(|matched| matched != negated),
+                    Some(Quantifier::Any) => values.any(|matched| matched != negated),
+                    None => values.any(|matched| matched) != negated,
+                }
             }
-            (ContextValue::Many(values), Some(Quantifier::Any)) => {
-                values.iter().any(|value| self.matches(&ContextValue::Text(value.clone()), context) != negated)
-            }
-            (ContextValue::Many(values), None) => {
-                values.iter().any(|value| self.matches(&ContextValue::Text(value.clone()), context)) != negated
-            }
-            (one, _) => self.matches(one, context) != negated,
         }
     }
 
     /// Whether a single value is among those that are wanted.
-    fn matches(&self, found: &ContextValue, context: &Context) -> bool {
+    fn matches(&self, found: One<'_>, context: &Context) -> bool {
         self.wanted.iter().any(|wanted| match wanted {
             Wanted::Text(pattern) => {
                 let fold = self.operator.family == Family::Caseless;
-                found.texts().iter().any(|text| pattern.matches(text, fold, context))
+                pattern.matches(&found.text(), fold, context)
             }
-            Wanted::Number(wanted) => ordered_by(self.operator.family, number(found), *wanted),
-            Wanted::Seconds(wanted) => ordered_by(self.operator.family, seconds(found), *wanted),
-            Wanted::Bool(wanted) => truth(found) == Some(*wanted),
-            Wanted::Bytes(wanted) => bytes(found).is_some_and(|found| found == *wanted),
-            Wanted::Network(network) => address(found).is_some_and(|found| network.contains(found)),
-            Wanted::Arn(patterns) => found.texts().iter().any(|text| arn_matches(patterns, text, context)),
+            Wanted::Number(wanted) => ordered_by(self.operator.family, found.number(), *wanted),
+            Wanted::Seconds(wanted) => ordered_by(self.operator.family, found.seconds(), *wanted),
+            Wanted::Bool(wanted) => found.truth() == Some(*wanted),
+            Wanted::Bytes(wanted) => found.bytes().is_some_and(|found| found == *wanted),
+            Wanted::Network(network) => found.address().is_some_and(|found| network.contains(found)),
+            Wanted::Arn(patterns) => arn_matches(patterns, &found.text(), context),
         })
     }
 
@@ -289,14 +291,12 @@ impl Condition {
 }
 
 fn wanted(family: Family, text: &str, variables: bool) -> Result<Wanted, &'static str> {
-    let plain = Syntax { wildcards: false, variables };
-    let wild = Syntax { wildcards: true, variables };
+    let plain = Syntax { wildcards: false, variables, arn: false };
+    let wild = Syntax { wildcards: true, variables, arn: false };
     Ok(match family {
         Family::String | Family::Caseless => Wanted::Text(Pattern::new(text, plain)),
         Family::Like => Wanted::Text(Pattern::new(text, wild)),
-        Family::Numeric(_) => {
-            Wanted::Number(text.trim().parse().ok().filter(|n: &f64| n.is_finite()).ok_or("no number")?)
-        }
+        Family::Numeric(_) => Wanted::Number(parse_number(text).ok_or("no number")?),
         Family::Date(_) => Wanted::Seconds(parse_time(text).ok_or("no date (ISO 8601, or seconds since 1970)")?),
         Family::Bool | Family::Null => match text.to_ascii_lowercase().as_str() {
             "true" => Wanted::Bool(true),
@@ -344,46 +344,72 @@ fn ordered_by(family: Family, found: Option<f64>, wanted: f64) -> bool {
     }
 }
 
-fn number(found: &ContextValue) -> Option<f64> {
-    match found {
-        ContextValue::Number(number) => Some(*number),
-        // aws:EpochTime is a number of seconds too.
-        ContextValue::Time(time) => Some(time.seconds() as f64),
-        ContextValue::Text(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
-        ContextValue::Bool(_) | ContextValue::Many(_) => None,
+/// One value that was found.
+#[derive(Clone, Copy)]
+enum One<'a> {
+    Text(&'a str),
+    Number(f64),
+    Bool(bool),
+    Time(Timestamp),
+}
+
+impl<'a> One<'a> {
+    fn text(self) -> Cow<'a, str> {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Number(number) => number.to_string().into(),
+            Self::Bool(value) => if value { "true" } else { "false" }.into(),
+            Self::Time(time) => iso(time).into(),
+        }
+    }
+
+    fn number(self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Time(time) => Some(time.seconds() as f64),
+            Self::Text(text) => parse_number(text),
+            Self::Bool(_) => None,
+        }
+    }
+
+    fn seconds(self) -> Option<f64> {
+        match self {
+            Self::Time(time) => Some(time.millis() as f64 / 1000.0),
+            Self::Number(number) => Some(number),
+            Self::Text(text) => parse_time(text),
+            Self::Bool(_) => None,
+        }
+    }
+
+    fn truth(self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(value),
+            Self::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
+            Self::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
+            _ => None,
+        }
+    }
+
+    fn bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Text(text) => STANDARD.decode(text).ok(),
+            _ => None,
+        }
+    }
+
+    /// IPv4 addresses that came over an IPv6 socket are IPv4 addresses all the same.
+    fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Text(text) => text.parse::<IpAddr>().ok().map(|address| address.to_canonical()),
+            _ => None,
+        }
     }
 }
 
-fn seconds(found: &ContextValue) -> Option<f64> {
-    match found {
-        ContextValue::Time(time) => Some(time.millis() as f64 / 1000.0),
-        ContextValue::Number(number) => Some(*number),
-        ContextValue::Text(text) => parse_time(text),
-        ContextValue::Bool(_) | ContextValue::Many(_) => None,
-    }
-}
-
-fn truth(found: &ContextValue) -> Option<bool> {
-    match found {
-        ContextValue::Bool(value) => Some(*value),
-        ContextValue::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        ContextValue::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    }
-}
-
-fn bytes(found: &ContextValue) -> Option<Vec<u8>> {
-    match found {
-        ContextValue::Text(text) => STANDARD.decode(text).ok(),
-        _ => None,
-    }
-}
-
-fn address(found: &ContextValue) -> Option<IpAddr> {
-    match found {
-        ContextValue::Text(text) => text.parse().ok(),
-        _ => None,
-    }
+/// A number as JSON has it, or one with a sign before it; not what else computers call numbers, such as `inf` and `NaN`.
+fn parse_number(text: &str) -> Option<f64> {
+    let text = text.trim();
+    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Seconds since 1970 of a W3C date (`YYYY`, `YYYY-MM`, `YYYY-MM-DD`, or with a time and a zone) or of a number of seconds.
@@ -391,7 +417,7 @@ pub(crate) fn parse_time(text: &str) -> Option<f64> {
     let text = text.trim();
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if text.len() > 4 && digits(text.strip_prefix('-').unwrap_or(text)) {
-        return text.parse().ok();
+        return parse_number(text);
     }
     let whole: Cow<'_, str> = match text.len() {
         4 if digits(text) => format!("{text}-01-01").into(),
@@ -414,8 +440,6 @@ pub(crate) fn parse_time(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use millpond_types::Timestamp;
-
     use super::*;
 
     fn context() -> Context {
@@ -517,9 +541,13 @@ mod tests {
         ("ArnLike", "arn", &["arn:aws:*:123456789012:a:b"], false),
         ("ArnNotLike", "arn", &["arn:aws:sns:*:*:*"], false),
         ("ArnLike", "s3:prefix", &["*"], false),
-        // A variable without a value.
-        ("StringEquals", "s3:prefix", &["${missing}", "home/bob"], false),
-        ("StringNotEquals", "s3:prefix", &["${missing}"], false),
+        // A variable without a value is equal to nothing.
+        ("StringEquals", "s3:prefix", &["${missing}"], false),
+        ("StringEquals", "s3:prefix", &["${missing}", "home/bob"], true),
+        ("StringNotEquals", "s3:prefix", &["${missing}"], true),
+        ("StringNotEquals", "s3:prefix", &["${missing}", "home/bob"], false),
+        ("ArnLike", "arn", &["arn:aws:sns:*:*:${missing}"], false),
+        ("ArnNotLike", "arn", &["arn:aws:sns:*:*:${missing}"], true),
     ];
 
     #[test]

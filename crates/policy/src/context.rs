@@ -20,6 +20,11 @@ pub enum ContextValue {
 }
 
 impl ContextValue {
+    /// Whether it is a multi-valued key without a value, which is as good as none.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Many(values) if values.is_empty())
+    }
+
     /// The values as text: times as ISO 8601, in whole seconds.
     pub fn texts(&self) -> Vec<Cow<'_, str>> {
         match self {
@@ -32,7 +37,8 @@ impl ContextValue {
     }
 }
 
-fn iso(time: Timestamp) -> String {
+/// A moment as ISO 8601, in whole seconds.
+pub(crate) fn iso(time: Timestamp) -> String {
     let seconds = i64::try_from(time.seconds()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
 }

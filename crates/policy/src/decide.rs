@@ -117,6 +117,7 @@ pub(crate) fn grant_reach(to: &Grantee, principal: &Principal, policies: &Polici
         Grantee::Authenticated if open && principal.account().is_some() => Reach::Direct,
         Grantee::Account(account) if principal.account() == Some(*account) => Reach::Account,
         Grantee::Principal(arn) => who::reach_of_arn(arn, principal),
+        Grantee::Identity { arn, id } => who::reach_of_bound(arn, id, principal),
         _ => Reach::None,
     }
 }

@@ -16,8 +16,8 @@ const CURRENT: &str = "2012-10-17";
 /// The one before it.
 const FORMER: &str = "2008-10-17";
 
-/// The statements of a document.
-pub(crate) fn statements(text: &str, kind: &PolicyKind) -> Result<Vec<Statement>, PolicyError> {
+/// The statements of a document, and whether it has policy variables.
+pub(crate) fn statements(text: &str, kind: &PolicyKind) -> Result<(Vec<Statement>, bool), PolicyError> {
     let start = json::Place { line: 1, column: 1 };
     if text.len() > limits::ANY {
         let reason = format!("A policy has at most {} bytes.", limits::ANY);
@@ -55,11 +55,13 @@ pub(crate) fn statements(text: &str, kind: &PolicyKind) -> Result<Vec<Statement>
     if nodes.is_empty() {
         return Err(error(Fault::NoStatement, "Could not parse the policy: Statement is empty!", "Statement", list));
     }
-    nodes.into_iter().enumerate().map(|(at, node)| reader.statement(node, &format!("Statement[{at}]"))).collect()
+    let read = |(at, node)| reader.statement(node, &format!("Statement[{at}]"));
+    let statements: Result<Vec<_>, _> = nodes.into_iter().enumerate().map(read).collect();
+    Ok((statements?, reader.variables))
 }
 
 /// The characters of IAM's parameters of type policyDocumentType.
-fn allowed(c: char) -> bool {
+pub(crate) fn allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}')
 }
 
@@ -225,6 +227,11 @@ impl Reader<'_> {
                 let mut names = Vec::new();
                 for kind in kinds {
                     let place = format!("{place}.{}", kind.name);
+                    // S3 alone knows canonical ids (IAM User Guide, "Grammar of the IAM JSON policy language").
+                    if kind.name == "CanonicalUser" && !matches!(self.kind, PolicyKind::Bucket { .. }) {
+                        let reason = "Canonical user ids are for policies of buckets.";
+                        return Err(error(Fault::Principal, reason, &place, &kind.value));
+                    }
                     for (text, node) in texts(&kind.value, &place)? {
                         let reason = |why| format!("Invalid principal in policy: \"{}\":\"{text}\": {why}", kind.name);
                         let name = who::parse(&kind.name, text);
@@ -303,7 +310,7 @@ impl Reader<'_> {
             (None, Some(node)) => (node, true),
         };
         let place = format!("{place}.{}", if negated { "NotResource" } else { "Resource" });
-        let syntax = Syntax { wildcards: true, variables: self.variables };
+        let syntax = Syntax { wildcards: true, variables: self.variables, arn: true };
         let mut patterns = Vec::new();
         for (text, node) in texts(node, &place)? {
             self.resource(text).map_err(|why| error(Fault::Resource, why, &place, node))?;

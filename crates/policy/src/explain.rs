@@ -11,7 +11,10 @@ use crate::condition::Condition;
 use crate::decide::{decide, grant_reach, is_owners_own};
 use crate::statement::{Effect, Statement};
 use crate::who::Reach;
-use crate::{Denial, Grantee, Kind, Named, Policies, PolicySource, Principal, Question, ResourceRule, Verdict};
+use crate::{
+    Denial, Grantee, Kind, Named, Policies, PolicyKind, PolicySource, Principal, Question, ResourceRule, Verdict,
+    document,
+};
 
 /// The whole of a decision.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -138,7 +141,7 @@ fn grantee(to: &Grantee) -> String {
         Grantee::Everybody => "everybody".to_owned(),
         Grantee::Authenticated => "everybody who signs".to_owned(),
         Grantee::Account(account) => format!("account {account}"),
-        Grantee::Principal(arn) => arn.clone(),
+        Grantee::Principal(arn) | Grantee::Identity { arn, .. } => arn.clone(),
     }
 }
 
@@ -198,7 +201,8 @@ fn source(source: &PolicySource) -> String {
 fn statement_look(question: &Question<'_>, number: usize, statement: &Statement, bounded: bool) -> StatementLook {
     let action = Lowered::new(question.action);
     let reach = statement.who.as_ref().map(|who| who.reach(question.principal, bounded));
-    let resource = statement.resources.as_ref().map(|them| them.matches(question.resource, question.context));
+    let resource =
+        statement.resources.as_ref().map(|them| them.matches(question.resource, question.context, statement.effect));
     let matched = action.as_ref().is_some_and(|action| statement.reach(question, action, bounded) != Reach::None);
     StatementLook {
         number,
@@ -235,30 +239,20 @@ fn suggestion(
         Verdict::Denied(Denial::Explicit(kind)) => return Some(narrow(kind, policies, looks)),
         Verdict::Denied(Denial::Implicit(kind)) => kind,
     };
-    let statement = |principal: Option<String>| {
-        let mut statement = serde_json::Map::new();
-        statement.insert("Effect".into(), "Allow".into());
-        if let Some(principal) = principal {
-            let whom = if principal == "*" { principal.into() } else { serde_json::json!({ "AWS": principal }) };
-            statement.insert("Principal".into(), whom);
-        }
-        statement.insert("Action".into(), question.action.into());
-        if !question.action.starts_with("sts:AssumeRole") || kind != Kind::Resource {
-            statement.insert("Resource".into(), question.resource.into());
-        }
-        Some(serde_json::Value::Object(statement).to_string())
-    };
-    let (what, principal) = match kind {
-        Kind::Identity => (format!("Add to an identity-based policy of {}:", holder(question.principal)), None),
+    if kind == Kind::Resource
+        && let Some(what) = beyond_policies(question, policies)
+    {
+        return Some(Suggestion { what, statement: None });
+    }
+    let what = match kind {
+        Kind::Identity => format!("Add to an identity-based policy of {}:", holder(question.principal)),
         Kind::Boundary => {
             let arn = policies.boundary.map(|named| source(&named.source)).unwrap_or_default();
-            (format!("Add to the permissions boundary {arn}:"), None)
+            format!("Add to the permissions boundary {arn}:")
         }
-        Kind::Session => ("Begin the session with policies that include:".to_owned(), None),
-        Kind::ServiceControl => ("Add to a service control policy of each level:".to_owned(), None),
-        Kind::Resource => {
-            (format!("Add to the policy of {}:", policy_place(question)), Some(named_principal(question.principal)))
-        }
+        Kind::Session => "Begin the session with policies that include:".to_owned(),
+        Kind::ServiceControl => "Add to a service control policy of each level:".to_owned(),
+        Kind::Resource => format!("Add to the policy of {}:", policy_place(question)),
     };
     let what = match (kind, policies.rule, question.principal.account()) {
         (Kind::Resource, _, Some(account)) if account != question.owner => {
@@ -269,7 +263,7 @@ fn suggestion(
         }
         _ => what,
     };
-    Some(Suggestion { what, statement: statement(principal) })
+    Some(Suggestion { what, statement: Some(statement(question, policies, kind)) })
 }
 
 /// The resource whose policy speaks for the one that was asked for: an object's is its bucket's.
@@ -281,6 +275,61 @@ fn policy_place<'a>(question: &'a Question<'_>) -> &'a str {
     }
 }
 
+/// What keeps a request out that no statement of the resource's policy can let in.
+fn beyond_policies(question: &Question<'_>, policies: &Policies<'_>) -> Option<String> {
+    if let Some(owner) = question.object_owner.filter(|owner| *owner != question.owner) {
+        return Some(format!(
+            "The object belongs to account {owner}, for which the policy of the bucket does not speak: {owner} has to grant access by the \
+             object's ACL."
+        ));
+    }
+    let stranger = question.principal.account() != Some(question.owner);
+    let service = matches!(question.principal, Principal::Service { .. });
+    let public = policies.resource.is_some_and(|named| named.policy.is_public());
+    let would_be = public || matches!(question.principal, Principal::Anonymous);
+    (policies.limits.restrict_public && stranger && !service && would_be).then(|| RESTRICTED.to_owned())
+}
+
+/// The statement that allows just this.
+fn statement(question: &Question<'_>, policies: &Policies<'_>, kind: Kind) -> String {
+    let mut statement = serde_json::Map::new();
+    statement.insert("Effect".into(), "Allow".into());
+    if kind == Kind::Resource {
+        let whom = match question.principal {
+            Principal::Anonymous => "*".into(),
+            Principal::Service { name } => serde_json::json!({ "Service": name }),
+            other => serde_json::json!({ "AWS": holder(other) }),
+        };
+        statement.insert("Principal".into(), whom);
+    }
+    statement.insert("Action".into(), question.action.into());
+    if !question.action.starts_with("sts:AssumeRole") || kind != Kind::Resource {
+        let there = policies.resource.filter(|_| kind == Kind::Resource).map(|named| &named.policy);
+        let variables = there.is_none_or(|policy| policy.has_variables());
+        let any = matches!(there.map(|policy| policy.kind()), Some(PolicyKind::Bucket { .. }));
+        statement.insert("Resource".into(), literal(question.resource, variables, any).into());
+    }
+    serde_json::Value::Object(statement).to_string()
+}
+
+/// A pattern that matches one resource alone, as far as the policy that it is for can say that: whether it has variables, and any
+/// characters.
+fn literal(resource: &str, variables: bool, any: bool) -> String {
+    if resource == "*" {
+        return resource.to_owned();
+    }
+    let one = |c: char| match c {
+        '*' | '?' | '$' if variables => format!("${{{c}}}"),
+        c if !any && !document::allowed(c) => "?".to_owned(),
+        c => c.to_string(),
+    };
+    resource.chars().map(one).collect()
+}
+
+/// What helps against a public access block.
+const RESTRICTED: &str = "The policy of the bucket is public, or would be, and its public access block (RestrictPublicBuckets) keeps other \
+    accounts and those who do not sign out: make the policy one that is not public, or lift the block.";
+
 fn narrow(kind: Kind, policies: &Policies<'_>, looks: &[PolicyLook]) -> Suggestion {
     let denying = looks.iter().filter(|look| look.kind == kind.words()).find_map(|look| {
         let statement = look.statements.iter().find(|statement| statement.matched && statement.effect == "Deny")?;
@@ -289,13 +338,12 @@ fn narrow(kind: Kind, policies: &Policies<'_>, looks: &[PolicyLook]) -> Suggesti
     let what = match denying {
         Some((look, statement)) => {
             let name = statement.sid.as_ref().map(|sid| format!(" ({sid})")).unwrap_or_default();
-            format!("Statement {}{name} of {} denies: send a request that it is not about, or narrow it.", statement.number, look.source)
+            format!(
+                "Statement {}{name} of {} denies: send a request that it is not about, or narrow it.",
+                statement.number, look.source
+            )
         }
-        None if policies.limits.restrict_public => {
-            "The policy of the bucket is public, and its public access block (RestrictPublicBuckets) keeps other accounts out: make the \
-             policy one that is not public, or lift the block."
-                .to_owned()
-        }
+        None if policies.limits.restrict_public => RESTRICTED.to_owned(),
         None => format!("Narrow the {} that denies.", kind.words()),
     };
     Suggestion { what, statement: None }
@@ -307,13 +355,6 @@ fn holder(principal: &Principal) -> String {
         Principal::Role { .. } => principal.condition_arn(),
         Principal::Federated { user, .. } => user.arn(),
         other => other.arn(),
-    }
-}
-
-fn named_principal(principal: &Principal) -> String {
-    match principal {
-        Principal::Anonymous => "*".to_owned(),
-        other => holder(other),
     }
 }
 

@@ -10,11 +10,20 @@ enum Piece {
     /// These characters.
     Text(String),
     /// `?`: any one character.
-    One,
+    One(Span),
     /// `*`: any characters, or none.
-    Any,
+    Any(Span),
     /// `${name}` or `${name, 'default'}`: the value of a condition key, literally.
     Variable { name: String, default: Option<String> },
+}
+
+/// What a wildcard may stand for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Span {
+    /// No colon: one inside a part of an ARN.
+    Part,
+    /// Whatever there is.
+    All,
 }
 
 /// A compiled pattern.
@@ -42,6 +51,9 @@ pub struct Syntax {
     pub wildcards: bool,
     /// Whether `${...}` is a variable (Version 2012-10-17).
     pub variables: bool,
+    /// Whether it is an ARN, so that a wildcard in one of the first five parts stays within it, unless it is the `*` that ends the part
+    /// (IAM User Guide, "IAM JSON policy elements: Resource").
+    pub arn: bool,
 }
 
 impl Pattern {
@@ -51,8 +63,8 @@ impl Pattern {
         let shape = match pieces.as_slice() {
             [] => Shape::Exact(String::new()),
             [Piece::Text(text)] => Shape::Exact(text.clone()),
-            [Piece::Any] => Shape::Prefix(String::new()),
-            [Piece::Text(text), Piece::Any] => Shape::Prefix(text.clone()),
+            [Piece::Any(Span::All)] => Shape::Prefix(String::new()),
+            [Piece::Text(text), Piece::Any(Span::All)] => Shape::Prefix(text.clone()),
             _ => Shape::Pieces(pieces),
         };
         Self { source: text.to_owned(), shape }
@@ -66,22 +78,6 @@ impl Pattern {
     /// Whether it matches one text alone, whatever the request.
     pub fn is_exact(&self) -> bool {
         matches!(self.shape, Shape::Exact(_))
-    }
-
-    /// The characters that every match begins with.
-    pub fn fixed_start(&self) -> &str {
-        match &self.shape {
-            Shape::Exact(text) | Shape::Prefix(text) => text,
-            Shape::Pieces(pieces) => match pieces.first() {
-                Some(Piece::Text(text)) => text,
-                _ => "",
-            },
-        }
-    }
-
-    /// Whether it has a variable.
-    pub fn has_variables(&self) -> bool {
-        self.variables().next().is_some()
     }
 
     /// The condition keys that it names.
@@ -126,18 +122,27 @@ fn starts(text: &str, start: &str, fold: bool) -> bool {
     if fold { folded(text).starts_with(&folded(start)) } else { text.starts_with(start) }
 }
 
+/// The colons of an ARN before its last part, in which a colon is a character like others.
+const COLONS: usize = 5;
+
 fn pieces(text: &str, syntax: Syntax) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
+    let mut colons = if syntax.arn { 0 } else { COLONS };
     while let Some(first) = rest.chars().next() {
+        let within = if colons < COLONS { Span::Part } else { Span::All };
         let special = match first {
-            '*' if syntax.wildcards => Some((Piece::Any, 1)),
-            '?' if syntax.wildcards => Some((Piece::One, 1)),
+            '*' if syntax.wildcards && matches!(rest.as_bytes().get(1), None | Some(b':')) => {
+                Some((Piece::Any(Span::All), 1))
+            }
+            '*' if syntax.wildcards => Some((Piece::Any(within), 1)),
+            '?' if syntax.wildcards => Some((Piece::One(within), 1)),
             '$' if syntax.variables => variable(rest),
             _ => None,
         };
         let Some((piece, length)) = special else {
+            colons += usize::from(first == ':');
             plain.push(first);
             rest = &rest[first.len_utf8()..];
             continue;
@@ -151,8 +156,9 @@ fn pieces(text: &str, syntax: Syntax) -> Vec<Piece> {
         if !plain.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
         }
-        if !(piece == Piece::Any && pieces.last() == Some(&Piece::Any)) {
-            pieces.push(piece);
+        match (&piece, pieces.last_mut()) {
+            (Piece::Any(span), Some(Piece::Any(last))) => *last = (*last).max(*span),
+            _ => pieces.push(piece),
         }
     }
     if !plain.is_empty() {
@@ -193,8 +199,8 @@ pub fn variable_value<'a>(name: &str, context: &'a Context) -> Option<Cow<'a, st
 
 enum Token {
     Char(char),
-    One,
-    Any,
+    One(Span),
+    Any(Span),
 }
 
 /// The pieces with their variables put in; `None` when one has no value.
@@ -203,8 +209,8 @@ fn tokens(pieces: &[Piece], context: &Context) -> Option<Vec<Token>> {
     for piece in pieces {
         match piece {
             Piece::Text(text) => tokens.extend(text.chars().map(Token::Char)),
-            Piece::One => tokens.push(Token::One),
-            Piece::Any => tokens.push(Token::Any),
+            Piece::One(span) => tokens.push(Token::One(*span)),
+            Piece::Any(span) => tokens.push(Token::Any(*span)),
             Piece::Variable { name, default } => {
                 let value = variable_value(name, context).or_else(|| default.as_deref().map(Cow::Borrowed))?;
                 tokens.extend(value.chars().map(Token::Char));
@@ -218,23 +224,46 @@ fn equal(a: char, b: char, fold: bool) -> bool {
     a == b || fold && a.to_lowercase().eq(b.to_lowercase())
 }
 
-/// Whether a text fits, in time linear in the text for each `*`.
+fn passes(span: Span, found: char) -> bool {
+    span == Span::All || found != ':'
+}
+
+/// Where to go on when what follows a `*` does not fit: one character later.
+struct Retry<'a> {
+    token: usize,
+    from: std::str::Chars<'a>,
+    span: Span,
+}
+
+impl Retry<'_> {
+    /// Lets the `*` stand for one character more, if it may.
+    fn widen(&mut self) -> bool {
+        self.from.next().is_some_and(|found| passes(self.span, found))
+    }
+}
+
+/// Whether a text fits. Of two `*`s of a kind the first never has to be tried again: what the second stands for makes up for it, as the
+/// colon that a narrow one cannot pass is the same one for every try. So there are two to go back to at most, and the time is linear in
+/// the text for each wide `*`, and for each narrow one times the length of the part that it is in.
 fn glob(tokens: &[Token], text: &str, fold: bool) -> bool {
     let (mut at, mut rest) = (0, text.chars());
-    // Where to go on when what follows the last `*` does not fit: one character later.
-    let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
+    let (mut wide, mut narrow): (Option<Retry<'_>>, Option<Retry<'_>>) = (None, None);
     loop {
         let before = rest.clone();
         let next = rest.next();
         let fits = match (tokens.get(at), next) {
             (None, None) => return true,
-            (Some(Token::Any), _) => {
+            (Some(Token::Any(span)), _) => {
                 at += 1;
                 rest = before.clone();
-                retry = Some((at, before));
+                let retry = Some(Retry { token: at, from: before, span: *span });
+                match span {
+                    Span::All => (wide, narrow) = (retry, None),
+                    Span::Part => narrow = retry,
+                }
                 continue;
             }
-            (Some(Token::One), Some(_)) => true,
+            (Some(Token::One(span)), Some(found)) => passes(*span, found),
             (Some(Token::Char(wanted)), Some(found)) => equal(*wanted, found, fold),
             _ => false,
         };
@@ -242,11 +271,14 @@ fn glob(tokens: &[Token], text: &str, fold: bool) -> bool {
             at += 1;
             continue;
         }
-        let Some((token, from)) = &mut retry else { return false };
-        if from.next().is_none() {
-            return false;
+        if !narrow.as_mut().is_some_and(Retry::widen) {
+            narrow = None;
+            if !wide.as_mut().is_some_and(Retry::widen) {
+                return false;
+            }
         }
-        (at, rest) = (*token, from.clone());
+        let Some(retry) = narrow.as_ref().or(wide.as_ref()) else { return false };
+        (at, rest) = (retry.token, retry.from.clone());
     }
 }
 
@@ -254,7 +286,7 @@ fn glob(tokens: &[Token], text: &str, fold: bool) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: Syntax = Syntax { wildcards: true, variables: true };
+    const ALL: Syntax = Syntax { wildcards: true, variables: true, arn: false };
 
     fn context() -> Context {
         let mut context = Context::default();
@@ -308,8 +340,38 @@ mod tests {
     }
 
     #[test]
+    fn wildcards_stay_in_their_part_of_an_arn() {
+        let arn = Syntax { arn: true, ..ALL };
+        for (pattern, text, expected) in [
+            // The last character of a part may reach further, as everything in the last part.
+            ("*", "arn:aws:s3:::b/k", true),
+            ("arn:aws:s3:*", "arn:aws:s3:::b/k", true),
+            ("arn:aws:sqs:*:111122223333:q", "arn:aws:sqs:us-east-1:111122223333:q", true),
+            ("arn:aws:x:us-*:1:q", "arn:aws:x:us-east-1:2:a:1:q", true),
+            ("arn:aws:s3:::b/*.log", "arn:aws:s3:::b/a:b.log", true),
+            ("arn:aws:s3:::b/a?b", "arn:aws:s3:::b/a:b", true),
+            // Others do not.
+            ("arn:aws:x:*-1:1:q", "arn:aws:x:us-east-1:1:q", true),
+            ("arn:aws:x:*-1:1:q", "arn:aws:x:us-east-2:2:a-1:1:q", false),
+            ("arn:aws:x:us*1:*:q", "arn:aws:x:us-east-1:2:q", true),
+            ("arn:aws:x:us*1:*:q", "arn:aws:x:us-east-2:21:2:q", false),
+            ("arn:aws:x:u*-*1:1:q", "arn:aws:x:us-east-1:1:q", true),
+            ("arn:aws:x:u?-east:1:q", "arn:aws:x:us-east:1:q", true),
+            ("arn:aws:x:u?east:1:q", "arn:aws:x:u:east:1:q", false),
+            // A wide one gives way when a narrow one behind it cannot.
+            ("arn:aws:*:a*b:*:q", "arn:aws:x:ac:ab:1:q", true),
+            ("arn:aws:*:a*b:*:q", "arn:aws:x:ac:bb:1:q", false),
+            // A colon within a variable parts nothing.
+            ("arn:aws:x:${aws:username}*b:1:q", "arn:aws:x:bobb:1:q", true),
+            ("arn:aws:x:${aws:username}*b:1:q", "arn:aws:x:bob:b:1:q", false),
+        ] {
+            assert_eq!(Pattern::new(pattern, arn).matches(text, false, &context()), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_special_is_literal() {
-        let none = Syntax { wildcards: false, variables: false };
+        let none = Syntax { wildcards: false, variables: false, arn: false };
         for text in ["a*", "?", "${aws:username}"] {
             let pattern = Pattern::new(text, none);
             assert!(pattern.matches(text, false, &context()) && pattern.is_exact());
@@ -324,5 +386,7 @@ mod tests {
         let pattern = "*a".repeat(500);
         assert!(!Pattern::new(&pattern, ALL).matches(&"a".repeat(499), false, &context()));
         assert!(!Pattern::new(&format!("{pattern}b"), ALL).matches(&"a".repeat(20_000), false, &context()));
+        let arn = Syntax { arn: true, ..ALL };
+        assert!(!Pattern::new("*:a*a*a*b:::", arn).matches(&":aaaaaaaaaaaaaaaaaaaaaaa".repeat(50), false, &context()));
     }
 }

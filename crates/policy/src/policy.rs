@@ -63,6 +63,7 @@ pub struct Policy {
     text: String,
     kind: PolicyKind,
     statements: Vec<Statement>,
+    variables: bool,
     index: Index,
 }
 
@@ -89,9 +90,9 @@ pub struct Says {
 impl Policy {
     /// Parses, validates and compiles a document.
     pub fn parse(text: &str, kind: PolicyKind) -> Result<Self, PolicyError> {
-        let statements = document::statements(text, &kind)?;
+        let (statements, variables) = document::statements(text, &kind)?;
         let index = Index::of(&statements);
-        Ok(Self { text: text.to_owned(), kind, statements, index })
+        Ok(Self { text: text.to_owned(), kind, statements, variables, index })
     }
 
     /// The document as it was given.
@@ -102,6 +103,11 @@ impl Policy {
     /// What it belongs to.
     pub fn kind(&self) -> &PolicyKind {
         &self.kind
+    }
+
+    /// Whether `${...}` is a variable in it: whether it is of Version 2012-10-17.
+    pub fn has_variables(&self) -> bool {
+        self.variables
     }
 
     /// Its statements, in order.
@@ -132,7 +138,8 @@ impl Policy {
         self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| &who.names)
     }
 
-    /// Binds the ARNs of principals to unique ids, so that whoever has the name later does not inherit what is allowed here.
+    /// Binds the ARNs of principals to unique ids, so that whoever has the name later does not inherit what is allowed here. An ARN that
+    /// is not among them names nobody.
     pub fn bind(&mut self, ids: &BTreeMap<String, String>) {
         for who in self.statements.iter_mut().filter_map(|statement| statement.who.as_mut()) {
             who.bind(ids);

@@ -66,8 +66,9 @@ fn confines(condition: &Condition) -> bool {
     texts && CONFINING.contains(&key.as_str()) && condition.written.iter().all(|value| is_fixed(value))
 }
 
+/// Whether a value means one account, principal or network. `anonymous` is the id and the account of everybody who does not sign.
 fn is_fixed(value: &str) -> bool {
-    !value.contains(['*', '?']) && !value.contains("${")
+    !value.contains(['*', '?']) && !value.contains("${") && !value.eq_ignore_ascii_case("anonymous")
 }
 
 #[cfg(test)]
@@ -100,6 +101,11 @@ mod tests {
             ("\"*\"", r#"{"StringEqualsIfExists":{"aws:SourceVpc":"vpc-1"}}"#, true),
             ("\"*\"", r#"{"ForAllValues:StringEquals":{"aws:SourceVpc":"vpc-1"}}"#, true),
             ("\"*\"", r#"{"StringLike":{"aws:userid":"AROAAAAAAAAAAAAAAAAAA:*"}}"#, true),
+            ("\"*\"", r#"{"StringEquals":{"aws:userid":"AIDAAAAAAAAAAAAAAAAAA"}}"#, false),
+            ("\"*\"", r#"{"StringEquals":{"aws:userid":["AIDAAAAAAAAAAAAAAAAAA","anonymous"]}}"#, true),
+            ("\"*\"", r#"{"StringEqualsIgnoreCase":{"aws:PrincipalAccount":"Anonymous"}}"#, true),
+            ("\"*\"", r#"{"IpAddress":{"aws:SourceIp":"::ffff:0:0/96"}}"#, true),
+            ("\"*\"", r#"{"IpAddress":{"aws:SourceIp":"::ffff:10.0.0.0/104"}}"#, false),
             ("\"*\"", r#"{"StringEquals":{"aws:Referer":"x"}}"#, true),
             ("\"*\"", r#"{"ArnEquals":{"aws:SourceArn":"arn:aws:sns:us-east-1:111122223333:t"}}"#, false),
         ] {

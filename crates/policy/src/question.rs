@@ -91,8 +91,15 @@ pub enum Grantee {
     Authenticated,
     /// An account (ACL canonical user): delegates, the identity's policies of that account must allow too, also in the owner's own account.
     Account(AccountId),
-    /// A principal by its ARN (KMS grant): user, role, session or root.
+    /// A principal by its ARN (KMS grant): user, role, session or root. Of a user or role, whoever has the ARN; better [`Self::Identity`].
     Principal(String),
+    /// A user or role by its ARN, as long as it is the one with this unique id.
+    Identity {
+        /// The ARN.
+        arn: String,
+        /// The unique id that it had when the grant was made.
+        id: String,
+    },
 }
 
 /// An allow of the resource's side that is no policy: an ACL's grant, a KMS grant. Only what fits the question's action is put here.

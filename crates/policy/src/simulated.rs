@@ -62,7 +62,8 @@ impl Policy {
                 let unresolved = resources.patterns.iter().filter(|pattern| !pattern.is_resolved(question.context));
                 of_resources.extend(unresolved.flat_map(|pattern| pattern.variables()));
                 // One that is about other resources needs nothing, whatever its variables stand for.
-                if of_resources.is_empty() && !resources.matches(question.resource, question.context) {
+                if of_resources.is_empty() && !resources.matches(question.resource, question.context, statement.effect)
+                {
                     continue;
                 }
             }

@@ -26,7 +26,7 @@ impl Effect {
     }
 }
 
-/// A pattern of resources. `*` at the end of a part of an ARN may reach over its colon.
+/// Patterns of resources.
 #[derive(Clone, Debug)]
 pub struct Resources {
     /// Whether those are meant that are *not* named.
@@ -36,10 +36,12 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Whether a resource is meant.
-    pub fn matches(&self, resource: &str, context: &Context) -> bool {
-        // A variable without a value matches nothing, and excepts nothing.
-        if self.negated && self.patterns.iter().any(|pattern| !pattern.is_resolved(context)) {
+    /// Whether a resource is meant. A pattern whose variable has no value matches no resource (IAM User Guide, "Policy variables with no
+    /// value"), and so takes none from a NotResource that denies. One that allows would then allow everything, which nobody can have
+    /// meant; it says nothing.
+    pub fn matches(&self, resource: &str, context: &Context, effect: Effect) -> bool {
+        if self.negated && effect == Effect::Allow && self.patterns.iter().any(|pattern| !pattern.is_resolved(context))
+        {
             return false;
         }
         self.patterns.iter().any(|pattern| pattern.matches(resource, false, context)) != self.negated
@@ -89,7 +91,8 @@ impl Statement {
         if !self.actions.matches(action) {
             return Reach::None;
         }
-        if !self.resources.as_ref().is_none_or(|resources| resources.matches(question.resource, question.context)) {
+        let meant = |them: &Resources| them.matches(question.resource, question.context, self.effect);
+        if !self.resources.as_ref().is_none_or(meant) {
             return Reach::None;
         }
         let reach = match &self.who {

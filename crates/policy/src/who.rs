@@ -27,12 +27,12 @@ pub enum Name {
     Everybody,
     /// An account.
     Account(AccountId),
-    /// A user's or role's ARN, and the unique id that it had when the policy was put.
+    /// A user's or role's ARN.
     Identity {
         /// The ARN.
         arn: String,
-        /// The id to which it is bound.
-        id: Option<String>,
+        /// Who had it when the policy was put.
+        holder: Holder,
     },
     /// The ARN of a session of a role or federated user.
     Session(String),
@@ -54,6 +54,28 @@ impl Name {
             Self::Canonical(id) => AccountId::from_canonical(id),
             Self::Session(arn) => arn.split(':').nth(4)?.parse().ok(),
             _ => None,
+        }
+    }
+}
+
+/// Whom an ARN means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// Whoever has it: the policy was not bound.
+    Whoever,
+    /// The user or role with this unique id: it stays named under another name or path, and nobody inherits a name.
+    Id(String),
+    /// Nobody: there was no such user or role when the policy was bound.
+    Nobody,
+}
+
+impl Holder {
+    /// Whether the user or role of an ARN and id is meant, where the policy says `arn`.
+    fn is(&self, arn: &str, own: &str, id: &str) -> bool {
+        match self {
+            Self::Whoever => arn == own,
+            Self::Id(bound) => bound == id,
+            Self::Nobody => false,
         }
     }
 }
@@ -97,7 +119,9 @@ fn aws(text: &str) -> Result<Name, &'static str> {
         |prefix: &str| resource.strip_prefix(prefix).is_some_and(|name| !name.is_empty() && !name.ends_with('/'));
     match (*service, *resource) {
         ("iam", "root") => Ok(Name::Account(account)),
-        ("iam", _) if named("user/") || named("role/") => Ok(Name::Identity { arn: text.to_owned(), id: None }),
+        ("iam", _) if named("user/") || named("role/") => {
+            Ok(Name::Identity { arn: text.to_owned(), holder: Holder::Whoever })
+        }
         ("sts", _) if named("assumed-role/") && resource.split('/').count() == 3 || named("federated-user/") => {
             Ok(Name::Session(text.to_owned()))
         }
@@ -125,10 +149,9 @@ impl Who {
 
     /// Whether account, role and the principal itself are all named, which is what it takes to be excepted.
     fn excepts(&self, principal: &Principal) -> bool {
-        let account = principal.account();
         let everybody = self.names.contains(&Name::Everybody);
-        let by_account = self.names.iter().any(|name| Some(name) == account.map(Name::Account).as_ref());
         let at = |wanted: Reach| self.names.iter().any(|name| reach(name, principal) == wanted);
+        let by_account = at(Reach::Account);
         match principal {
             Principal::Anonymous | Principal::Service { .. } | Principal::Root(_) => {
                 everybody || by_account || at(Reach::Direct)
@@ -156,11 +179,11 @@ impl Who {
         })
     }
 
-    /// Binds ARNs to the unique ids behind them.
+    /// Binds ARNs to the unique ids behind them; an ARN without one names nobody from now on.
     pub fn bind(&mut self, ids: &BTreeMap<String, String>) {
         for name in &mut self.names {
-            if let Name::Identity { arn, id } = name {
-                *id = ids.get(arn.as_str()).cloned();
+            if let Name::Identity { arn, holder } = name {
+                *holder = ids.get(arn.as_str()).map_or(Holder::Nobody, |id| Holder::Id(id.clone()));
             }
         }
     }
@@ -171,9 +194,9 @@ pub(crate) fn reach_of_arn(arn: &str, principal: &Principal) -> Reach {
     aws(arn).map_or(Reach::None, |name| reach(&name, principal))
 }
 
-/// Once it is bound, the id alone counts: whoever was named stays named under another name or path, and nobody inherits a name.
-fn identity(arn: &str, bound: Option<&str>, own: &str, id: &str) -> bool {
-    bound.map_or(arn == own, |bound| bound == id)
+/// How directly the ARN of a user or role names a principal, if the ARN belongs to a unique id.
+pub(crate) fn reach_of_bound(arn: &str, id: &str, principal: &Principal) -> Reach {
+    reach(&Name::Identity { arn: arn.to_owned(), holder: Holder::Id(id.to_owned()) }, principal)
 }
 
 fn reach(name: &Name, principal: &Principal) -> Reach {
@@ -185,13 +208,13 @@ fn reach(name: &Name, principal: &Principal) -> Reach {
         (Name::Canonical(id), _) => {
             if_so(principal.account().is_some_and(|account| account.canonical_id() == *id), Reach::Account)
         }
-        (Name::Identity { arn, id: bound }, Principal::User { id, .. }) => {
-            if_so(identity(arn, bound.as_deref(), &principal.condition_arn(), id), Reach::Direct)
+        (Name::Identity { arn, holder }, Principal::User { id, .. }) => {
+            if_so(holder.is(arn, &principal.condition_arn(), id), Reach::Direct)
         }
-        (Name::Identity { arn, id: bound }, Principal::Role { id, .. }) => {
-            if_so(identity(arn, bound.as_deref(), &principal.condition_arn(), id), Reach::Role)
+        (Name::Identity { arn, holder }, Principal::Role { id, .. }) => {
+            if_so(holder.is(arn, &principal.condition_arn(), id), Reach::Role)
         }
-        (Name::Identity { .. }, Principal::Federated { user, .. }) => reach(name, user).min(Reach::Role),
+        (Name::Identity { .. } | Name::Id(_), Principal::Federated { user, .. }) => reach(name, user).min(Reach::Role),
         (Name::Session(arn), Principal::Role { .. } | Principal::Federated { .. }) => {
             if_so(*arn == principal.arn(), Reach::Direct)
         }
@@ -248,6 +271,7 @@ mod tests {
             ("AWS", "arn:aws:sts::111122223333:assumed-role/r/t", role(), Reach::None),
             ("AWS", "arn:aws:sts::111122223333:federated-user/f", federated(), Reach::Direct),
             ("AWS", "AIDAAAAAAAAAAAAAAAAAA", user(), Reach::Direct),
+            ("AWS", "AIDAAAAAAAAAAAAAAAAAA", federated(), Reach::Role),
             ("AWS", "AROAAAAAAAAAAAAAAAAAA", role(), Reach::Role),
             ("AWS", "AROABBBBBBBBBBBBBBBBB", role(), Reach::None),
             ("Service", "lambda.amazonaws.com", service(), Reach::Direct),
@@ -286,6 +310,14 @@ mod tests {
             let mut who = Who { negated: false, names: vec![parse("AWS", &arn).unwrap()] };
             who.bind(&BTreeMap::from([(arn.clone(), id.to_owned())]));
             assert_eq!(who.reach(&role(), false), expected, "{id}");
+            assert_eq!(reach_of_bound(&arn, id, &role()), expected, "{id}");
+        }
+        // Who was not there when the policy was bound does not come into it by taking the name later, nor out of a deny.
+        let all = ["111122223333", &arn, "arn:aws:sts::111122223333:assumed-role/r/s"];
+        for (negated, names, expected) in [(false, &all[1..2], Reach::None), (true, &all[..], Reach::Direct)] {
+            let mut who = Who { negated, names: names.iter().map(|name| parse("AWS", name).unwrap()).collect() };
+            who.bind(&BTreeMap::new());
+            assert_eq!(who.reach(&role(), false), expected, "{who:?}");
         }
     }
 
