@@ -9,7 +9,8 @@ import subprocess
 import pytest
 from botocore import UNSIGNED
 from botocore.exceptions import ClientError
-from harness.clients import s3_client
+from harness.clients import refused, s3_client
+from harness.identity import allow, client, new_account, new_user, policy
 from harness.server import ACCOUNT, binary
 
 pytestmark = pytest.mark.restarts
@@ -104,3 +105,67 @@ def test_strangers_get_no_message(lake):
     nobody = s3_client(lake, signature_version=UNSIGNED)
     _, headers = denied(lambda: nobody.get_object(Bucket="lake", Key="k"))
     assert "x-millpond-authorization-message" not in headers
+
+
+def test_users_are_told_why_and_can_ask(lake):
+    iam = client(lake, "iam")
+    user = new_user(iam, allow("s3:PutObject"), {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::lake/secret/*"})
+    iam.put_user_policy(
+        UserName=user.name, PolicyName="from", PolicyDocument=policy(
+            allow("s3:GetObject", condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}})
+        ),
+    )  # fmt: skip
+    s3 = client(lake, "s3", user.keys)
+    implicit, headers = denied(lambda: s3.get_object(Bucket="lake", Key="open/k"))
+    explicit, _ = denied(lambda: s3.put_object(Bucket="lake", Key="secret/k", Body=b""))
+
+    text = explain(lake, implicit).stdout
+    for words in [
+        f"by        {user.arn}",
+        "because no identity-based policy allows the s3:GetObject action",
+        f"identity-based policy (inline policy from of {user.arn}) is silent",
+        "IpAddress aws:SourceIp 10.0.0.0/8: fails, it is 127.0.0.1",
+        "does not name the action",
+        f"to allow it: Add to an identity-based policy of {user.arn}",
+    ]:
+        assert words in text, text
+    text = explain(lake, explicit).stdout
+    for words in ["with an explicit deny in an identity-based policy", "Deny statement 2", "denies"]:
+        assert words in text, text
+
+    # The caller's own account may ask by the message, if it may ask at all.
+    message = headers["x-millpond-authorization-message"]
+    told = json.loads(client(lake, "sts").decode_authorization_message(EncodedMessage=message)["DecodedMessage"])
+    assert (told["allowed"], told["explicitDeny"], told["context"]["action"]) == (False, False, "s3:GetObject")
+    assert told["context"]["principal"]["arn"] == user.arn
+    assert told["requestId"] == implicit and told["decisions"][0]["policies"]
+    with refused("AccessDenied", 403):
+        client(lake, "sts", user.keys).decode_authorization_message(EncodedMessage=message)
+    _, keys = new_account(lake)
+    with refused("InvalidAuthorizationMessageException"):
+        client(lake, "sts", keys).decode_authorization_message(EncodedMessage=message)
+    # A stranger with rights of its own learns no more than that it may not.
+    _, headers = denied(lambda: client(lake, "s3", keys).get_object(Bucket="lake", Key="k"))
+    assert "x-millpond-authorization-message" not in headers
+
+
+def test_services_without_http_errors_of_s3(lake):
+    user = new_user(client(lake, "iam"))
+    for service, call, action in [
+        ("iam", lambda c: c.list_users(), "iam:ListUsers"),
+        ("cloudtrail", lambda c: c.lookup_events(), "cloudtrail:LookupEvents"),
+    ]:
+        request, headers = denied(lambda: call(client(lake, service, user.keys)))
+        assert f"DENIED  {action} on" in explain(lake, request).stdout
+        assert "x-millpond-authorization-message" in headers
+
+
+def test_the_side_of_the_key_is_told_too(lake):
+    kms = client(lake, "kms")
+    key = kms.create_key()["KeyMetadata"]
+    user = new_user(client(lake, "iam"), allow("kms:Decrypt", "arn:aws:kms:*:*:key/other"))
+    request, headers = denied(lambda: client(lake, "kms", user.keys).encrypt(KeyId=key["KeyId"], Plaintext=b"x"))
+    text = explain(lake, request).stdout
+    for words in [f"DENIED  kms:Encrypt on {key['Arn']}", f"resource-based policy (policy of {key['Arn']})", "does not name the action"]:
+        assert words in text, text
+    assert "x-millpond-authorization-message" in headers

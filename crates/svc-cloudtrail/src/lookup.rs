@@ -28,7 +28,7 @@ impl Wanted {
         let attributes = input.lookup_attributes.as_deref().unwrap_or_default();
         let attribute = match attributes {
             [] => None,
-            [one] => Some((one.attribute_key.clone(), one.attribute_value.clone())),
+            [one] => Some((one.attribute_key, one.attribute_value.clone())),
             _ => return Err(errors::attributes("Only one lookup attribute can be given.")),
         };
         if let Some((LookupAttributeKey::ReadOnly, value)) = &attribute

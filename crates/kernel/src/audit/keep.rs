@@ -15,6 +15,9 @@ use crate::tables;
 pub const HISTORY_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The most bytes of records that are kept for an account, about a million of them; the oldest go first.
 pub const HISTORY_BYTES: u64 = 1 << 30;
+/// The most bytes of records of what others than an account itself called, nobody included. Apart from its own, so that who knocks often enough pushes no
+/// record of the account's own calls out.
+pub const OTHERS_BYTES: u64 = 128 << 20;
 /// How long denials are kept. Whoever asks why, asks soon.
 pub const DENIAL_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
 /// The most bytes of denials that are kept, some fifty thousand of them; the oldest go first, so that a flood of them fills no disk.
@@ -50,9 +53,10 @@ struct Entry {
 /// Removes what is too old or too much.
 pub(super) async fn trim(kv: &dyn Kv, now: Timestamp) -> Result<(), KeepError> {
     let since = |age: Duration| Timestamp(now.0.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)));
-    let history = Bound { bytes: HISTORY_BYTES, since: since(HISTORY_AGE) };
-    for account in accounts(kv).await? {
-        trim_stream(kv, stream(account), bytes_row(account), history, |value| {
+    for (account, side) in streams(kv).await? {
+        let bytes = if side == Side::Own { HISTORY_BYTES } else { OTHERS_BYTES };
+        let history = Bound { bytes, since: since(HISTORY_AGE) };
+        trim_stream(kv, stream(account, side), bytes_row(account, side), history, |value| {
             let row = EventRow::decode(value).unwrap_or_default();
             Entry { time: Timestamp(row.time), bytes: value.len() as u64, beside: None }
         })
@@ -66,33 +70,58 @@ pub(super) async fn trim(kv: &dyn Kv, now: Timestamp) -> Result<(), KeepError> {
     .await
 }
 
-/// The stream of an account.
-pub(super) fn stream(account: AccountId) -> Key {
-    KeyBuilder::new(tables::AUDIT).raw(account.as_str().as_bytes()).build()
+/// Who called, seen from the account in whose trail the record lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    /// The account itself.
+    Own,
+    /// Another, or nobody.
+    Others,
 }
 
-/// The counter of an account's bytes.
-pub(super) fn bytes_row(account: AccountId) -> Key {
-    KeyBuilder::new(tables::AUDIT_BYTES).raw(account.as_str().as_bytes()).build()
+impl Side {
+    pub(super) const BOTH: [Self; 2] = [Self::Own, Self::Others];
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::Own => 0,
+            Self::Others => 1,
+        }
+    }
 }
 
-/// The accounts that have records.
-async fn accounts(kv: &dyn Kv) -> Result<Vec<AccountId>, ReadError> {
+/// One of the two streams of an account.
+pub(super) fn stream(account: AccountId, side: Side) -> Key {
+    KeyBuilder::new(tables::AUDIT).raw(account.as_str().as_bytes()).u8(side.byte()).build()
+}
+
+/// The counter of a stream's bytes.
+pub(super) fn bytes_row(account: AccountId, side: Side) -> Key {
+    KeyBuilder::new(tables::AUDIT_BYTES).raw(account.as_str().as_bytes()).u8(side.byte()).build()
+}
+
+/// The streams that have records.
+async fn streams(kv: &dyn Kv) -> Result<Vec<(AccountId, Side)>, ReadError> {
     let (mut from, to) = prefix_range(KeyBuilder::new(tables::AUDIT_BYTES).build());
-    let mut accounts = Vec::new();
+    let mut streams = Vec::new();
     loop {
         let scan = Scan { from: from.into_included(), to: to.clone().into_excluded(), reverse: false, limit: PAGE };
         let rows = kv.scan(scan).await?;
-        for (key, _) in &rows {
-            let mut reader = KeyReader::new(key);
-            let digits = reader.table().and_then(|_| reader.raw(12)).unwrap_or_default();
-            accounts.extend(std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<AccountId>().ok()));
-        }
+        streams.extend(rows.iter().filter_map(|(key, _)| counted(key)));
         match rows.last() {
             Some((last, _)) if rows.len() == PAGE => from = millpond_meta::key::successor(last),
-            _ => return Ok(accounts),
+            _ => return Ok(streams),
         }
     }
+}
+
+/// The stream whose bytes a row counts.
+fn counted(key: &[u8]) -> Option<(AccountId, Side)> {
+    let mut reader = KeyReader::new(key);
+    reader.table().ok()?;
+    let account = std::str::from_utf8(reader.raw(12).ok()?).ok()?.parse().ok()?;
+    let byte = reader.u8().ok()?;
+    Side::BOTH.into_iter().find(|side| side.byte() == byte).map(|side| (account, side))
 }
 
 async fn trim_stream(

@@ -25,7 +25,7 @@ mod store;
 
 pub use call::{Call, EventClass, EventKind, KeyUsed, Outcome, Said};
 pub use denial::Denial;
-pub use keep::{DENIAL_AGE, DENIAL_BYTES, HISTORY_AGE, HISTORY_BYTES};
+pub use keep::{DENIAL_AGE, DENIAL_BYTES, HISTORY_AGE, HISTORY_BYTES, OTHERS_BYTES};
 pub use kept::Kept;
 pub use note::Note;
 pub use read::{DISORDER, Found, Page};

@@ -6,7 +6,7 @@ use millpond_meta::{Position, ReadError, Scan};
 use millpond_types::{AccountId, Timestamp};
 use prost::Message;
 
-use super::keep::{IntoBound, stream};
+use super::keep::{IntoBound, Side, stream};
 use super::store::{Audit, EventRow};
 
 /// A record may lie so far from where its time would put it: the longest that a call takes from its arrival to its record.
@@ -33,14 +33,20 @@ pub struct Page {
 }
 
 impl Audit {
-    /// The records of an account that lie before `before`, at most `limit`.
+    /// The records of an account that lie before `before`, at most `limit`: those of both its streams, in the order of their positions.
     pub async fn page(&self, account: AccountId, before: Option<Position>, limit: usize) -> Result<Page, ReadError> {
-        let (from, to) = prefix_range(stream(account));
-        let to = before.map_or(to, |before| at(account, before));
-        let scan = Scan { from: from.into_included(), to: to.into_excluded(), reverse: true, limit };
-        let rows = self.kv().scan(scan).await?;
-        let end = rows.len() < limit;
-        let found = rows.into_iter().map(|(key, value)| read(&key, &value)).collect::<Result<_, _>>()?;
+        let mut found = Vec::new();
+        for side in Side::BOTH {
+            let (from, to) = prefix_range(stream(account, side));
+            let to = before.map_or(to, |before| at(account, side, before));
+            let scan = Scan { from: from.into_included(), to: to.into_excluded(), reverse: true, limit };
+            for (key, value) in self.kv().scan(scan).await? {
+                found.push(read(&key, &value)?);
+            }
+        }
+        found.sort_by_key(|found| std::cmp::Reverse(found.position));
+        let end = found.len() < limit;
+        found.truncate(limit);
         Ok(Page { found, end })
     }
 
@@ -63,15 +69,20 @@ impl Audit {
     }
 
     async fn first_from(&self, account: AccountId, position: Position) -> Result<Option<Found>, ReadError> {
-        let (_, to) = prefix_range(stream(account));
-        let from = at(account, position).into_included();
-        let rows = self.kv().scan(Scan { from, to: to.into_excluded(), reverse: false, limit: 1 }).await?;
-        rows.first().map(|(key, value)| read(key, value)).transpose()
+        let mut first: Option<Found> = None;
+        for side in Side::BOTH {
+            let (_, to) = prefix_range(stream(account, side));
+            let from = at(account, side, position).into_included();
+            let rows = self.kv().scan(Scan { from, to: to.into_excluded(), reverse: false, limit: 1 }).await?;
+            let found = rows.first().map(|(key, value)| read(key, value)).transpose()?;
+            first = first.into_iter().chain(found).min_by_key(|found| found.position);
+        }
+        Ok(first)
     }
 }
 
-fn at(account: AccountId, position: Position) -> Bytes {
-    KeyBuilder::extend(&stream(account)).raw(&position.to_bytes()).build()
+fn at(account: AccountId, side: Side, position: Position) -> Bytes {
+    KeyBuilder::extend(&stream(account, side)).raw(&position.to_bytes()).build()
 }
 
 fn read(key: &[u8], value: &Bytes) -> Result<Found, ReadError> {

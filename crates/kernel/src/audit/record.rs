@@ -8,6 +8,7 @@ use millpond_wire::Protocol;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, EventClass, Outcome};
+use super::keep::Side;
 use super::note::Noted;
 use super::{identity, parameters, resource};
 use crate::{Caller, EncryptionContext, KeyUse};
@@ -23,6 +24,7 @@ const MAX_TEXT: usize = 1024;
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Record {
     pub(super) account: AccountId,
+    pub(super) side: Side,
     pub(super) time: millpond_types::Timestamp,
     pub(super) json: Vec<u8>,
 }
@@ -42,14 +44,19 @@ pub(super) fn of_call(call: &Call, region: &Region, random: &dyn Random) -> Vec<
     let noted = call.caller.note().noted();
     let mut event = Map::new();
     event.insert("requestParameters".to_owned(), request(call, &noted));
-    event.insert("responseElements".to_owned(), response(call, &noted));
+    let answered = response(call, &noted);
+    let mut resources = noted.resources;
+    if resources.is_empty() {
+        resources = made(&answered, call.caller.account());
+    }
+    event.insert("responseElements".to_owned(), answered);
     let about = About {
         caller: &call.caller,
         source: format!("{}.amazonaws.com", call.service),
         name: call.kind.name,
         class: call.kind.class,
         outcome: &call.outcome,
-        resources: noted.resources,
+        resources,
         region,
     };
     about.records(event, random)
@@ -107,6 +114,13 @@ fn response(call: &Call, noted: &Noted) -> Value {
     said.map_or(Value::Null, parameters::shown)
 }
 
+/// What a call made that was not there when it was decided, such as a key: the answer names it.
+fn made(answered: &Value, account: Option<AccountId>) -> Vec<(String, AccountId)> {
+    let members = answered.as_object().into_iter().flat_map(Map::values);
+    let arns = members.filter_map(|member| member.get("arn")?.as_str()).filter(|arn| arn.starts_with("arn:"));
+    arns.filter_map(|arn| Some((arn.to_owned(), account?))).collect()
+}
+
 /// What a record is about.
 struct About<'a> {
     caller: &'a Caller,
@@ -148,7 +162,8 @@ impl About<'_> {
             if !resources.is_empty() {
                 event.insert("resources".to_owned(), resources.into());
             }
-            Record { account, time, json: encoded(event) }
+            let side = if own == Some(account) { Side::Own } else { Side::Others };
+            Record { account, side, time, json: encoded(event) }
         };
         accounts.into_iter().map(record).collect()
     }

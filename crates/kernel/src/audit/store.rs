@@ -56,7 +56,7 @@ pub(super) struct OrderRow {
     pub(super) request_id: String,
 }
 
-/// A change was made, or refused, and its record could not be written.
+/// A change was made, and its record could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the record of a call could not be written: {0}")]
 pub struct Unrecorded(#[from] CommitError);
@@ -121,7 +121,7 @@ impl Audit {
     /// Writes the records of a call. Those of changes are durable when it returns; others soon will be.
     ///
     /// # Errors
-    /// A change was carried out (or refused) and cannot be recorded: it must not be acknowledged.
+    /// A change was carried out and cannot be recorded: it must not be acknowledged.
     pub async fn record(&self, call: &Call) -> Result<(), Unrecorded> {
         let store = &self.0.store;
         let records = record::of_call(call, &store.region, &*store.random);
@@ -129,13 +129,26 @@ impl Audit {
             return Ok(());
         }
         if call.kind.class.prompt() {
-            let mut batch = Writing::default();
-            records.iter().for_each(|record| batch.record(record));
-            // Also on a full disk: what frees space is recorded too.
-            return Ok(store.commit(batch, true).await?);
+            return self.promptly(call, &records).await;
         }
         self.queue(Item::Records(records)).await;
         Ok(())
+    }
+
+    async fn promptly(&self, call: &Call, records: &[Record]) -> Result<(), Unrecorded> {
+        let mut batch = Writing::default();
+        records.iter().for_each(|record| batch.record(record));
+        let done = matches!(call.outcome, Outcome::Done(_));
+        // What was done on a full disk freed space, or it could not have been done. What was refused there must not eat up the reserve.
+        match self.0.store.commit(batch, done).await {
+            Ok(()) => Ok(()),
+            Err(error) if done => Err(Unrecorded(error)),
+            // Nothing was changed, and the caller is told so.
+            Err(error) => {
+                self.0.store.gave_up(records.len() as u64, &error.to_string());
+                Ok(())
+            }
+        }
     }
 
     /// Notes that a service used a key for its caller, or was not allowed to. `caller` has the service in [`Caller::via`].
@@ -229,8 +242,8 @@ impl Writing {
         let value = EventRow { time, json: record.json.clone() }.encode_to_vec();
         self.bytes += value.len();
         self.records += 1;
-        self.ops.push(Op::Add(keep::bytes_row(record.account), value.len() as i64));
-        self.ops.push(Op::Append { stream: keep::stream(record.account), value: value.into() });
+        self.ops.push(Op::Add(keep::bytes_row(record.account, record.side), value.len() as i64));
+        self.ops.push(Op::Append { stream: keep::stream(record.account, record.side), value: value.into() });
     }
 
     fn denial(&mut self, denial: &Denial) {
@@ -292,7 +305,7 @@ impl Store {
         let now = before + records;
         // Not a line for each: what is dropped is dropped in floods.
         if before == 0 || before.ilog2() != now.ilog2() {
-            tracing::error!(dropped = now, why, "audit records of reads or uses of keys were given up");
+            tracing::error!(dropped = now, why, "audit records were given up");
         }
     }
 }

@@ -158,6 +158,16 @@ fn a_record_has_every_element() {
 }
 
 #[test]
+fn what_a_call_makes_is_its_resource() {
+    let answer = r#"{"KeyMetadata":{"Arn":"arn:aws:kms:us-east-1:111122223333:key/k"}}"#;
+    let (_, event) = records(&call(caller(user(), None), "CreateKey", "", Outcome::Done(answer.into()))).remove(0);
+    assert_eq!(
+        event["resources"],
+        json!([{"ARN": "arn:aws:kms:us-east-1:111122223333:key/k", "accountId": MINE, "type": "AWS::KMS::Key"}])
+    );
+}
+
+#[test]
 fn reads_and_failures_show_no_response() {
     for (name, outcome, error) in [
         ("ListKeys", done(), None),

@@ -7,7 +7,7 @@ use millpond_types::{Arn, Timestamp};
 use millpond_wire::Protocol;
 
 use super::*;
-use crate::audit::keep::IntoBound;
+use crate::audit::keep::{IntoBound, Side};
 use crate::audit::{EventKind, Page, Said};
 use crate::{Access, Context, Operation, Resource, ServiceError, testing};
 
@@ -77,6 +77,11 @@ async fn a_change_that_cannot_be_recorded_is_an_error_and_a_read_is_counted() {
     assert_eq!(audit.dropped(), 1);
     audit.record(&call("CreateBucket")).await.unwrap();
     assert_eq!(names(&audit.page(mine(), None, 10).await.unwrap()), ["CreateBucket"]);
+    // A change that was refused anyway says so still, and its record is counted too.
+    let outcome = Outcome::Failed { code: "InsufficientStorage".into(), message: "full".into() };
+    kv.fail_commit(1, Fault::Full);
+    audit.record(&Call { outcome, ..call("DeleteBucket") }).await.unwrap();
+    assert_eq!(audit.dropped(), 2);
 }
 
 /// An engine whose commits wait for a permit.
@@ -143,7 +148,12 @@ async fn fill(kv: &MemoryKv, times: &[u64]) {
     for (at, time) in times.iter().enumerate() {
         let mut writing = Writing::default();
         let json = format!(r#"{{"eventName":"E{at}"}}"#).into_bytes();
-        writing.record(&Record { account: mine(), time: Timestamp::from_seconds(*time), json });
+        writing.record(&Record {
+            account: mine(),
+            side: Side::BOTH[at % 2],
+            time: Timestamp::from_seconds(*time),
+            json,
+        });
         kv.commit(Batch { ops: writing.ops, ..Batch::default() }).await.unwrap();
         // Commits of others lie between.
         for _ in 0..at % 5 {
@@ -182,17 +192,21 @@ async fn what_is_too_old_or_too_much_goes() {
     let audit = audit(Arc::new(kv.clone()));
     assert_eq!(names(&audit.page(mine(), None, 10).await.unwrap()), ["E5", "E4", "E3"]);
     // The counter says what is there.
-    let bytes = kv.get(&keep::bytes_row(mine())).await.unwrap().unwrap();
-    let from = keep::stream(mine());
+    let bytes = kv.get(&keep::bytes_row(mine(), Side::Own)).await.unwrap().unwrap();
+    let from = keep::stream(mine(), Side::Own);
     let to = millpond_meta::key::prefix_end(&from);
     let scan = Scan { from: from.into_included(), to: bytes::Bytes::into_excluded(to), reverse: false, limit: 10 };
     let there: usize = kv.scan(scan).await.unwrap().iter().map(|(_, value)| value.len()).sum();
     assert_eq!(i64::from_le_bytes(bytes.as_ref().try_into().unwrap()), there as i64);
-    // As if there were too much.
-    let much = i64::try_from(keep::HISTORY_BYTES).unwrap();
-    kv.commit(Batch { ops: vec![Op::Add(keep::bytes_row(mine()), much)], ..Batch::default() }).await.unwrap();
-    keep::trim(&kv, now).await.unwrap();
-    assert!(audit.page(mine(), None, 10).await.unwrap().found.is_empty());
+    // As if there were too much of what others called: what the account itself called stays.
+    for (side, bytes, left) in
+        [(Side::Others, keep::OTHERS_BYTES, vec!["E4"]), (Side::Own, keep::HISTORY_BYTES, vec![])]
+    {
+        let much = i64::try_from(bytes).unwrap();
+        kv.commit(Batch { ops: vec![Op::Add(keep::bytes_row(mine(), side), much)], ..Batch::default() }).await.unwrap();
+        keep::trim(&kv, now).await.unwrap();
+        assert_eq!(names(&audit.page(mine(), None, 10).await.unwrap()), left);
+    }
 }
 
 /// Reads an object of a bucket that has a policy, with a key of another account.
