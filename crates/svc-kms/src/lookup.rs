@@ -148,9 +148,9 @@ impl Core {
         grants
             .of(caller.principal())
             .filter(|grant| fits(grant))
-            .map(|grant| millpond_kernel::Grant {
-                to: Grantee::Principal(grant.grantee.arn.clone()),
-                what: format!("grant {}", grant.id),
+            .filter_map(|grant| {
+                let to = Grantee::Principal(grant.grantee.arn_of(caller.principal())?);
+                Some(millpond_kernel::Grant { to, what: format!("grant {}", grant.id) })
             })
             .collect()
     }

@@ -299,9 +299,9 @@ fn may_retire(grant: &Grant, caller: &Caller, on: OnKey) -> Touched {
     let mut to =
         vec![format!("arn:aws:iam::{}:root", touched.resource.owner), format!("arn:aws:iam::{}:root", grant.issuer)];
     let principal = caller.principal();
-    to.extend(grant.retiring.iter().filter(|bound| bound.is(principal)).map(|bound| bound.arn.clone()));
-    if grant.operations.contains(&Op::RetireGrant) && grant.grantee.is(principal) {
-        to.push(grant.grantee.arn.clone());
+    to.extend(grant.retiring.iter().filter_map(|bound| bound.arn_of(principal)));
+    if grant.operations.contains(&Op::RetireGrant) {
+        to.extend(grant.grantee.arn_of(principal));
     }
     let what = format!("grant {}", grant.id);
     touched.resource.grants =
