@@ -74,6 +74,8 @@ def test_canned_acls_of_buckets(s3, nobody, listed):
     assert grants(s3.get_bucket_acl(Bucket=bucket)) == [OWN, (EVERYBODY, "READ")]
     assert [entry["Key"] for entry in nobody.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
     denied(nobody.get_object, Bucket=bucket, Key="k")
+    with refused("NoSuchKey", 404):
+        nobody.get_object(Bucket=bucket, Key="missing")
     denied(nobody.put_object, Bucket=bucket, Key="new", Body=b"x")
     s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
     nobody.put_object(Bucket=bucket, Key="new", Body=b"x")
