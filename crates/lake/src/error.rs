@@ -114,6 +114,12 @@ pub enum LakeError {
         /// By which algorithm.
         algorithm: millpond_digest::ChecksumAlgorithm,
     },
+    /// The object or upload is encrypted, and its key was not brought.
+    #[error("the key of the object is needed")]
+    Locked,
+    /// The upload was begun before there was encryption, and its parts are plain: what is encrypted does not become one of them.
+    #[error("the upload is not encrypted")]
+    PlainUpload,
     /// A range that lies outside the object.
     #[error("the range lies outside the object")]
     InvalidRange,

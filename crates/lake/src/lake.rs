@@ -15,7 +15,7 @@ use crate::error::LakeError;
 use crate::keys;
 use crate::limits::{KEY_LOCKS, LakeConfig};
 use crate::memory::Memory;
-use crate::rows::{self, FORMAT, FormatRow};
+use crate::rows::{self, FORMAT, FormatRow, OLDEST_FORMAT};
 
 /// Buckets, objects, versions, uploads and the change feed on one metadata engine and one blob store. Cheap to clone.
 #[derive(Clone)]
@@ -160,23 +160,23 @@ impl Drop for Pin {
     }
 }
 
-/// Refuses data of a newer version; marks an empty engine as ours.
+/// Refuses data of a newer version; marks an empty engine as ours, and one of an earlier version, so that that version does not take what
+/// is encrypted from now on for plain.
 async fn check_format(kv: &Engine) -> Result<(), LakeError> {
     let key = keys::format();
-    let row = match kv.get(&key).await? {
-        Some(row) => row,
-        None => {
-            let row = rows::encode(&FormatRow { format: FORMAT });
-            let ops = vec![Op::Put(key.clone(), row.clone())];
-            let batch = Batch { conds: vec![Cond::Absent(key)], ops, ..Batch::default() };
-            kv.commit(batch).await.map_err(|e| LakeError::Internal(e.to_string()))?;
-            row
+    let cond = match kv.get(&key).await? {
+        Some(row) => {
+            let FormatRow { format } = rows::decode("format", &row)?;
+            match format {
+                FORMAT => return Ok(()),
+                newer if newer > FORMAT => return Err(LakeError::NewerFormat { found: newer, known: FORMAT }),
+                OLDEST_FORMAT.. => Cond::Equals(key.clone(), row),
+                _ => return Err(rows::damaged("format")),
+            }
         }
+        None => Cond::Absent(key.clone()),
     };
-    let FormatRow { format } = rows::decode("format", &row)?;
-    match format {
-        FORMAT => Ok(()),
-        newer if newer > FORMAT => Err(LakeError::NewerFormat { found: newer, known: FORMAT }),
-        _ => Err(rows::damaged("format")),
-    }
+    let ops = vec![Op::Put(key, rows::encode(&FormatRow { format: FORMAT }))];
+    let batch = Batch { conds: vec![cond], ops, ..Batch::default() };
+    kv.commit(batch).await.map(drop).map_err(|e| LakeError::Internal(e.to_string()))
 }

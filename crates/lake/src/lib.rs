@@ -29,6 +29,7 @@ mod read;
 mod refs;
 mod requests;
 mod rows;
+mod sealing;
 mod upkeep;
 mod versions;
 mod walk;
@@ -47,4 +48,5 @@ pub use limits::{
 pub use model::*;
 pub use read::BodyReader;
 pub use requests::*;
+pub use sealing::{Encrypted, Encryption, Lock, Sealing};
 pub use upkeep::Upkept;

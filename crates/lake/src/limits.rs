@@ -68,6 +68,8 @@ pub(crate) const MANIFEST_BATCH_BYTES: usize = 512 * 1024;
 /// Slices that a part made by UploadPartCopy may refer to. 5 GiB of the smallest parts are 1,024 and the two cut ones; a range of more
 /// pieces is copied byte by byte instead, so that copies of copies cannot splinter without end.
 pub(crate) const MAX_SLICES: usize = 1_026;
+/// The same where each slice has its key: about 100 bytes a slice, and they must fit into a manifest's row.
+pub(crate) const MAX_SEALED_SLICES: usize = 450;
 /// References that one clean-up commit drops: each is a read, a condition and up to two changes, and a batch holds 16,384.
 pub(crate) const CLEAN_REFS: usize = 2_048;
 /// How long the rows of a manifest in the making are kept: longer than any completion takes.

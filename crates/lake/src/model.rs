@@ -5,7 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millpond_seal::Key;
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
+
+use crate::error::LakeError;
+use crate::sealing::{AtHand, Digests, Encrypted, Encryption};
 
 /// Names one version of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -208,12 +212,14 @@ pub struct Object {
     pub metadata: Metadata,
     /// Its tags.
     pub tags: Tags,
-    /// Its checksum, if it has one.
+    /// Its checksum, if it has one that may be seen: one that is sealed shows after [`Version::unlock`].
     pub checksum: Option<Checksum>,
     /// How many parts it was uploaded in; `None` when it was put at once.
     pub parts: Option<u32>,
     /// Where its bytes lie.
     pub body: Body,
+    /// How it is encrypted; `None` for one that is not, which earlier versions wrote.
+    pub encrypted: Option<Box<Encrypted>>,
 }
 
 /// Where the bytes of an object lie.
@@ -263,6 +269,25 @@ pub enum DeleteCondition {
 }
 
 impl Version {
+    /// How the object is encrypted, if this is an object and it is.
+    pub fn encryption(&self) -> Option<&Encryption> {
+        self.object()?.encrypted.as_ref().map(|encrypted| &encrypted.encryption)
+    }
+
+    /// Brings the object's key, with which its bytes can be read and its checksum shows. Nothing happens to one that is not encrypted.
+    ///
+    /// # Errors
+    /// `Damaged` when the key is another one's and the object has a sealed digest that tells.
+    pub fn unlock(&mut self, key: Key) -> Result<(), LakeError> {
+        let VersionKind::Object(object) = &mut self.kind else { return Ok(()) };
+        let Some(encrypted) = &mut object.encrypted else { return Ok(()) };
+        if let Some(sealed) = &encrypted.checksum {
+            object.checksum = Some(Digests::of(&key).open(sealed)?.checksum()?);
+        }
+        encrypted.key = AtHand(Some(key));
+        Ok(())
+    }
+
     /// The object, unless this is a delete marker.
     pub fn object(&self) -> Option<&Object> {
         match &self.kind {

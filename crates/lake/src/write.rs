@@ -11,6 +11,7 @@ use crate::limits::MAX_PUT_BYTES;
 use crate::model::{Bucket, Condition, Tags, Version, VersionId, Versioning};
 use crate::requests::{PutRequest, Written};
 use crate::rows::{self, NewObject, VersionRow};
+use crate::sealing::Kept;
 use crate::versions::{self, Head};
 
 impl Lake {
@@ -24,13 +25,26 @@ impl Lake {
     }
 
     /// The same, which leaves the bytes in the request when it fails with `Reconfigured`: decided anew, for the bucket as it is then, it can be
-    /// tried again.
+    /// tried again. Its encryption may be another then; see [`crate::Ingested::keep`].
     pub async fn try_put(&self, request: &mut PutRequest, origin: &Origin) -> Result<Written, LakeError> {
+        self.write_object(request, ChangeKind::ObjectPut, origin).await
+    }
+
+    /// Makes an object of a body that was taken in; the journal says how it came.
+    pub(crate) async fn write_object(
+        &self,
+        request: &mut PutRequest,
+        kind: ChangeKind,
+        origin: &Origin,
+    ) -> Result<Written, LakeError> {
         let PutRequest { bucket, key, ingested, metadata, tags, checksum, owner, condition } = request;
         if ingested.size > MAX_PUT_BYTES {
             return Err(LakeError::EntityTooLarge { size: ingested.size, max: MAX_PUT_BYTES });
         }
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be put".into()))?.0;
+        let sealing = ingested.sealing()?.cloned();
+        let digests = &Kept::new(self, sealing.as_ref(), Some(md5), None, checksum.as_ref())?;
+        let encryption = sealing.as_ref().map(|sealing| &sealing.encryption);
         let mut turn = Turn::new(self, bucket, key);
         loop {
             let cached = self.decided(bucket)?;
@@ -38,9 +52,9 @@ impl Lake {
             head.allows(condition)?;
             let mut draft = Draft::in_bucket(&cached);
             let (body, size) = (ingested.body(), ingested.size);
-            let new = NewObject { size, md5, parts: 0, checksum: *checksum, body, metadata, tags, owner };
+            let new = NewObject { size, digests, parts: 0, encryption, body, metadata, tags, owner };
             let (row, now) = self.place(&mut draft, &cached, key, &head, new.row()).await?;
-            draft.journal(Change::of_version(ChangeKind::ObjectPut, &cached.bucket, key.as_str(), &row, now, origin));
+            draft.journal(Change::of_version(kind, &cached.bucket, key.as_str(), &row, now, origin));
             ingested.attach(&mut draft);
             match self.commit(draft).await {
                 Ok(_) => {

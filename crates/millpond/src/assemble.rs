@@ -11,7 +11,8 @@ use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
 use millpond_svc_iam::Sts;
-use millpond_svc_s3::S3;
+use millpond_svc_kms::Kms;
+use millpond_svc_s3::{S3, Sealers};
 use prometheus_client::registry::Registry;
 
 use crate::data_dir::{DataDir, DataDirError};
@@ -48,6 +49,9 @@ pub enum AssembleError {
     /// What is sealed cannot be opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The keys of the key management service cannot be read.
+    #[error(transparent)]
+    Kms(#[from] millpond_svc_kms::OpenError),
     /// Certificate or key do not fit.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -118,6 +122,8 @@ pub struct Assembled {
     pub engines: Engines,
     /// What listens.
     pub gateway: Gateway,
+    /// The key management service, whose keys rotate and go by themselves.
+    pub kms: Kms,
     /// The root credentials.
     pub root: Arc<RootKey>,
     /// Set when requests are served.
@@ -129,12 +135,15 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let _vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
-    let epoch = Epoch::load(kv).await?;
+    let vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
+    let epoch = Epoch::load(kv.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
+    let kms = Kms::open(kv, kernel.clone(), vault.clone(), engines.clock.clone(), engines.random.clone()).await?;
+    let sealers = Sealers { vault, random: engines.random.clone(), service: Arc::new(kms.clone()) };
     let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
+        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers)),
         Arc::new(Sts::new(kernel)),
+        Arc::new(kms.clone()),
     ];
     let mut registry = Registry::default();
     gauges::register(&mut registry, &engines, data_dir.account());
@@ -148,7 +157,7 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, root, ready })
+    Ok(Assembled { engines, gateway, kms, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

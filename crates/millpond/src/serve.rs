@@ -55,7 +55,7 @@ pub fn serve(settings: Resolved, manner: Manner) -> Result<(), ServeError> {
 async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<(), ServeError> {
     // Before anything takes long: a stop during a long start is a stop.
     let mut stop = stopped_by_signal().map_err(ServeError::Runtime)?;
-    let Assembled { engines, gateway, root, ready } = tokio::select! {
+    let Assembled { engines, gateway, kms, root, ready } = tokio::select! {
         assembled = assemble::server(settings, data_dir) => assembled?,
         () = ended(&mut stop) => return Ok(()),
     };
@@ -66,6 +66,10 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
     let upkeep = {
         let (lake, mut stop) = (engines.lake.clone(), stop.clone());
         tokio::spawn(async move { lake.run_upkeep(async move { ended(&mut stop).await }).await })
+    };
+    let keys = {
+        let mut stop = stop.clone();
+        tokio::spawn(async move { kms.run(async move { ended(&mut stop).await }).await })
     };
     let control = {
         let mut stop = stop.clone();
@@ -90,7 +94,7 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
         })
         .await;
     // A task that panicked has said so in the log.
-    let _ = tokio::join!(upkeep, control);
+    let _ = tokio::join!(upkeep, keys, control);
     control::remove(data_dir.path());
     tracing::info!(connections_cut = end.cut, "stopped");
     Ok(())

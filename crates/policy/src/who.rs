@@ -148,6 +148,14 @@ impl Who {
         })
     }
 
+    /// The accounts that are named as such.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountId> {
+        self.names.iter().filter_map(|name| match name {
+            Name::Account(account) => Some(*account),
+            _ => None,
+        })
+    }
+
     /// Binds ARNs to the unique ids behind them.
     pub fn bind(&mut self, ids: &BTreeMap<String, String>) {
         for name in &mut self.names {

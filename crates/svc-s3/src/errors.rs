@@ -73,6 +73,10 @@ pub fn from_lake(error: LakeError, about: About<'_>) -> ServiceError {
 /// Errors that are about no resource.
 fn from_lake_alone(error: LakeError) -> ServiceError {
     match error {
+        LakeError::Locked => crate::encryption::key_of_upload_needed(),
+        LakeError::PlainUpload => invalid_request(
+            "The upload was begun before objects were encrypted, and takes no part that is copied from an encrypted object: begin it again.",
+        ),
         LakeError::ConditionalConflict | LakeError::Changed => ServiceError::new(
             "ConditionalRequestConflict",
             409,
@@ -145,6 +149,7 @@ fn bad_enum(header: &str, value: &str, error: &ParseError) -> ServiceError {
         "x-amz-sdk-checksum-algorithm" | "x-amz-checksum-algorithm" => {
             checksums::algorithm(value).err().unwrap_or_else(|| invalid_request(&error.to_string()))
         }
+        "x-amz-server-side-encryption" => crate::encryption::unknown_method(value),
         "x-amz-checksum-type" => bad_checksum_header("x-amz-checksum-type"),
         _ => invalid_argument(header, Some(value), &error.to_string()),
     }

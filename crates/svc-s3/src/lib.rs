@@ -12,6 +12,7 @@ mod checksums;
 mod conditions;
 mod control;
 mod documents;
+mod encryption;
 mod errors;
 mod listing;
 mod metadata;
@@ -40,6 +41,8 @@ use tokio::sync::Semaphore;
 
 use crate::address::Address;
 use crate::call::{Call, DECIDE_ATTEMPTS};
+pub use crate::encryption::Sealers;
+use crate::encryption::Uses;
 use crate::rules::Compiled;
 
 /// The S3 service.
@@ -47,6 +50,7 @@ pub struct S3 {
     lake: Lake,
     kernel: Arc<Kernel>,
     region: Region,
+    keys: encryption::Keys,
     /// KiB of documents that may be held.
     documents: Arc<Semaphore>,
     /// What the buckets' configurations say.
@@ -55,14 +59,10 @@ pub struct S3 {
 
 impl S3 {
     /// The service over a lake.
-    pub fn new(lake: Lake, kernel: Arc<Kernel>, region: Region) -> Self {
-        Self {
-            lake,
-            kernel,
-            region,
-            documents: Arc::new(Semaphore::new(call::DOCUMENTS_KIB)),
-            rules: Compiled::default(),
-        }
+    pub fn new(lake: Lake, kernel: Arc<Kernel>, region: Region, sealers: Sealers) -> Self {
+        let keys = encryption::Keys::new(sealers, &kernel);
+        let documents = Arc::new(Semaphore::new(call::DOCUMENTS_KIB));
+        Self { lake, kernel, region, keys, documents, rules: Compiled::default() }
     }
 }
 
@@ -129,6 +129,7 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
         let message = "This operation does not accept a version-id.";
         return Err(errors::invalid_argument("versionId", call.query_value("versionId"), message));
     }
+    encryption::refuse_others(call.headers(), uses_of_encryption(operation))?;
     match operation {
         Operation::PutObject => return ops::put::put(&call, payload).await,
         Operation::UploadPart => return ops::multipart::upload_part(&call, payload).await,
@@ -167,6 +168,9 @@ async fn carry_out(operation: Operation, call: &Call<'_>) -> Result<Response, Se
         Operation::GetBucketTagging => ops::tagging::get_bucket(call.on_bucket().await?),
         Operation::PutBucketTagging => ops::tagging::put_bucket(call, call.on_bucket().await?).await,
         Operation::DeleteBucketTagging => ops::tagging::delete_bucket(call, call.on_bucket().await?).await,
+        Operation::GetBucketEncryption => ops::encryption::get(call.on_bucket().await?),
+        Operation::PutBucketEncryption => ops::encryption::put(call, call.on_bucket().await?).await,
+        Operation::DeleteBucketEncryption => ops::encryption::delete(call, call.on_bucket().await?).await,
         Operation::ListObjects => ops::list::v1(call, call.on_bucket().await?).await,
         Operation::ListObjectsV2 => ops::list::v2(call, call.on_bucket().await?).await,
         Operation::ListObjectVersions => ops::list::versions(call, call.on_bucket().await?).await,
@@ -228,6 +232,7 @@ fn has_document(operation: Operation) -> bool {
         Operation::CreateBucket
             | Operation::PutBucketVersioning
             | Operation::PutBucketTagging
+            | Operation::PutBucketEncryption
             | Operation::PutBucketPolicy
             | Operation::PutPublicAccessBlock
             | Operation::PutBucketOwnershipControls
@@ -237,6 +242,22 @@ fn has_document(operation: Operation) -> bool {
             | Operation::DeleteObjects
             | Operation::CompleteMultipartUpload
     )
+}
+
+/// Which headers of encryption an operation reads.
+fn uses_of_encryption(operation: Operation) -> Uses {
+    match operation {
+        Operation::PutObject | Operation::CreateMultipartUpload => Uses::Write,
+        Operation::CopyObject => Uses::WriteAndSource,
+        Operation::UploadPartCopy => Uses::KeyAndSource,
+        Operation::GetObject
+        | Operation::HeadObject
+        | Operation::GetObjectAttributes
+        | Operation::UploadPart
+        | Operation::ListParts
+        | Operation::CompleteMultipartUpload => Uses::Key,
+        _ => Uses::Nothing,
+    }
 }
 
 /// Whether the operation makes a version, so that it cannot name one.

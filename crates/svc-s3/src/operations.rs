@@ -400,6 +400,8 @@ inputs! {
     PutBucketAclInput: "PutBucketAcl", "s3:PutBucketAcl";
     GetBucketCorsInput: "GetBucketCors", "s3:GetBucketCORS";
     GetBucketEncryptionInput: "GetBucketEncryption", "s3:GetEncryptionConfiguration";
+    PutBucketEncryptionInput: "PutBucketEncryption", "s3:PutEncryptionConfiguration";
+    DeleteBucketEncryptionInput: "DeleteBucketEncryption", "s3:PutEncryptionConfiguration";
     GetBucketLifecycleConfigurationInput: "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration";
     GetBucketPolicyInput: "GetBucketPolicy", "s3:GetBucketPolicy";
     PutBucketPolicyInput: "PutBucketPolicy", "s3:PutBucketPolicy";
@@ -551,6 +553,7 @@ mod tests {
             checksum: None,
             parts: None,
             body: Body::Empty,
+            encrypted: None,
         };
         Version {
             bucket: 1,

@@ -7,16 +7,6 @@ use crate::acl::GRANT_HEADERS;
 
 /// Headers whose presence is refused, whatever they say.
 const NOT_CARRIED_OUT: &[&str] = &[
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-bucket-key-enabled",
-    "x-amz-server-side-encryption-context",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-server-side-encryption-customer-key",
-    "x-amz-server-side-encryption-customer-key-md5",
-    "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "x-amz-copy-source-server-side-encryption-customer-key",
-    "x-amz-copy-source-server-side-encryption-customer-key-md5",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",
@@ -90,7 +80,6 @@ mod tests {
             ("x-amz-acl", "public-read", Some("AccessControlListNotSupported")),
             ("x-amz-acl", "nonsense", Some("InvalidArgument")),
             ("x-amz-grant-read", "id=1", Some("AccessControlListNotSupported")),
-            ("x-amz-server-side-encryption", "AES256", Some("NotImplemented")),
             ("x-amz-object-lock-mode", "GOVERNANCE", Some("NotImplemented")),
             ("x-amz-checksum-xxhash64", "AAAAAAAAAAA=", Some("NotImplemented")),
             ("x-amz-checksum-crc32", "AAAAAA==", None),

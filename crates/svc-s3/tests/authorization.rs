@@ -10,6 +10,7 @@ const COPY: &[(&str, &str)] = &[("x-amz-copy-source", "/bucket/key"), ("x-amz-me
 const ATTRIBUTES: &[(&str, &str)] = &[("x-amz-object-attributes", "ETag")];
 const ACL: &[(&str, &str)] = &[("x-amz-acl", "private")];
 const TAGGING: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+const ENCRYPTION: &str = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
 const VERSIONING: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 const COMPLETE: &str =
     "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>";
@@ -41,6 +42,8 @@ const ROWS: &[Row] = &[
     ("PutBucketAcl", "PUT", "/bucket?acl", ACL, ""),
     ("GetBucketCors", "GET", "/bucket?cors", &[], ""),
     ("GetBucketEncryption", "GET", "/bucket?encryption", &[], ""),
+    ("PutBucketEncryption", "PUT", "/bucket?encryption", &[], ENCRYPTION),
+    ("DeleteBucketEncryption", "DELETE", "/bucket?encryption", &[], ""),
     ("GetBucketLifecycleConfiguration", "GET", "/bucket?lifecycle", &[], ""),
     ("GetBucketPolicy", "GET", "/bucket?policy", &[], ""),
     ("PutBucketPolicy", "PUT", "/bucket?policy", &[], CLOSED),

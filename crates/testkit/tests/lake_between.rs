@@ -50,6 +50,7 @@ async fn scene(versioning: Versioning) -> Arc<Scene> {
         old = Some(first.version.id);
     }
     let new = NewUpload {
+        sealing: None,
         bucket: bucket.clone(),
         key: key("k"),
         metadata: Metadata::default(),
@@ -141,6 +142,7 @@ async fn configure(s: Arc<Scene>) -> Result<(), LakeError> {
 
 async fn copy(s: Arc<Scene>, to: &'static str) -> Result<(), LakeError> {
     let request = CopyRequest {
+        sealing: None,
         source: s.source.clone(),
         bucket: s.bucket.clone(),
         key: key(to),
@@ -155,6 +157,7 @@ async fn copy(s: Arc<Scene>, to: &'static str) -> Result<(), LakeError> {
 
 async fn complete(s: Arc<Scene>) -> Result<(), LakeError> {
     let request = CompleteRequest {
+        object_key: None,
         bucket: s.bucket.clone(),
         key: key("k"),
         upload: s.upload.id,

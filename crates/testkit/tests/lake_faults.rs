@@ -235,6 +235,7 @@ async fn a_marker_alone_holds_a_bucket() {
 
 async fn begin(it: &Fragile, checksum: Option<(ChecksumAlgorithm, ChecksumType)>) -> Upload {
     let new = NewUpload {
+        sealing: None,
         bucket: it.bucket.clone(),
         key: key("up"),
         metadata: Metadata::default(),
@@ -255,6 +256,7 @@ async fn part(it: &Fragile, upload: &Upload, number: u16, body: &[u8]) -> Comple
 
 fn completion(it: &Fragile, upload: UploadId, parts: Vec<CompletePart>) -> CompleteRequest {
     CompleteRequest {
+        object_key: None,
         bucket: it.bucket.clone(),
         key: key("up"),
         upload,

@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("io", &["types"]),
     ("meta", &["io", "types"]),
     ("blob", &["io", "types"]),
-    ("lake", &["types", "io", "meta", "blob", "digest"]),
+    ("lake", &["types", "io", "meta", "blob", "digest", "seal"]),
     ("auth", &["types", "digest"]),
     ("wire", &["types"]),
     ("api-s3", &["wire", "types"]),

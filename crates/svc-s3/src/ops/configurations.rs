@@ -65,12 +65,6 @@ async fn unset(operation: Operation, call: &Call<'_>) -> Option<Answer> {
         Operation::GetBucketCors => {
             absent!(call, GetBucketCorsInput, "NoSuchCORSConfiguration", "The CORS configuration does not exist")
         }
-        Operation::GetBucketEncryption => absent!(
-            call,
-            GetBucketEncryptionInput,
-            "ServerSideEncryptionConfigurationNotFoundError",
-            "The server side encryption configuration was not found"
-        ),
         Operation::GetBucketLifecycleConfiguration => absent!(
             call,
             GetBucketLifecycleConfigurationInput,

@@ -1,6 +1,5 @@
 //! CopyObject and UploadPartCopy: references to bytes, never copies of them.
 
-use http::StatusCode;
 use millpond_api_s3 as api;
 use millpond_kernel::{Pin, Response, ServiceError};
 use millpond_lake::{CopyRequest, Found, LakeError, MAX_PUT_BYTES, Metadata, UploadId, Version, VersionId, Versioning};
@@ -10,6 +9,7 @@ use crate::answer;
 use crate::call::{Call, parse_key, parse_version};
 use crate::checksums;
 use crate::conditions::{Outcome, ReadConditions, precondition_failed};
+use crate::encryption::{self, COPY_SOURCE, For, Shown};
 use crate::errors::{self, About};
 use crate::operations::{Copying, Input};
 use crate::ops::acl;
@@ -54,9 +54,10 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
     }
     let class = metadata::storage_class(call.headers())?;
     let redirect = call.headers().contains_key("x-amz-website-redirect-location");
+    let asked = call.asked_encryption()?;
     let onto_itself = source.id == target.bucket.id && version.key == target.key && named.is_none();
     let classed = call.headers().contains_key("x-amz-storage-class");
-    let changes = replace_metadata || classed || redirect || algorithm.is_some();
+    let changes = replace_metadata || classed || redirect || algorithm.is_some() || asked.is_explicit();
     if onto_itself && !changes {
         return Err(errors::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
@@ -70,6 +71,10 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
     let failed = write::condition_name(&condition);
     let source_id = (source.versioning != Versioning::Unset).then(|| version.id.to_string());
     let about = About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), ..About::default() };
+    // The bytes stay sealed as they are: their key is kept in another way. Plain ones are sealed now.
+    let key = object.encrypted.as_ref().and_then(|encrypted| encrypted.key().cloned());
+    let key = key.unwrap_or_else(|| call.s3.keys.random());
+    let sealing = call.s3.keys.keep(call.caller, &target.bucket, &target.key, key.clone(), &asked).await?;
     let request = CopyRequest {
         source: version.clone(),
         bucket: target.bucket.bucket(),
@@ -77,15 +82,19 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
         metadata,
         tags,
         checksum: algorithm,
+        sealing: Some(sealing),
         owner,
         condition,
     };
-    let written = call.lake(pin).copy(request, &call.origin("CopyObject")).await.map_err(|error| match error {
+    let mut written = call.lake(pin).copy(request, &call.origin("CopyObject")).await.map_err(|error| match error {
         LakeError::PreconditionFailed => precondition_failed(failed),
         LakeError::Changed => errors::no_such_key(version.key.as_str()),
         other => errors::from_lake(other, about),
     })?;
+    written.version.unlock(key).map_err(|error| errors::from_lake(error, about))?;
     let mut response = answer::document(copied(&written.version, source_id).write())?;
+    let (encryption, customer) = (written.version.encryption(), asked.customer());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
     set_version(&mut response.headers, written.versioned, written.version.id);
     Ok(response)
 }
@@ -106,7 +115,9 @@ async fn authorized<I: Input>(
     if !matches!(operation.found, Found::Object(_)) {
         call.may_learn_of_absence(&operation.source).await?;
     }
-    let version = there(&operation)?;
+    let mut version = there(&operation)?;
+    let customer = encryption::customer_key(call.headers(), &COPY_SOURCE, call.caller.transport())?;
+    call.unlock(&operation.source, &mut version, customer.as_ref(), For::Content).await?;
     let etag = version.object().map(|object| object.etag.as_str()).unwrap_or_default();
     match conditions.judge(etag, version.modified) {
         Outcome::Proceed => Ok((pin, operation, version)),
@@ -252,8 +263,10 @@ pub async fn part(call: &Call<'_>) -> Result<Response, ServiceError> {
     let about =
         About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), upload: &upload_id, ..About::default() };
     let id = UploadId::parse(&upload_id).ok_or_else(|| errors::no_such_upload(&upload_id))?;
-    let upload =
+    let mut upload =
         call.s3.lake.upload(&target.bucket, &target.key, id).await.map_err(|error| errors::from_lake(error, about))?;
+    let customer = call.customer_key()?;
+    call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
     let part =
         call.lake(pin).copy_part(&upload, number, &version, bytes, &call.origin("UploadPartCopy")).await.map_err(
             |error| match error {
@@ -274,7 +287,8 @@ pub async fn part(call: &Call<'_>) -> Result<Response, ServiceError> {
         copy_source_version_id: (source.versioning != Versioning::Unset).then(|| version.id.to_string()),
         ..api::UploadPartCopyOutput::default()
     };
-    let response = answer::document(output.write())?;
-    debug_assert_eq!(response.status, StatusCode::OK);
+    let mut response = answer::document(output.write())?;
+    let (encryption, customer) = (upload.encryption.as_ref(), customer.as_ref());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
     Ok(response)
 }

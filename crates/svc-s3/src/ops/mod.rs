@@ -6,6 +6,7 @@ pub mod buckets;
 pub mod configurations;
 pub mod copy;
 pub mod delete;
+pub mod encryption;
 pub mod get;
 pub mod list;
 pub mod multipart;

@@ -5,14 +5,17 @@ use millpond_api_s3 as api;
 use millpond_digest::{Checksum as Digest, ChecksumAlgorithm, ChecksumType};
 use millpond_kernel::{Authorized, Payload, Response, ServiceError};
 use millpond_lake::{
-    AfterUpload, CompletePart, CompleteRequest, LakeError, MAX_PART_BYTES, Metadata, NewUpload, Part, Upload, UploadId,
-    UploadsRequest,
+    AfterUpload, CompletePart, CompleteRequest, LakeError, Lock, MAX_PART_BYTES, Metadata, NewUpload, Part, Upload,
+    UploadId, UploadsRequest,
 };
+
+use millpond_seal::Key;
 
 use crate::answer;
 use crate::call::{Call, DECIDE_ATTEMPTS};
 use crate::checksums::{self, Expected};
 use crate::conditions::{bare, precondition_failed};
+use crate::encryption::{self, Shown};
 use crate::errors::{self, About};
 use crate::listing::{self, Names, get_checksum, set_checksum};
 use crate::operations::{OnBucket, OnObject};
@@ -86,6 +89,8 @@ pub async fn create(
     let pin = operation.pin();
     let target = operation.into_inner();
     let checksum = checksum_plan(&target.input)?;
+    let wanted = call.asked_encryption()?;
+    let sealing = Some(call.new_sealing(&target.bucket, &target.key, &wanted).await?);
     let (owner, acl) = acl::of_new_object(call, &target.bucket)?;
     let asked = target.bucket.asked.upload_keys();
     let new = NewUpload {
@@ -96,6 +101,7 @@ pub async fn create(
         owner,
         initiator: call.caller.arn(),
         checksum,
+        sealing,
     };
     let origin = call.origin("CreateMultipartUpload");
     let upload = call
@@ -111,7 +117,10 @@ pub async fn create(
         checksum_type: checksum.map(|(_, kind)| listing::checksum_type(kind)),
         ..api::CreateMultipartUploadOutput::default()
     };
-    answer::document(output.write())
+    let mut response = answer::document(output.write())?;
+    let (encryption, customer) = (upload.encryption.as_ref(), wanted.customer());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
+    Ok(response)
 }
 
 /// UploadPart.
@@ -120,7 +129,9 @@ pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, 
     let target = operation.get();
     let number = part_number(target.input.part_number)?;
     let id = target.input.upload_id.clone();
-    let upload = upload_of(call, target, &id).await?;
+    let mut upload = upload_of(call, target, &id).await?;
+    let customer = call.customer_key()?;
+    call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
     let expected = Expected::of(call.headers())?;
     check_algorithm(&upload, expected.algorithm())?;
     let shown = expected.algorithm().is_some() || upload.checksum.is_some();
@@ -130,7 +141,8 @@ pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, 
     let mut pin = operation.pin();
     let target = operation.into_inner();
     let about = about(&target, &id);
-    let mut received = write::receive(&s3.lake, payload, &expected, algorithms, MAX_PART_BYTES, about).await?;
+    let begin = |plan| s3.lake.ingest_part(plan, &upload);
+    let mut received = write::receive(begin, payload, &expected, algorithms, MAX_PART_BYTES, about).await?;
     let digest = received.digest;
     let mut attempts = 0;
     let part = loop {
@@ -141,9 +153,13 @@ pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, 
         }
         // As with PutObject: the bytes are there already.
         call.reread_policies().await?;
-        pin = call.on_object::<api::UploadPartInput>().await?.pin();
+        let again = call.on_object::<api::UploadPartInput>().await?;
+        pin = again.pin();
+        call.unlock_upload(&again.get().bucket, &mut upload, customer.as_ref()).await?;
     };
     let mut response = answer::empty(StatusCode::OK);
+    let (encryption, customer) = (upload.encryption.as_ref(), customer.as_ref());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
     answer::set(&mut response.headers, http::header::ETAG, &answer::quoted(&part.md5.to_string()));
     if let Some(digest) = digest.filter(|_| shown) {
         let name = http::HeaderName::from_static(digest.algorithm().header());
@@ -292,14 +308,19 @@ pub async fn complete(
         parts: named_parts(&target.input)?,
         expected_size: expected_size(&target.input)?,
         checksum: whole.value,
+        object_key: key_to_complete(call, &target).await?,
         condition,
     };
+    let object_key = request.object_key.clone();
     whole.check(call, &target, request.parts.len()).await?;
     let origin = call.origin("CompleteMultipartUpload");
-    let written = call.lake(pin).complete(request, &origin).await.map_err(|error| match error {
+    let mut written = call.lake(pin).complete(request, &origin).await.map_err(|error| match error {
         LakeError::PreconditionFailed => precondition_failed(failed),
         other => errors::from_lake(other, about(&target, &id)),
     })?;
+    if let Some(key) = object_key {
+        written.version.unlock(key).map_err(|error| errors::from_lake(error, about(&target, &id)))?;
+    }
     let object = written.version.object();
     let bucket = target.bucket.name.as_str();
     let mut output = api::CompleteMultipartUploadOutput {
@@ -316,7 +337,30 @@ pub async fn complete(
     }
     let mut response = answer::document(output.write())?;
     set_version(&mut response.headers, written.versioned, written.version.id);
+    encryption::set(&mut response.headers, Shown { encryption: written.version.encryption(), customer: None });
     Ok(response)
+}
+
+/// The key of an upload that is completed, where its parts' digests are sealed: for KMS the caller must be allowed to use it (S3 User Guide,
+/// "Multipart upload API and permissions"); a client that keeps its own sends it when there are checksums.
+async fn key_to_complete(
+    call: &Call<'_>,
+    target: &OnObject<api::CompleteMultipartUploadInput>,
+) -> Result<Option<Key>, ServiceError> {
+    let id = &target.input.upload_id;
+    let parsed = UploadId::parse(id).ok_or_else(|| errors::no_such_upload(id))?;
+    let mut upload = match call.s3.lake.upload(&target.bucket, &target.key, parsed).await {
+        Ok(upload) => upload,
+        // Perhaps it is complete: then this is the same request once more, or the lake refuses it.
+        Err(LakeError::NoSuchUpload) => return Ok(None),
+        Err(error) => return Err(errors::from_lake(error, about(target, id))),
+    };
+    let customer = call.customer_key()?;
+    let is_customers = upload.encryption.as_ref().is_some_and(|e| matches!(e.lock, Lock::Customer { .. }));
+    if !is_customers || customer.is_some() {
+        call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
+    }
+    Ok(upload.object_key().cloned())
 }
 
 /// AbortMultipartUpload.
@@ -349,7 +393,13 @@ pub async fn list_parts(
 ) -> Result<Response, ServiceError> {
     let target = operation.into_inner();
     let id = target.input.upload_id.clone();
-    let upload = upload_of(call, &target, &id).await?;
+    let mut upload = upload_of(call, &target, &id).await?;
+    let customer = call.customer_key()?;
+    let is_customers = upload.encryption.as_ref().is_some_and(|e| matches!(e.lock, Lock::Customer { .. }));
+    // Without the client's key there are no checksums to be seen.
+    if !is_customers || customer.is_some() {
+        call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
+    }
     let limit = page_size("max-parts", target.input.max_parts)?;
     let marker = part_marker(target.input.part_number_marker)?;
     let page = match limit {

@@ -9,6 +9,7 @@ use crate::answer;
 use crate::call::{Call, DECIDE_ATTEMPTS};
 use crate::checksums::{self, Expected};
 use crate::conditions::precondition_failed;
+use crate::encryption::{self, Shown};
 use crate::errors::{self, About};
 use crate::operations::OnObject;
 use crate::ops::acl;
@@ -30,7 +31,11 @@ pub async fn put(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceE
     let OnObject { bucket, key, .. } = operation.into_inner();
     let (name, text) = (bucket.name.clone(), key.clone());
     let about = About { bucket: name.as_str(), key: text.as_str(), ..About::default() };
-    let received = write::receive(&s3.lake, payload, &expected, vec![algorithm], MAX_PUT_BYTES, about).await?;
+    let asked = call.asked_encryption()?;
+    let sealing = call.new_sealing(&bucket, &key, &asked).await?;
+    let object_key = sealing.key.clone();
+    let begin = |plan| s3.lake.ingest_sealed(plan, sealing);
+    let received = write::receive(begin, payload, &expected, vec![algorithm], MAX_PUT_BYTES, about).await?;
     let failed = write::condition_name(&condition);
     let mut request = PutRequest {
         bucket: bucket.bucket(),
@@ -44,17 +49,25 @@ pub async fn put(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceE
     };
     for _ in 0..DECIDE_ATTEMPTS {
         match call.lake(pin).try_put(&mut request, &origin).await {
-            Ok(written) => return Ok(answer_to_write(&written)),
+            Ok(mut written) => {
+                written.version.unlock(object_key).map_err(|error| errors::from_lake(error, about))?;
+                let mut response = answer_to_write(&written);
+                let (encryption, customer) = (written.version.encryption(), asked.customer());
+                encryption::set(&mut response.headers, Shown { encryption, customer });
+                return Ok(response);
+            }
             Err(LakeError::Reconfigured) => {}
             Err(LakeError::PreconditionFailed) => return Err(precondition_failed(failed)),
             Err(error) => return Err(errors::from_lake(error, about)),
         }
-        // The bytes are there already; only whether, and whose, is decided anew.
+        // The bytes are there already; only whether, whose, and how their key is kept is decided anew.
         call.reread_policies().await?;
         let again = call.on_object::<api::PutObjectInput>().await?;
         pin = again.pin();
         let bucket = again.into_inner().bucket;
         (request.owner, request.metadata.acl) = acl::of_new_object(call, &bucket)?;
+        let kept = s3.keys.keep(call.caller, &bucket, &request.key, object_key.clone(), &asked).await?;
+        request.ingested.keep(kept.encryption);
         request.bucket = bucket.bucket();
     }
     Err(errors::decided_too_early())

@@ -1,6 +1,9 @@
 //! A server in memory with users of two accounts, and requests to it.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+#[path = "../keys/mod.rs"]
+mod keys;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -98,7 +101,7 @@ pub async fn server() -> Server {
     let region: millpond_types::Region = "us-east-1".parse().unwrap();
     let kernel = Kernel::new(OWNER.parse().unwrap(), region.clone(), Epoch::load(kv).await.unwrap());
     kernel.use_directory(Arc::new(Users));
-    Server { s3: S3::new(lake, Arc::new(kernel), region), _dir: dir }
+    Server { s3: S3::new(lake, Arc::new(kernel), region, keys::sealers(Arc::default())), _dir: dir }
 }
 
 impl Server {
