@@ -129,6 +129,7 @@ def test_a_deny_binds_the_owner_but_for_the_policy_itself(s3, bucket):
 # (condition of a deny on s3:PutObject, arguments that it denies, arguments that it does not)
 PUTS = [
     ({"StringNotEquals": {"s3:x-amz-storage-class": "STANDARD_IA"}}, {}, {"StorageClass": "STANDARD_IA"}),
+    ({"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}, {}, {"ServerSideEncryption": "AES256"}),
     ({"StringEquals": {"s3:x-amz-storage-class": "STANDARD_IA"}}, {"StorageClass": "STANDARD_IA"}, {}),
     ({"Null": {"s3:x-amz-storage-class": "true"}}, {}, {"StorageClass": "STANDARD_IA"}),
     ({"StringEquals": {"s3:RequestObjectTag/secret": "yes"}}, {"Tagging": "secret=yes"}, {"Tagging": "secret=no"}),
@@ -198,10 +199,12 @@ def test_conditions_on_signatures(s3, raw, bucket):
 
 
 def test_parts_are_decided_with_what_their_upload_said(s3, bucket):
-    deny = statement("Deny", action="s3:PutObject", Condition={"StringNotEquals": {"s3:x-amz-storage-class": "STANDARD_IA"}})
-    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, deny))
-    denied(s3.create_multipart_upload, Bucket=bucket, Key="k")
-    upload = s3.create_multipart_upload(Bucket=bucket, Key="k", StorageClass="STANDARD_IA")["UploadId"]
+    wanted = {"s3:x-amz-storage-class": "STANDARD_IA", "s3:x-amz-server-side-encryption": "AES256"}
+    deny = [statement("Deny", action="s3:PutObject", Condition={"StringNotEquals": {key: value}}) for key, value in wanted.items()]
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, *deny))
+    denied(s3.create_multipart_upload, Bucket=bucket, Key="k", StorageClass="STANDARD_IA")
+    said = {"StorageClass": "STANDARD_IA", "ServerSideEncryption": "AES256"}
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k", **said)["UploadId"]
     named = {"Bucket": bucket, "Key": "k", "UploadId": upload}
     part = s3.upload_part(**named, PartNumber=1, Body=b"x")
     s3.complete_multipart_upload(**named, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
