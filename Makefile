@@ -9,7 +9,7 @@ KILLS ?= 500
 CUTS ?= 200
 IMAGES ?= 20000
 
-.PHONY: help run demo test pytest bench bench-listing torture
+.PHONY: help run demo test pytest bench bench-access bench-listing torture
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,6 +29,9 @@ pytest: ## only the black-box tests (ARGS='tests/test_copy.py -k onto')
 
 bench: ## Millpond beside SeaweedFS, with this machine's own limits in the same run
 	@scripts/bench.sh $(ARGS)
+
+bench-access: ## cost of decisions and of encryption, beside the root user's plain requests
+	@scripts/bench-access.sh $(ARGS)
 
 bench-listing: ## cost of a listing page: 10 k and 1 M objects, many versions, after deleting 99 %
 	@scripts/bench-listing.sh $(ARGS)

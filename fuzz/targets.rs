@@ -79,3 +79,8 @@ pub fn policy(data: &[u8]) {
 pub fn arn(data: &[u8]) {
     millpond_policy::fuzz::arn(data);
 }
+
+/// An access key id and a session token, parted by a line break; and the same bytes as what lies inside a token.
+pub fn session_token(data: &[u8]) {
+    assert!(!millpond_svc_iam::fuzz::token(data), "a token that nobody sealed was believed");
+}

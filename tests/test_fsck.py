@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import threading
@@ -26,7 +27,8 @@ from harness.sums import noise
 FLIPS = int(os.environ.get("MILLPOND_FLIPS", "3"))
 BUCKET = "rot"
 # Large rows are written out of memory at 16 MiB; the others when many were removed.
-INLINE, INLINE_BYTES, REMOVED = 2250, 8192, 1800
+# The largest that are kept beside the metadata: sealed they have 16 bytes more.
+INLINE, INLINE_BYTES, REMOVED = 2250, 8176, 1800
 SEGMENT = {f"segment-{n}": 100_000 + n for n in range(3)}
 FILE = {"file-0": 5 << 20, "file-1": (5 << 20) + 1}
 # Those of the inline objects that are read back.
@@ -47,6 +49,7 @@ def bodies() -> dict[str, bytes]:
 class Lake:
     directory: Path
     held: dict[str, bytes]
+    inline: tuple[str, Path, int] | None = None
 
     def copy(self, to: Path) -> Path:
         subprocess.run(["cp", "-a", "--reflink=auto", "--sparse=always", str(self.directory), str(to)], check=True, timeout=120)
@@ -125,13 +128,47 @@ def one(data_dir: Path, pattern: str) -> Path:
     return found[-1]
 
 
-def where(data_dir: Path, pattern: str, body: bytes) -> tuple[Path, int]:
-    """Where a body lies."""
-    for path in data_dir.glob(pattern):
-        at = path.read_bytes().find(body[:4096])
-        if at >= 0:
-            return path, at
-    raise AssertionError(f"the body is in none of {pattern}")
+def sealed(size: int) -> int:
+    """The bytes that a body of this size lies on disk with, as it is encrypted."""
+    return size + 16 * -(-size // 65_520)
+
+
+def where(lake: Lake, data_dir: Path, what: str) -> tuple[str, Path, int]:
+    """An object of a kind, and where its body lies. It is encrypted, so that its size tells it apart from others."""
+    if what == "inline":
+        return inline_body(lake, data_dir)
+    key = {"segment": "segment-1", "file, first block": "file-0", "file, late block": "file-1"}[what]
+    length = sealed(len(lake.held[key]))
+    if what == "segment":
+        # An extent's header: magic, version, cipher, generation, id, length.
+        for path in data_dir.glob("blob/segments/*"):
+            content = path.read_bytes()
+            for found in re.finditer(rb"MPxe", content):
+                at = found.start()
+                if int.from_bytes(content[at + 32 : at + 40], "little") == length:
+                    return key, path, at + 64
+    for path in data_dir.glob("blob/files/*/*"):
+        if path.stat().st_size == 64 + length + 8 * -(-length // 65_536):
+            return key, path, 64
+    raise AssertionError(f"no extent has the length of {key}")
+
+
+def inline_body(lake: Lake, data_dir: Path) -> tuple[str, Path, int]:
+    """An inline body that an object has: found by trying, as most are of removed objects and none can be read."""
+    if lake.inline is None:
+        path = one(data_dir, "meta/fjall/keyspaces/2/blobs/*")
+        for at in range(path.stat().st_size // 2, path.stat().st_size, 3 * INLINE_BYTES):
+            flip(path, at)
+            found = problems(fsck(data_dir))
+            flip(path, at)
+            named = re.search(r"inline-\d{5}", found[0]) if len(found) == 1 else None
+            if named:
+                lake.inline = (named[0], path.relative_to(data_dir), at)
+                break
+        else:
+            raise AssertionError("no inline body of an object was found")
+    key, path, at = lake.inline
+    return key, data_dir / path, at
 
 
 def read(server: Server, key: str, byte_range: str | None = None) -> bytes | None:
@@ -170,21 +207,21 @@ def problems(done: subprocess.CompletedProcess) -> list[str]:
 
 # The bodies of objects
 
+# Where in the body the bit is.
 BODIES = {
-    "segment": ("segment-1", "blob/segments/*", 70_000),
+    "segment": 70_000,
     # In the first block, and behind what is sent before it is read.
-    "file, first block": ("file-0", "blob/files/*/*", 100),
-    "file, late block": ("file-1", "blob/files/*/*", 5_000_000),
-    "inline": ("inline-01900", "meta/fjall/keyspaces/*/blobs/*", 5_000),
+    "file, first block": 100,
+    "file, late block": 5_000_000,
+    "inline": 0,
 }
 
 
 @pytest.mark.parametrize("what", BODIES)
 def test_a_body(lake, tmp_path, make_server, what):
-    key, pattern, offset = BODIES[what]
     data_dir = lake.copy(tmp_path / "data")
-    path, at = where(data_dir, pattern, lake.held[key])
-    flip(path, at + offset)
+    key, path, at = where(lake, data_dir, what)
+    flip(path, at + BODIES[what])
     offline = fsck(data_dir)
     print(offline.stdout)
     assert offline.returncode == 1, offline
@@ -203,10 +240,9 @@ def test_a_body(lake, tmp_path, make_server, what):
 @pytest.mark.parametrize("what", ["segment", "file, late block", "inline"])
 def test_one_bit_is_one_problem(lake, tmp_path, make_server, what):
     """Online, offline and as JSON, and nothing sound is called damaged."""
-    key, pattern, offset = BODIES[what]
     data_dir = lake.copy(tmp_path / "data")
-    path, at = where(data_dir, pattern, lake.held[key])
-    flip(path, at + offset)
+    key, path, at = where(lake, data_dir, what)
+    flip(path, at + BODIES[what])
     offline = json.loads(fsck(data_dir, "--json").stdout)
     server = make_server(data_dir=data_dir)
     online = json.loads(fsck(data_dir, "--json").stdout)
@@ -219,10 +255,9 @@ def test_one_bit_is_one_problem(lake, tmp_path, make_server, what):
 
 @pytest.mark.parametrize("what", BODIES)
 def test_the_object_is_named(lake, tmp_path, what):
-    key, pattern, offset = BODIES[what]
     data_dir = lake.copy(tmp_path / "data")
-    path, at = where(data_dir, pattern, lake.held[key])
-    flip(path, at + offset)
+    key, path, at = where(lake, data_dir, what)
+    flip(path, at + BODIES[what])
     found = problems(fsck(data_dir))
     assert any(BUCKET in problem and key in problem for problem in found), found
 
@@ -236,7 +271,7 @@ def test_a_segment_header(lake, tmp_path, make_server):
 
 def test_the_rest_of_a_damaged_object(lake, tmp_path, make_server):
     data_dir = lake.copy(tmp_path / "data")
-    path, at = where(data_dir, "blob/files/*/*", lake.held["file-0"])
+    _, path, at = where(lake, data_dir, "file, first block")
     flip(path, at + 1_000_000)
     server = make_server(data_dir=data_dir)
     assert read(server, "file-0") is None

@@ -261,7 +261,7 @@ def test_storage_class_refused(raw, s3, bucket, name, code):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"x-amz-server-side-encryption": "aws:kms"},
+        {"x-amz-server-side-encryption": "aws:kms:dsse"},
         {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
         {"x-amz-object-lock-legal-hold": "ON"},
         {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z"},

@@ -174,7 +174,7 @@ def test_headers_that_sdks_move_into_the_query(raw, s3, filled):
     head = s3.head_object(Bucket=filled, Key="moved")
     assert (head["Metadata"], head["StorageClass"]) == ({"a": "b c"}, "STANDARD_IA")
     for query, code in (
-        ("x-amz-server-side-encryption=aws%3Akms", "NotImplemented"),
+        ("x-amz-server-side-encryption=aws%3Akms%3Adsse", "NotImplemented"),
         ("x-amz-acl=public-read", "AccessControlListNotSupported"),
         ("x-amz-checksum-crc32=AAAAAA%3D%3D", "BadDigest"),
         ("x-amz-meta-a=1&x-amz-meta-a=2", "AuthorizationQueryParametersError"),

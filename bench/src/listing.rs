@@ -204,7 +204,11 @@ fn encode(text: &[u8]) -> String {
 
 /// Creates a bucket; it must not exist.
 pub fn create_bucket(target: &Target, bucket: &str) -> Result<(), BenchError> {
-    put(target, &mut Connection::open(target.address)?, &format!("/{bucket}"), b"")
+    let path = format!("/{bucket}");
+    let head = head(target, "PUT", &path, "", Some(0));
+    let mut body = Vec::new();
+    let answer = Connection::open(target.address)?.send(head.as_bytes(), b"", Sink::Keep(&mut body))?;
+    expect(&path, answer, 200, &body)
 }
 
 fn enable_versioning(target: &Target, bucket: &str) -> Result<(), BenchError> {

@@ -19,6 +19,8 @@ pub struct Signer {
     region: String,
     key: Hmac<Sha256>,
     day: String,
+    /// The session token and its percent-encoded form, of temporary credentials.
+    token: Option<(String, String)>,
 }
 
 impl Signer {
@@ -36,7 +38,21 @@ impl Signer {
             region: region.to_owned(),
             key: keyed(&key),
             day,
+            token: None,
         }
+    }
+
+    /// Signs with the temporary credentials that a session token belongs to.
+    pub fn use_token(&mut self, token: &str) {
+        let mut encoded = String::with_capacity(token.len() * 2);
+        for byte in token.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+        self.token = Some((token.to_owned(), encoded));
     }
 
     /// The Host header.
@@ -50,9 +66,14 @@ impl Signer {
         let date = self.date();
         let mut full = format!(
             "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}%2F{}%2F{}%2Fs3%2Faws4_request&X-Amz-Date={date}\
-             &X-Amz-Expires={EXPIRES_SECONDS}&X-Amz-SignedHeaders=host",
+             &X-Amz-Expires={EXPIRES_SECONDS}",
             self.access_key, self.day, self.region
         );
+        if let Some((_, encoded)) = &self.token {
+            full.push_str("&X-Amz-Security-Token=");
+            full.push_str(encoded);
+        }
+        full.push_str("&X-Amz-SignedHeaders=host");
         if !query.is_empty() {
             full.push('&');
             full.push_str(query);
@@ -78,6 +99,7 @@ impl Signer {
             ("x-amz-content-sha256".into(), payload.into()),
             ("x-amz-date".into(), date.clone()),
         ];
+        headers.extend(self.token.iter().map(|(token, _)| ("x-amz-security-token".to_owned(), token.clone())));
         headers.extend(extra.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
         headers.sort();
         let mut lines = String::new();

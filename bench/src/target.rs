@@ -17,6 +17,10 @@ pub struct Target {
     pub pid: Option<u32>,
     /// Signs requests to it.
     pub signer: Signer,
+    /// A bucket that is there already, to be used instead of one that is made.
+    pub bucket: Option<String>,
+    /// Further parameters of every PUT of an object, percent-encoded, such as `x-amz-server-side-encryption=AES256`.
+    pub put_query: String,
 }
 
 /// Why a target is not usable.
@@ -42,6 +46,10 @@ struct Described {
     #[serde(default = "default_region")]
     region: String,
     pid: Option<u32>,
+    session_token: Option<String>,
+    bucket: Option<String>,
+    #[serde(default)]
+    put_query: String,
 }
 
 fn default_region() -> String {
@@ -62,7 +70,7 @@ impl Target {
         let host = endpoint.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
         let address = host.to_socket_addrs().map_err(|_| wrong())?.next().ok_or_else(wrong)?;
         let signer = Signer::new(host, access_key, secret_key, region);
-        Ok(Self { name: name.to_owned(), address, pid, signer })
+        Ok(Self { name: name.to_owned(), address, pid, signer, bucket: None, put_query: String::new() })
     }
 }
 
@@ -74,6 +82,14 @@ pub fn load(path: &Path) -> Result<Vec<Target>, TargetError> {
         serde_json::from_str(&text).map_err(|source| TargetError::Malformed { path: name(), source })?;
     described
         .iter()
-        .map(|d| Target::new(&d.name, &d.endpoint, &d.access_key, &d.secret_key, &d.region, d.pid))
+        .map(|d| {
+            let mut target = Target::new(&d.name, &d.endpoint, &d.access_key, &d.secret_key, &d.region, d.pid)?;
+            if let Some(token) = &d.session_token {
+                target.signer.use_token(token);
+            }
+            target.bucket.clone_from(&d.bucket);
+            target.put_query.clone_from(&d.put_query);
+            Ok(target)
+        })
         .collect()
 }

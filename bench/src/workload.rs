@@ -123,13 +123,15 @@ impl<'a> Bench<'a> {
         let large = noise(LARGE);
         let bench = Self {
             target,
-            bucket: format!("bench-{}", std::process::id()),
+            bucket: target.bucket.clone().unwrap_or_else(|| format!("bench-{}", std::process::id())),
             small: noise(SMALL),
             large_sha256: sha256(&large),
             large,
             next_key: AtomicU64::new(0),
         };
-        listing::create_bucket(target, &bench.bucket)?;
+        if target.bucket.is_none() {
+            listing::create_bucket(target, &bench.bucket)?;
+        }
         let bucket = &bench.bucket;
         if workloads.contains(&Workload::GetSmall) {
             listing::fill(target, bucket, READ_SET, |n| format!("read/{n}"), &bench.small)?;
@@ -282,7 +284,7 @@ pub fn head(target: &Target, method: &str, path: &str, query: &str, length: Opti
 
 /// Puts an object by presigned URL.
 pub fn put(target: &Target, connection: &mut Connection, path: &str, data: &[u8]) -> Result<(), BenchError> {
-    let head = head(target, "PUT", path, "", Some(data.len()));
+    let head = head(target, "PUT", path, &target.put_query, Some(data.len()));
     let mut body = Vec::new();
     let answer = connection.send(head.as_bytes(), data, Sink::Keep(&mut body))?;
     expect(path, answer, 200, &body)

@@ -38,6 +38,20 @@ def s3_client(server, style: str = "path", access_key=None, secret_key=None, end
     )
 
 
+def client(server, service: str, access_key=None, secret_key=None, session_token=None, **config):
+    """A boto3 client of any service, as root unless told otherwise; what is refused is not tried again."""
+    options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60, **config}
+    return boto3.session.Session().client(
+        service,
+        endpoint_url=server.endpoint,
+        region_name=server.region,
+        aws_access_key_id=access_key or server.access_key,
+        aws_secret_access_key=secret_key or server.secret_key,
+        aws_session_token=session_token,
+        config=Config(**options),
+    )
+
+
 @contextmanager
 def refused(code: str, status: int | None = None):
     """The block must fail with this S3 error code (and HTTP status). Yields a dict that receives the error response."""

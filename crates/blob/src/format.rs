@@ -1,6 +1,7 @@
 //! The bytes on disk; `FORMAT.md` describes them.
 
 use std::io::IoSlice;
+use std::ops::Range;
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
@@ -195,9 +196,9 @@ impl Framed {
     }
 }
 
-/// Verifies the blocks in `stored` (content and checksum in turn, `len` bytes of content, from block `first` on) and gives each one's content, without
-/// copying it.
-pub fn verify(extent: ExtentId, first: u64, len: u64, stored: &Bytes) -> Result<Vec<Bytes>, BlobError> {
+/// Verifies the blocks in `stored` (content and checksum in turn, `len` bytes of content, from block `first` on) and tells where in it each one's
+/// content lies.
+pub fn verify(extent: ExtentId, first: u64, len: u64, stored: &[u8]) -> Result<Vec<Range<usize>>, BlobError> {
     let mut blocks = Vec::with_capacity(len.div_ceil(BLOCK) as usize);
     let (mut left, mut at) = (len, 0);
     while left > 0 {
@@ -210,7 +211,7 @@ pub fn verify(extent: ExtentId, first: u64, len: u64, stored: &Bytes) -> Result<
         if check.finish(extent, block) != framed[size..] {
             return Err(damaged);
         }
-        blocks.push(stored.slice(at..at + size));
+        blocks.push(at..at + size);
         at += size + CHECK;
         left -= size as u64;
     }
@@ -270,15 +271,15 @@ mod tests {
                 assert_eq!(written(&Framed::new(id, 4, chunks)), expected, "{len} cut by {cut}");
             }
             let blocks = verify(id, 4, len as u64, &expected).unwrap();
-            assert_eq!(blocks.concat(), whole);
+            assert_eq!(blocks.into_iter().map(|block| &expected[block]).collect::<Vec<_>>().concat(), whole);
             assert!(verify(ExtentId(6), 4, len as u64, &expected).is_err(), "another extent");
             assert!(verify(id, 5, len as u64, &expected).is_err(), "another place");
-            assert!(verify(id, 4, len as u64, &expected.slice(..expected.len() - 1)).is_err(), "cut short");
+            assert!(verify(id, 4, len as u64, &expected[..expected.len() - 1]).is_err(), "cut short");
             assert!(verify(id, 4, len as u64 + 1, &expected).is_err(), "another length");
             for at in [0, len / 2, expected.len() - 1] {
                 let mut bytes = expected.to_vec();
                 bytes[at] ^= 4;
-                let failed = verify(id, 4, len as u64, &bytes.into()).unwrap_err();
+                let failed = verify(id, 4, len as u64, &bytes).unwrap_err();
                 let block = 4 + (at as u64 / FRAME);
                 assert!(matches!(failed, BlobError::Damaged { extent: 5, block: b } if b == block), "{failed}");
             }

@@ -29,7 +29,7 @@ pub use api::{
 };
 pub use config::{BlobConfig, Usage};
 pub use flight::{Stored, Written};
-pub use reader::ExtentReader;
+pub use reader::{ExtentReader, Unseal};
 pub use reclaim::{BoxFuture, Move, Moved, Mover, Reclaimed, Swept};
 pub use store::Blobs;
 pub use writer::Writer;

@@ -18,6 +18,14 @@ const PIECE_BLOCKS: u64 = 16;
 /// Ranges up to this many blocks are read on the calling thread: from the page cache that takes less than handing it to another.
 const INLINE_BLOCKS: u64 = 4;
 
+/// What is done to each block of a sealed extent, where it lies, once it was verified.
+pub trait Unseal: Send + Sync + 'static {
+    /// Opens a block, which is the extent's `number`th from 0. Its content is then the first so many bytes. `None` when it cannot be opened.
+    fn open(&self, number: u64, block: &mut [u8]) -> Option<usize>;
+}
+
+type Unsealing = Option<Arc<dyn Unseal>>;
+
 /// An opened extent.
 #[derive(Clone)]
 pub struct Source {
@@ -63,16 +71,28 @@ impl Source {
         }
     }
 
-    /// Reads and verifies some blocks; `with_header`: the header, too.
-    pub fn fetch(&self, inner: &Inner, blocks: Range<u64>, with_header: bool) -> Result<Vec<Bytes>, BlobError> {
-        let fetched = self.fetch_unchecked(inner, blocks, with_header);
+    /// Reads, verifies and opens some blocks; `with_header`: the header, too.
+    pub fn fetch(
+        &self,
+        inner: &Inner,
+        blocks: Range<u64>,
+        with_header: bool,
+        unseal: &Unsealing,
+    ) -> Result<Vec<Bytes>, BlobError> {
+        let fetched = self.fetch_unchecked(inner, blocks, with_header, unseal);
         if matches!(fetched, Err(BlobError::Damaged { .. })) {
             inner.stats.damage();
         }
         fetched
     }
 
-    fn fetch_unchecked(&self, inner: &Inner, blocks: Range<u64>, with_header: bool) -> Result<Vec<Bytes>, BlobError> {
+    fn fetch_unchecked(
+        &self,
+        inner: &Inner,
+        blocks: Range<u64>,
+        with_header: bool,
+        unseal: &Unsealing,
+    ) -> Result<Vec<Bytes>, BlobError> {
         let len = (blocks.end * BLOCK).min(self.len) - blocks.start * BLOCK;
         let mut skip = 0;
         if with_header && blocks.start == 0 {
@@ -88,11 +108,20 @@ impl Source {
         let large = size > BUFFER - 2 * GROUP_ALIGN as usize && size <= BUFFER;
         let mut buffer = if large { inner.buffers.take() } else { Vec::with_capacity(size) };
         self.file.read_append(&mut buffer, size, from)?;
-        let bytes = if large { inner.buffers.share(buffer) } else { Bytes::from(buffer) };
         if skip > 0 {
-            self.check_header(bytes.get(..skip).unwrap_or_default())?;
+            self.check_header(buffer.get(..skip).unwrap_or_default())?;
         }
-        verify(self.extent, blocks.start, len, &bytes.slice(skip.min(bytes.len())..))
+        let stored = buffer.get_mut(skip..).unwrap_or_default();
+        let mut places = verify(self.extent, blocks.start, len, stored)?;
+        if let Some(unseal) = unseal {
+            for (number, place) in (blocks.start..).zip(&mut places) {
+                let opened = stored.get_mut(place.clone()).and_then(|block| unseal.open(number, block));
+                let length = opened.ok_or(BlobError::Damaged { extent: self.extent.0, block: number })?;
+                place.end = place.start + length;
+            }
+        }
+        let bytes = if large { inner.buffers.share(buffer) } else { Bytes::from(buffer) };
+        Ok(places.into_iter().map(|place| bytes.slice(skip + place.start..skip + place.end)).collect())
     }
 }
 
@@ -104,6 +133,7 @@ pub struct ExtentReader {
     range: Range<u64>,
     /// Blocks not asked for yet.
     blocks: Range<u64>,
+    unseal: Unsealing,
     ready: VecDeque<Bytes>,
     ahead: Option<oneshot::Receiver<Result<Vec<Bytes>, BlobError>>>,
 }
@@ -114,13 +144,36 @@ impl Blobs {
     /// An extent that [`Blobs::reclaim`] has moved meanwhile is [`BlobError::Missing`] at its old place: ask the metadata again. A reader that was
     /// opened before goes on.
     pub async fn read(&self, extent: ExtentId, at: Location, range: Range<u64>) -> Result<ExtentReader, BlobError> {
+        self.reader(extent, at, range, None).await
+    }
+
+    /// Opens whole blocks of a sealed extent. Each chunk is one block's content, which is shorter than the block; a block that does not open is
+    /// [`BlobError::Damaged`]. Blocks are opened where they are read, before anybody else sees them.
+    pub async fn read_sealed(
+        &self,
+        extent: ExtentId,
+        at: Location,
+        blocks: Range<u64>,
+        unseal: Arc<dyn Unseal>,
+    ) -> Result<ExtentReader, BlobError> {
+        let range = blocks.start.saturating_mul(BLOCK)..blocks.end.saturating_mul(BLOCK);
+        self.reader(extent, at, range, Some(unseal)).await
+    }
+
+    async fn reader(
+        &self,
+        extent: ExtentId,
+        at: Location,
+        range: Range<u64>,
+        unseal: Unsealing,
+    ) -> Result<ExtentReader, BlobError> {
         let end = range.end.min(at.len());
         let range = range.start.min(end)..end;
         let blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);
         let inner = Arc::clone(&self.inner);
         let source = Source::open(&inner, extent, at)?;
         let (ready, ahead) = (VecDeque::new(), None);
-        let mut reader = ExtentReader { inner, source, range, blocks, ready, ahead };
+        let mut reader = ExtentReader { inner, source, range, blocks, unseal, ready, ahead };
         if !reader.range.is_empty() {
             reader.begin().await?;
         }
@@ -151,7 +204,7 @@ impl ExtentReader {
     async fn begin(&mut self) -> Result<(), BlobError> {
         if self.blocks.end - self.blocks.start <= INLINE_BLOCKS {
             let blocks = self.take_blocks();
-            self.ready = self.source.fetch(&self.inner, blocks, true)?.into();
+            self.ready = self.source.fetch(&self.inner, blocks, true, &self.unseal)?.into();
             return Ok(());
         }
         self.read_ahead(true);
@@ -164,8 +217,8 @@ impl ExtentReader {
             return;
         }
         let blocks = self.take_blocks();
-        let (source, inner) = (self.source.clone(), Arc::clone(&self.inner));
-        self.ahead = Some(self.inner.readers.run(move || source.fetch(&inner, blocks, with_header)));
+        let (source, inner, unseal) = (self.source.clone(), Arc::clone(&self.inner), self.unseal.clone());
+        self.ahead = Some(self.inner.readers.run(move || source.fetch(&inner, blocks, with_header, &unseal)));
     }
 
     async fn receive(&mut self) -> Result<(), BlobError> {
@@ -192,6 +245,10 @@ impl ExtentReader {
         let Some(block) = self.ready.pop_front() else {
             return Err(BlobError::Missing(self.source.extent.0));
         };
+        if self.unseal.is_some() {
+            self.range.start += self.remaining().min(BLOCK);
+            return Ok(Some(block));
+        }
         let skip = (self.range.start % BLOCK) as usize;
         let wanted = self.remaining().min((block.len() - skip.min(block.len())) as u64);
         self.range.start += wanted;
@@ -217,7 +274,7 @@ impl ExtentReader {
 pub fn read_whole(inner: &Inner, extent: ExtentId, at: Location) -> Result<Vec<Bytes>, BlobError> {
     let source = Source::open(inner, extent, at)?;
     let blocks = 0..source.blocks();
-    source.fetch(inner, blocks, true)
+    source.fetch(inner, blocks, true, &None)
 }
 
 /// Reads the header at an offset of a segment.

@@ -33,7 +33,8 @@ const LINGER_BUFFER: usize = 16 * 1024;
 /// The other end of a connection.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    pub(crate) secure: bool,
+    /// The version of TLS that it speaks, such as `1.3`, if it does.
+    pub(crate) tls: Option<&'static str>,
     pub(crate) progress: Arc<Progress>,
 }
 
@@ -59,7 +60,7 @@ pub(crate) async fn serve<S>(
     server: Arc<Server>,
     stream: S,
     address: SocketAddr,
-    secure: bool,
+    tls: Option<&'static str>,
     mut stage: watch::Receiver<Stage>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -74,7 +75,7 @@ pub(crate) async fn serve<S>(
         write_rate: limits.write_rate,
     };
     let socket = Socket::new(stream, watched, Arc::clone(&progress));
-    let peer = Arc::new(Peer { address, secure, progress });
+    let peer = Arc::new(Peer { address, tls, progress });
     let handler = {
         let (server, peer) = (Arc::clone(&server), Arc::clone(&peer));
         service_fn(move |request| dispatch::serve(Arc::clone(&server), Arc::clone(&peer), request))

@@ -14,7 +14,7 @@ use millpond_kernel::{
     Authenticated, Caller, OperationRef, Payload, RequestHead, Response, ServiceError, ServiceRequest, Transport,
 };
 use millpond_types::Timestamp;
-use millpond_wire::ErrorFormat;
+use millpond_wire::{ErrorFormat, Protocol};
 
 use crate::answer::{self, AnswerBody, Asked};
 use crate::connection::Peer;
@@ -24,6 +24,7 @@ use crate::network::{Origin, origin};
 use crate::pages;
 use crate::payload::{self, RequestBody, awaits_continue};
 use crate::record::Record;
+use crate::recorded::Calling;
 use crate::sender::{self, Accepting, Sender, Unbelieved};
 use crate::server::{Served, Server};
 
@@ -42,7 +43,7 @@ pub(crate) async fn serve(
     peer.progress.serving();
     let (parts, incoming) = request.into_parts();
     let body = RequestBody::of(incoming, &parts.headers);
-    let origin = origin(peer.address.ip(), peer.secure, &parts.headers, &server.config.trusted_proxies);
+    let origin = origin(peer.address.ip(), peer.tls.is_some(), &parts.headers, &server.config.trusted_proxies);
     let mut record = Record::begin(&server, parts.method.clone(), origin.address);
     record.body.clone_from(&body);
     // The codec sends a 100 when a body is read first. Where there is none to read, it sends none, and clients that wait for it
@@ -52,8 +53,11 @@ pub(crate) async fn serve(
     let fallback = sender::guessed_format(&parts.headers);
 
     let received = server.clock.wall();
+    // That of a proxy's connection says nothing about its client's.
+    let tls = peer.tls.filter(|_| origin.address == peer.address.ip().to_canonical());
+    let (body_of, record_of) = (body.as_ref(), &mut record);
     let request =
-        Arrived { server: &server, received, origin, body: body.as_ref(), record: &mut record, format: fallback };
+        Arrived { server: &server, received, origin, tls, body: body_of, record: record_of, format: fallback };
     let outcome = AssertUnwindSafe(request.answer(parts)).catch_unwind().await;
     let (format, outcome) = match outcome {
         Ok(Ok((format, response))) => (format, Ok(response)),
@@ -82,8 +86,12 @@ pub(crate) async fn serve(
 struct Admitted<'a> {
     served: &'a Served,
     operation: OperationRef,
+    /// Whether the operation was told, and not only the service.
+    known: bool,
     sender: Sender,
     payload: Payload,
+    /// The body, where it was read already.
+    body: Option<bytes::Bytes>,
     /// The head to act on, where it is not the one that was sent.
     head: Option<RequestHead>,
 }
@@ -92,6 +100,7 @@ struct Admitted<'a> {
 struct Arrived<'a> {
     server: &'a Arc<Server>,
     origin: Origin,
+    tls: Option<&'static str>,
     body: Option<&'a Arc<RequestBody>>,
     record: &'a mut Record,
     received: Timestamp,
@@ -127,8 +136,14 @@ impl<'a> Arrived<'a> {
         let admitted = self.admit(&head, authority.as_ref().map(|a| a.as_str())).await?;
         let format = self.format;
         let head = admitted.head.unwrap_or(head);
-        let request = self.request(head, admitted.operation, admitted.sender, admitted.payload);
-        match admitted.served.service.call(request).await {
+        let calling = Calling {
+            service: Arc::clone(&admitted.served.service),
+            audit: self.server.audit.clone(),
+            known: admitted.known,
+            request: self.request(head, admitted.operation, admitted.sender, admitted.payload),
+            body: admitted.body,
+        };
+        match calling.call().await {
             Ok(response) => Ok((format, response)),
             Err(error) => Err(Box::new(Refused { format, error })),
         }
@@ -151,6 +166,9 @@ impl<'a> Arrived<'a> {
             Ok(operation) => served.metrics.of(&server.metrics, operation.name, operation.index),
             Err(_) => served.metrics.unknown(&server.metrics),
         }));
+        // Forms name their operation in the body, which is only read of senders who are believed.
+        let mut known = served.service.protocol() != Protocol::Query;
+        let mut read = None;
         let accepting = Accepting { server, service: served.service.name(), now: self.received };
         let (sender, payload) = match &claim {
             Claim::Anonymous => {
@@ -168,7 +186,9 @@ impl<'a> Arrived<'a> {
                     self.record.operation =
                         Some(Arc::clone(served.metrics.of(&server.metrics, named.name, named.index)));
                     operation = Ok(named);
+                    known = true;
                 }
+                read.clone_from(&body);
                 (sender, body.map(payload::whole))
             }
         };
@@ -178,7 +198,7 @@ impl<'a> Arrived<'a> {
             Cow::Borrowed(_) => None,
             Cow::Owned(head) => Some(head),
         };
-        Ok(Admitted { served, operation, sender, payload, head })
+        Ok(Admitted { served, operation, known, sender, payload, body: read, head })
     }
 
     /// The body, read whole, where the signature covers its hash without naming it.
@@ -218,7 +238,7 @@ impl<'a> Arrived<'a> {
             transport: Transport {
                 source_ip: Some(self.origin.address),
                 secure: self.origin.secure,
-                tls_version: None,
+                tls_version: self.tls,
                 user_agent: user_agent.map(words),
                 referer: referer.map(words),
             },

@@ -20,6 +20,7 @@ mod network;
 mod pages;
 mod payload;
 mod record;
+mod recorded;
 mod sender;
 mod server;
 mod socket;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use millpond_io::{Clock, Random};
+use millpond_kernel::audit::Audit;
 use millpond_kernel::{Credentials, Service};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
@@ -30,6 +31,8 @@ pub struct GatewayParts {
     pub services: Vec<Arc<dyn Service>>,
     /// Where access keys are looked up.
     pub credentials: Arc<dyn Credentials>,
+    /// Where calls are recorded.
+    pub audit: Audit,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Makes request ids.
@@ -182,11 +185,14 @@ impl Gateway {
         let (server, tls) = (Arc::clone(&self.server), self.tls.clone());
         tokio::spawn(async move {
             match tls {
-                None => connection::serve(server, stream, address, false, stage).await,
+                None => connection::serve(server, stream, address, None, stage).await,
                 Some(tls) => {
                     let limit = server.config.limits.handshake_time;
                     match tokio::time::timeout(limit, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => connection::serve(server, stream, address, true, stage).await,
+                        Ok(Ok(stream)) => {
+                            let version = crate::tls::version(stream.get_ref().1.protocol_version());
+                            connection::serve(server, stream, address, Some(version), stage).await;
+                        }
                         Ok(Err(error)) => tracing::debug!(remote = %address, %error, "a TLS handshake failed"),
                         Err(_) => tracing::debug!(remote = %address, "a TLS handshake took too long"),
                     }

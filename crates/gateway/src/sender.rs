@@ -49,12 +49,15 @@ impl Unbelieved {
             return refusal;
         }
         let code: Cow<'static, str> = match (error.common_code(), format) {
-            // The JSON protocols have names of their own for two of the common errors.
+            // The JSON protocols have names of their own for some of the common errors.
             ("InvalidClientTokenId", ErrorFormat::Json10 | ErrorFormat::Json11 | ErrorFormat::RestJson) => {
                 "UnrecognizedClientException".into()
             }
             ("SignatureDoesNotMatch", ErrorFormat::Json10 | ErrorFormat::Json11 | ErrorFormat::RestJson) => {
                 "InvalidSignatureException".into()
+            }
+            ("ExpiredToken", ErrorFormat::Json10 | ErrorFormat::Json11 | ErrorFormat::RestJson) => {
+                "ExpiredTokenException".into()
             }
             (code, _) => code.into(),
         };
@@ -62,6 +65,7 @@ impl Unbelieved {
             AuthError::UnknownAccessKey(_) | AuthError::InvalidToken => {
                 "The security token included in the request is invalid.".to_owned()
             }
+            AuthError::ExpiredToken => "The security token included in the request is expired".to_owned(),
             other => other.message(),
         };
         ServiceError::new(code, error.common_status(), message)
@@ -133,7 +137,7 @@ pub(crate) fn service_of<'a>(
     }
     if let Some(target) = head.headers.get("x-amz-target") {
         let target = target.to_str().unwrap_or_default();
-        let prefix = target.split_once('.').map_or(target, |(prefix, _)| prefix);
+        let prefix = target.rsplit_once('.').map_or(target, |(prefix, _)| prefix);
         let named = server.services.iter().find(|served| served.service.target_prefix() == Some(prefix));
         return named.map_or_else(|| absent(&format!("The target {target:?}")), Ok);
     }
@@ -184,6 +188,7 @@ impl Accepting<'_> {
                 Unbelieved::Refused(AuthError::UnknownAccessKey(claim.access_key_id().to_owned()))
             }
             CredentialError::InvalidToken => Unbelieved::Refused(AuthError::InvalidToken),
+            CredentialError::Expired => Unbelieved::Refused(AuthError::ExpiredToken),
             CredentialError::Failed(reason) => Unbelieved::Failed(reason),
         })
     }
@@ -204,6 +209,8 @@ impl Accepting<'_> {
             millpond_auth::AuthType::Query => AuthType::Query,
         };
         let signed = Signed { version: verified.signature_version(), at: verified.signed_at() };
+        let region = self.server.config.region.as_str();
+        self.server.credentials.used(verified.access_key_id(), self.service, region);
         Ok(Sender {
             principal: credential.principal,
             session: credential.session,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use http::HeaderValue;
 use millpond_auth::KeyCache;
 use millpond_io::{Clock, Random};
+use millpond_kernel::audit::Audit;
 use millpond_kernel::{Credentials, Service};
 use millpond_types::RequestId;
 use millpond_wire::Protocol;
@@ -25,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) config: GatewayConfig,
     pub(crate) services: Vec<Served>,
     pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) audit: Audit,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) keys: KeyCache,
@@ -42,7 +44,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(config: GatewayConfig, parts: crate::GatewayParts) -> Self {
-        let crate::GatewayParts { services, credentials, clock, random, mut registry, ready } = parts;
+        let crate::GatewayParts { services, credentials, audit, clock, random, mut registry, ready } = parts;
         let metrics = Metrics::register(&mut registry);
         let host_id = host_id(&*random);
         let served = |service: Arc<dyn Service>| Served { metrics: ServiceMetrics::new(service.name()), service };
@@ -50,6 +52,7 @@ impl Server {
             config,
             services: services.into_iter().map(served).collect(),
             credentials,
+            audit,
             clock,
             random,
             keys: KeyCache::new(),

@@ -42,3 +42,12 @@ pub fn server_tls(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, 
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
+
+/// How policies write a version of TLS.
+pub(crate) fn version(negotiated: Option<rustls::ProtocolVersion>) -> &'static str {
+    match negotiated {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+        // There are two that we speak.
+        _ => "1.2",
+    }
+}

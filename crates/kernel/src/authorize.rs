@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use millpond_policy::{Context, Denial, Principal, ResourceRule, Verdict};
+use millpond_policy::{Context, Denial, Kind, Principal, ResourceRule, Verdict};
 use millpond_types::{AccountId, Region};
 
+use crate::audit::Audit;
 use crate::caller::ServiceIdentity;
 use crate::decisions::Decision;
 use crate::epoch::{Epoch, Pin};
@@ -66,43 +67,48 @@ pub struct Denied {
 impl std::fmt::Display for Denied {
     /// The reason as AWS's newer messages give it (IAM User Guide, "Troubleshoot access denied error messages"), with the resource's ARN as it is.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "User: {} is not authorized to perform: {} on resource: {} ",
-            self.principal, self.access.action, self.access.resource.arn
-        )?;
-        self.reason(f)
+        self.write(f, "")
     }
 }
 
 impl Denied {
-    fn reason(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn write(&self, f: &mut std::fmt::Formatter<'_>, quote: &str) -> std::fmt::Result {
+        let (action, arn) = (self.access.action, self.access.resource.arn.as_str());
+        write!(f, "User: {} is not authorized to perform: {action} ", self.principal)?;
+        // An action that is about no resource is asked of the whole service.
+        if !arn.ends_with(":*") {
+            write!(f, "on resource: {quote}{arn}{quote} ")?;
+        }
         match self.denial {
             Denial::Explicit(kind) => {
-                write!(f, "with an explicit deny in {} {}", article(kind.words()), kind.words())?;
+                let (article, words) = self.words(kind);
+                write!(f, "with an explicit deny in {article} {words}")?;
                 match &self.policy {
                     Some(arn) => write!(f, ": {arn}"),
                     None => Ok(()),
                 }
             }
-            Denial::Implicit(kind) => write!(f, "because no {} allows the {} action", kind.words(), self.access.action),
+            Denial::Implicit(kind) => write!(f, "because no {} allows the {action} action", self.words(kind).1),
+        }
+    }
+
+    /// An article and the words for a kind of policy; those of roles are called by a name of their own.
+    fn words(&self, kind: Kind) -> (&'static str, &'static str) {
+        match (kind, kind.words()) {
+            (Kind::Resource, _) if self.access.action.starts_with("sts:AssumeRole") => ("the", "role trust policy"),
+            (_, words) => (article(words), words),
         }
     }
 
     /// The message with the resource in quotes, as S3 has it.
     pub fn quoted(&self) -> String {
-        struct Reason<'a>(&'a Denied);
-        impl std::fmt::Display for Reason<'_> {
+        struct Quoted<'a>(&'a Denied);
+        impl std::fmt::Display for Quoted<'_> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.reason(f)
+                self.0.write(f, "\"")
             }
         }
-        let (action, arn) = (self.access.action, &self.access.resource.arn);
-        format!(
-            "User: {} is not authorized to perform: {action} on resource: \"{arn}\" {}",
-            self.principal,
-            Reason(self)
-        )
+        Quoted(self).to_string()
     }
 }
 
@@ -116,18 +122,29 @@ pub struct Kernel {
     region: Region,
     epoch: Epoch,
     directory: OnceLock<Arc<dyn Directory>>,
+    audit: OnceLock<Audit>,
 }
 
 impl Kernel {
     /// A kernel for a server whose home account is `account`. Until [`Self::use_directory`] was called it knows root users alone.
     pub fn new(account: AccountId, region: Region, epoch: Epoch) -> Self {
-        Self { account, region, epoch, directory: OnceLock::new() }
+        Self { account, region, epoch, directory: OnceLock::new(), audit: OnceLock::new() }
     }
 
     /// Says where identities are looked up. Once, while a server is put together.
     pub fn use_directory(&self, directory: Arc<dyn Directory>) {
         // A second directory would be a mistake of the one place that puts servers together; the first one stays.
         let _ = self.directory.set(directory);
+    }
+
+    /// Says where uses of keys are recorded. Once, while a server is put together.
+    pub fn use_audit(&self, audit: Audit) {
+        let _ = self.audit.set(audit);
+    }
+
+    /// Where uses of keys are recorded.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.get()
     }
 
     /// Names a service of ours. Once for each, while a server is put together.
@@ -172,6 +189,10 @@ impl Kernel {
     ) -> Result<Authorized<O>, Refusal> {
         let rights = self.rights(caller).await?;
         for access in operation.accesses() {
+            // What a service touches on the way has records of its own.
+            if caller.via().is_empty() {
+                caller.note().touches(access.resource.arn.as_str(), access.resource.owner);
+            }
             if root_alone(caller, &access) {
                 continue;
             }
@@ -185,7 +206,7 @@ impl Kernel {
         Ok(Authorized { operation, pin })
     }
 
-    /// Whether an access would be allowed, for answers that depend on it (such as 404 or 403). Nothing is authorized by it, and a no is not kept as a denial.
+    /// Whether an access would be allowed, for answers that depend on it (such as 404 or 403). Nothing is authorized by it.
     pub async fn would_allow<O: Operation>(&self, caller: &Caller, operation: &O) -> Result<bool, Refusal> {
         let rights = self.rights(caller).await?;
         for access in operation.accesses() {
@@ -194,7 +215,10 @@ impl Kernel {
             }
             let mut context = self.context(caller, &rights, &access);
             operation.context(&access, &mut context);
-            if decision(caller, &rights, access, context).verdict != Verdict::Allowed {
+            let decision = Arc::new(decision(caller, &rights, access, context));
+            let allowed = decision.verdict == Verdict::Allowed;
+            caller.decided.add_asked(decision);
+            if !allowed {
                 return Ok(false);
             }
         }
@@ -405,5 +429,30 @@ mod tests {
         assert_eq!(verdicts, [true, false], "a quiet question leaves nothing");
         let text = millpond_policy::explain(&decided[1].question(), &decided[1].policies()).to_string();
         assert!(text.contains("DENIED") && text.contains("arn:aws:s3:::b/k"), "{text}");
+    }
+
+    #[test]
+    fn messages_are_those_of_the_iam_user_guide() {
+        let (get, assume) = ("s3:GetObject", "sts:AssumeRole");
+        let on = "on resource: arn:aws:s3:::b/k ";
+        for (action, arn, denial, policy, expected) in [
+            (get, "arn:aws:s3:::b/k", Denial::Implicit(Kind::ServiceControl), None, format!("{on}because no service control policy allows the s3:GetObject action")),
+            (get, "arn:aws:s3:::b/k", Denial::Explicit(Kind::ServiceControl), None, format!("{on}with an explicit deny in a service control policy")),
+            (get, "arn:aws:s3:::b/k", Denial::Implicit(Kind::Boundary), None, format!("{on}because no permissions boundary allows the s3:GetObject action")),
+            (get, "arn:aws:s3:::b/k", Denial::Explicit(Kind::Boundary), Some("arn:p"), format!("{on}with an explicit deny in a permissions boundary: arn:p")),
+            (get, "arn:aws:s3:::b/k", Denial::Implicit(Kind::Session), None, format!("{on}because no session policy allows the s3:GetObject action")),
+            (get, "arn:aws:s3:::b/k", Denial::Explicit(Kind::Session), None, format!("{on}with an explicit deny in a session policy")),
+            (get, "arn:aws:s3:::b/k", Denial::Implicit(Kind::Resource), None, format!("{on}because no resource-based policy allows the s3:GetObject action")),
+            (get, "arn:aws:s3:::b/k", Denial::Explicit(Kind::Resource), None, format!("{on}with an explicit deny in a resource-based policy")),
+            (get, "arn:aws:s3:::b/k", Denial::Implicit(Kind::Identity), None, format!("{on}because no identity-based policy allows the s3:GetObject action")),
+            (get, "arn:aws:s3:::b/k", Denial::Explicit(Kind::Identity), None, format!("{on}with an explicit deny in an identity-based policy")),
+            (assume, "arn:aws:iam::111122223333:role/r", Denial::Implicit(Kind::Resource), None, "on resource: arn:aws:iam::111122223333:role/r because no role trust policy allows the sts:AssumeRole action".to_owned()),
+            (assume, "arn:aws:iam::111122223333:role/r", Denial::Explicit(Kind::Resource), None, "on resource: arn:aws:iam::111122223333:role/r with an explicit deny in the role trust policy".to_owned()),
+            ("cloudtrail:LookupEvents", "arn:aws:cloudtrail:us-east-1:111122223333:*", Denial::Implicit(Kind::Identity), None, "because no identity-based policy allows the cloudtrail:LookupEvents action".to_owned()),
+        ] {
+            let access = Access { action, resource: Resource::new(Arn::parse(arn).unwrap(), MINE.parse().unwrap()) };
+            let denied = Denied { principal: "W".into(), same_account: true, access, denial, policy: policy.map(str::to_owned) };
+            assert_eq!(denied.to_string(), format!("User: W is not authorized to perform: {action} {expected}"));
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use millpond_policy::{Context, ContextValue, Principal};
 use millpond_types::{AccountId, CauseChain, Origin, RequestId, Timestamp};
 
+use crate::audit::Note;
 use crate::decisions::Decided;
 use crate::session::Session;
 
@@ -77,6 +78,7 @@ pub struct Caller {
     causes: CauseChain,
     via: Vec<&'static str>,
     pub(crate) decided: Arc<Decided>,
+    note: Arc<Note>,
 }
 
 /// What the gateway found out about a request's sender.
@@ -117,6 +119,7 @@ impl Caller {
             causes,
             via: Vec::new(),
             decided: Arc::default(),
+            note: Arc::default(),
         }
     }
 
@@ -216,6 +219,11 @@ impl Caller {
     /// What was decided about the request so far.
     pub fn decided(&self) -> &Decided {
         &self.decided
+    }
+
+    /// What the audit trail is to say of the call.
+    pub fn note(&self) -> &Note {
+        &self.note
     }
 
     /// Adds the keys that every request has (IAM User Guide, "AWS global condition context keys").

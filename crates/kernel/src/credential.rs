@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
 
 use crate::{Principal, Session};
 
-/// A secret access key. Has no text form, so that no log can hold it.
+/// A secret access key, wiped when the last of its holders lets go. Has no text form, so that no log can hold it.
 #[derive(Clone)]
-pub struct SecretKey(Arc<str>);
+pub struct SecretKey(Arc<Zeroizing<String>>);
 
 impl SecretKey {
     /// Takes a secret.
     pub fn new(secret: &str) -> Self {
-        Self(secret.into())
+        Self(Arc::new(Zeroizing::new(secret.to_owned())))
     }
 
     /// The secret, for deriving a signing key.
@@ -49,6 +50,9 @@ pub enum CredentialError {
     /// A session token that was not issued here, or one on a key that takes none.
     #[error("the security token included in the request is invalid")]
     InvalidToken,
+    /// A session token that was issued here and has ended.
+    #[error("the security token included in the request is expired")]
+    Expired,
     /// The store could not be read.
     #[error("credentials cannot be looked up: {0}")]
     Failed(String),
@@ -62,4 +66,7 @@ pub trait Credentials: Send + Sync + 'static {
         access_key_id: &'a str,
         session_token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Credential, CredentialError>>;
+
+    /// Notes that a request was signed with an access key, now that its signature was verified. Must not wait.
+    fn used(&self, _access_key_id: &str, _service: &str, _region: &str) {}
 }

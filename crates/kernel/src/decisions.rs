@@ -57,20 +57,45 @@ impl Decision {
 
 /// The decisions of one request, in their order.
 #[derive(Debug, Default)]
-pub struct Decided(Mutex<Vec<Arc<Decision>>>);
+pub struct Decided(Mutex<Lists>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    made: Vec<Arc<Decision>>,
+    asked: Vec<Arc<Decision>>,
+}
+
+fn remember(list: &mut Vec<Arc<Decision>>, decision: Arc<Decision>) {
+    if list.len() < MAX_REMEMBERED {
+        list.push(decision);
+    } else if decision.verdict != Verdict::Allowed {
+        // What was denied counts most.
+        let place = list.iter().rposition(|known| known.verdict == Verdict::Allowed);
+        list.remove(place.unwrap_or(MAX_REMEMBERED - 1));
+        list.push(decision);
+    }
+}
 
 impl Decided {
-    pub(crate) fn add(&self, decision: Arc<Decision>) {
-        let mut decided = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The newest counts most: it may be the denial.
-        if decided.len() == MAX_REMEMBERED {
-            decided.pop();
-        }
-        decided.push(decision);
+    fn lists(&self) -> std::sync::MutexGuard<'_, Lists> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of them.
+    pub(crate) fn add(&self, decision: Arc<Decision>) {
+        remember(&mut self.lists().made, decision);
+    }
+
+    pub(crate) fn add_asked(&self, decision: Arc<Decision>) {
+        remember(&mut self.lists().asked, decision);
+    }
+
+    /// All that were made.
     pub fn all(&self) -> Vec<Arc<Decision>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lists().made.clone()
+    }
+
+    /// Those that an answer depended on without deciding the request, such as whether it says 404 or 403.
+    pub fn asked(&self) -> Vec<Arc<Decision>> {
+        self.lists().asked.clone()
     }
 }

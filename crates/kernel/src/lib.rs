@@ -5,10 +5,12 @@
 //! Nothing here knows a service by name.
 
 mod access;
+pub mod audit;
 mod authorize;
 mod caller;
 mod credential;
 mod decisions;
+mod denials;
 mod directory;
 mod epoch;
 mod error;
@@ -25,6 +27,7 @@ pub use authorize::{Authorized, Denied, Kernel, Refusal};
 pub use caller::{AuthType, Authenticated, Caller, ServiceIdentity, Signed, Transport};
 pub use credential::{Credential, CredentialError, Credentials, SecretKey};
 pub use decisions::{Decided, Decision};
+pub use denials::{AUTHORIZATION_MESSAGE, DecodeError, Denials};
 pub use directory::{Directory, DirectoryError, Rights};
 pub use epoch::{Epoch, Pin};
 pub use error::ServiceError;

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use millpond_wire::{ErrorFormat, Protocol};
 
+use crate::audit::EventKind;
 use crate::{Caller, Payload, ServiceError};
 
 /// The head of a request, as it was sent.
@@ -108,7 +109,7 @@ pub trait Service: Send + Sync + 'static {
         }
     }
 
-    /// What stands before the dot in the `X-Amz-Target` of its requests, such as `TrentService`; `None` outside the JSON
+    /// What stands before the last dot in the `X-Amz-Target` of its requests, such as `TrentService`; `None` outside the JSON
     /// protocols. Tells which service an unsigned request is for.
     fn target_prefix(&self) -> Option<&'static str> {
         None
@@ -122,6 +123,11 @@ pub trait Service: Send + Sync + 'static {
     /// what the service does not know: a client's own words never become a label of a metric.
     fn identify_body(&self, _head: &RequestHead, _body: &[u8]) -> Option<OperationRef> {
         None
+    }
+
+    /// How the audit trail shows an operation: under its own name, as what its verb says, unless the service says otherwise.
+    fn event(&self, operation: OperationRef) -> EventKind {
+        EventKind::by_verb(operation.name)
     }
 
     /// Carries a request out.

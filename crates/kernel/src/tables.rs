@@ -1,6 +1,6 @@
 //! The kernel's tables: the first byte of a row's key, 0x30 to 0x3F.
 
-/// (account, position) -> record of a management call: a stream.
+/// (account, whose call, position) -> record of a management call: two streams for each account.
 pub const AUDIT: u8 = 0x30;
 /// (request id) -> why it was denied.
 pub const DECISIONS: u8 = 0x31;
@@ -12,3 +12,5 @@ pub const EPOCH: u8 = 0x33;
 pub const KEY_RING: u8 = 0x34;
 /// Account id -> account.
 pub const ACCOUNTS: u8 = 0x35;
+/// (account, whose call) -> bytes of audit records: a counter.
+pub const AUDIT_BYTES: u8 = 0x38;

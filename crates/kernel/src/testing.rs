@@ -3,16 +3,30 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use millpond_meta::MemoryKv;
+use millpond_io::{SystemClock, SystemRandom};
+use millpond_meta::{Kv, MemoryKv};
 use millpond_policy::Principal;
+use millpond_seal::Vault;
 use millpond_types::{AccountId, RequestId, Timestamp};
 
+use crate::audit::{Audit, AuditParts};
 use crate::{AuthType, Authenticated, Caller, Epoch, Kernel, Transport};
 
 /// A kernel that knows root users alone. `None` never: reading an empty engine in memory does not wait, nor fail.
 pub fn kernel(account: AccountId) -> Option<Kernel> {
     let epoch = Epoch::load(Arc::new(MemoryKv::new())).now_or_never()?.ok()?;
     Some(Kernel::new(account, "us-east-1".parse().ok()?, epoch))
+}
+
+/// An audit trail over an engine. Within a tokio runtime. `None` never.
+pub fn audit(kv: Arc<dyn Kv>) -> Option<Audit> {
+    Some(Audit::start(AuditParts {
+        kv,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        vault: Arc::new(Vault::for_tests()),
+        region: "us-east-1".parse().ok()?,
+    }))
 }
 
 /// A caller whose request came by no connection, signed unless it is nobody's.

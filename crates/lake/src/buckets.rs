@@ -1,10 +1,11 @@
 //! Buckets: all of them in memory, kept true by every commit that changes one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use millpond_meta::{Cond, Key, Op};
+use millpond_meta::{Cond, Key, Op, Scan};
 use millpond_types::{AccountId, BucketName, Origin};
 
 use crate::draft::{Draft, Engine};
@@ -12,8 +13,8 @@ use crate::error::{LakeError, Refused};
 use crate::journal::{Change, ChangeKind};
 use crate::keys::{self, Counter, tables};
 use crate::lake::Lake;
-use crate::limits::{MAX_ATTEMPTS, MAX_BUCKETS, WALK_PAGE};
-use crate::model::{Bucket, Tags, Versioning};
+use crate::limits::{CONFIG_PAGE, MAX_ATTEMPTS, MAX_BUCKETS, MAX_CONFIG_BYTES, WALK_PAGE};
+use crate::model::{Bucket, ConfigKind, Configs, Tags, Versioning};
 use crate::requests::{NewBucket, Usage};
 use crate::rows::{self, BucketRow};
 use crate::upkeep::WorkKind;
@@ -45,7 +46,7 @@ pub(crate) struct Buckets {
 impl Buckets {
     /// Reads all buckets.
     pub async fn load(kv: &Engine) -> Result<Self, LakeError> {
-        let mut by_name = BTreeMap::new();
+        let (mut by_name, mut configs) = (BTreeMap::new(), load_configs(kv).await?);
         let mut walk = Walk::table(tables::BUCKET, WALK_PAGE);
         loop {
             let page = walk.next(kv).await?;
@@ -53,7 +54,7 @@ impl Buckets {
                 break;
             }
             for (key, row) in page {
-                let cached = parse(&key, row)?;
+                let cached = parse(&key, row, |id| configs.remove(&id).unwrap_or_default())?;
                 by_name.insert(cached.bucket.name.clone(), cached);
             }
         }
@@ -78,31 +79,61 @@ impl Buckets {
     }
 }
 
-fn parse(key: &Key, row: Bytes) -> Result<Arc<CachedBucket>, LakeError> {
+/// The configurations of all buckets, by their ids.
+async fn load_configs(kv: &Engine) -> Result<HashMap<u64, Configs>, LakeError> {
+    let mut configs: HashMap<u64, Configs> = HashMap::new();
+    let mut walk = Walk::table(tables::CONFIG, CONFIG_PAGE);
+    loop {
+        let page = walk.next(kv).await?;
+        if page.is_empty() {
+            return Ok(configs);
+        }
+        for (key, row) in page {
+            let (bucket, kind) = config_of(&key).ok_or_else(|| rows::damaged("configuration"))?;
+            configs.entry(bucket).or_default().insert(kind, row);
+        }
+    }
+}
+
+/// The bucket's id and the kind of a configuration's row.
+pub(crate) fn config_of(key: &[u8]) -> Option<(u64, ConfigKind)> {
+    let [kind] = key.get(9..)? else { return None };
+    Some((keys::u64_at(key, 1)?, ConfigKind::from_code(*kind)?))
+}
+
+fn parse(key: &Key, row: Bytes, configs: impl FnOnce(u64) -> Configs) -> Result<Arc<CachedBucket>, LakeError> {
     let name =
         std::str::from_utf8(&key[1..]).ok().and_then(|n| n.parse().ok()).ok_or_else(|| rows::damaged("bucket"))?;
-    let bucket = rows::decode::<BucketRow>("bucket", &row)?.bucket(name)?;
+    let decoded = rows::decode::<BucketRow>("bucket", &row)?;
+    let configs = configs(decoded.id);
+    let bucket = decoded.bucket(name, configs)?;
     Ok(Arc::new(CachedBucket { bucket: Arc::new(bucket), row_key: key.clone(), row }))
 }
 
 /// Runs a change of a bucket to its end even when the request is dropped midway: else the engine could know what the map does not.
-async fn detached<T: Send + 'static>(
+pub(crate) async fn detached<T: Send + 'static>(
     change: impl Future<Output = Result<T, LakeError>> + Send + 'static,
 ) -> Result<T, LakeError> {
     tokio::spawn(change).await.map_err(|e| LakeError::Internal(format!("a bucket's change failed: {e}")))?
+}
+
+pub(crate) fn fits(value: &Bytes) -> Result<(), LakeError> {
+    let (size, max) = (value.len(), MAX_CONFIG_BYTES);
+    if size <= max { Ok(()) } else { Err(LakeError::ConfigTooLarge { size, max }) }
 }
 
 impl Lake {
     /// Creates a bucket.
     ///
     /// # Errors
-    /// `BucketAlreadyOwnedByYou`, `BucketAlreadyExists`, `TooManyBuckets`.
+    /// `BucketAlreadyOwnedByYou`, `BucketAlreadyExists`, `TooManyBuckets`, `ConfigTooLarge`.
     pub async fn create_bucket(&self, new: NewBucket, origin: &Origin) -> Result<Arc<Bucket>, LakeError> {
         let (lake, origin) = (self.clone(), origin.clone());
         detached(async move { lake.create_bucket_now(new, &origin).await }).await
     }
 
     async fn create_bucket_now(&self, new: NewBucket, origin: &Origin) -> Result<Arc<Bucket>, LakeError> {
+        new.configs.values().try_for_each(fits)?;
         let _changing = self.buckets().changing.lock().await;
         for _ in 0..MAX_ATTEMPTS {
             if let Some(known) = self.reread_bucket(&new.name).await? {
@@ -121,12 +152,17 @@ impl Lake {
                 region: new.region.clone(),
                 versioning: Versioning::Unset,
                 tags: new.tags.clone(),
+                revision: u64::from(!new.configs.is_empty()),
+                configs: Arc::new(new.configs.clone()),
             };
             let cached = CachedBucket::new(bucket);
             let mut draft = Draft::in_any_bucket(cached.bucket.id);
             draft.absent(cached.row_key.clone());
             draft.as_read(keys::bucket_ids(), ids.as_ref());
             draft.put(cached.row_key.clone(), cached.row.clone());
+            for (kind, value) in &new.configs {
+                draft.put(keys::config(cached.bucket.id, *kind), value.clone());
+            }
             draft.ops.push(Op::Add(keys::bucket_ids(), 1));
             draft.journal(Change::of_bucket(ChangeKind::BucketCreated, &cached.bucket, self.now(), origin));
             match self.commit(draft).await {
@@ -174,7 +210,7 @@ impl Lake {
     async fn delete_bucket_now(&self, bucket: &Bucket, origin: &Origin) -> Result<(), LakeError> {
         let _changing = self.buckets().changing.lock().await;
         for _ in 0..MAX_ATTEMPTS {
-            let cached = self.cached(bucket)?;
+            let cached = self.decided(bucket)?;
             let id = cached.bucket.id;
             let held = [Counter::Objects, Counter::Others].map(|counter| keys::usage(id, counter));
             for counter in &held {
@@ -186,6 +222,9 @@ impl Lake {
             draft.urgent = true;
             draft.conds.extend(held.map(Cond::Absent));
             draft.delete(cached.row_key.clone());
+            for kind in cached.bucket.configs.keys() {
+                draft.delete(keys::config(id, *kind));
+            }
             let now = self.now();
             draft.work(now.0, WorkKind::BucketUploads, id.into());
             draft.work(now.plus(self.config().journal_keep).0, WorkKind::BucketJournal, id.into());
@@ -226,6 +265,30 @@ impl Lake {
         self.change_bucket(bucket, origin, ChangeKind::BucketTagging, move |bucket| bucket.tags.clone_from(&tags)).await
     }
 
+    /// Sets a configuration of a bucket; `None` removes it. Whoever decided something of the bucket before has to decide anew.
+    ///
+    /// # Errors
+    /// `ConfigTooLarge`, `Reconfigured`.
+    pub async fn set_config(
+        &self,
+        bucket: &Bucket,
+        kind: ConfigKind,
+        value: Option<Bytes>,
+        origin: &Origin,
+    ) -> Result<Arc<Bucket>, LakeError> {
+        value.iter().try_for_each(fits)?;
+        let change = move |bucket: &mut Bucket| {
+            let configs = Arc::make_mut(&mut bucket.configs);
+            match &value {
+                Some(value) => configs.insert(kind, value.clone()),
+                None => configs.remove(&kind),
+            };
+            // Also when the value is the one that it has: who sets it wants to be after whoever is under way.
+            bucket.revision += 1;
+        };
+        self.change_bucket(bucket, origin, ChangeKind::BucketConfiguration, change).await
+    }
+
     async fn change_bucket(
         &self,
         bucket: &Bucket,
@@ -246,12 +309,20 @@ impl Lake {
     ) -> Result<Arc<Bucket>, LakeError> {
         let _changing = self.buckets().changing.lock().await;
         for _ in 0..MAX_ATTEMPTS {
-            let cached = self.cached(bucket)?;
+            let cached = self.decided(bucket)?;
             let mut changed = (*cached.bucket).clone();
             change(&mut changed);
             let changed = CachedBucket::new(changed);
             let mut draft = Draft::in_bucket(&cached);
             draft.put(changed.row_key.clone(), changed.row.clone());
+            for kind in ConfigKind::ALL {
+                let key = keys::config(cached.bucket.id, kind);
+                match (cached.bucket.config(kind), changed.bucket.config(kind)) {
+                    (before, Some(now)) if before != Some(now) => draft.put(key, now.clone()),
+                    (Some(_), None) => draft.delete(key),
+                    _ => {}
+                }
+            }
             draft.journal(Change::of_bucket(kind, &changed.bucket, self.now(), origin));
             match self.commit(draft).await {
                 Ok(_) => {
@@ -282,6 +353,12 @@ impl Lake {
         self.buckets().get(&bucket.name).filter(|cached| cached.bucket.id == bucket.id).ok_or(LakeError::NoSuchBucket)
     }
 
+    /// The same for changes: it must also be configured as it was when the change was decided.
+    pub(crate) fn decided(&self, bucket: &Bucket) -> Result<Arc<CachedBucket>, LakeError> {
+        let cached = self.cached(bucket)?;
+        if cached.bucket.revision == bucket.revision { Ok(cached) } else { Err(LakeError::Reconfigured) }
+    }
+
     /// Reads a bucket's row anew after it proved to be another than in memory. Waits for changes of buckets that are under way: what was read
     /// beside one of them could reach the map after it.
     pub(crate) async fn refresh_bucket(&self, name: &BucketName) -> Result<(), LakeError> {
@@ -292,8 +369,35 @@ impl Lake {
     /// The same for who holds `changing`.
     async fn reread_bucket(&self, name: &BucketName) -> Result<Option<Arc<CachedBucket>>, LakeError> {
         let key = keys::bucket(name.as_str());
-        let cached = self.kv().get(&key).await?.map(|row| parse(&key, row)).transpose()?;
+        let cached = match self.kv().get(&key).await? {
+            Some(row) => self.with_configs(name, &key, row).await?,
+            None => None,
+        };
         self.buckets().set(name, cached.clone());
         Ok(cached)
+    }
+    /// A bucket's row with its configurations: those in memory when they are of the row's revision, else both as of one moment.
+    async fn with_configs(
+        &self,
+        name: &BucketName,
+        key: &Key,
+        row: Bytes,
+    ) -> Result<Option<Arc<CachedBucket>>, LakeError> {
+        let BucketRow { id, revision, .. } = rows::decode("bucket", &row)?;
+        let known = self.buckets().get(name).filter(|known| (known.bucket.id, known.bucket.revision) == (id, revision));
+        if let Some(known) = known {
+            return Ok(Some(parse(key, row, |_| (*known.bucket.configs).clone())?));
+        }
+        let view = self.kv().snapshot().await?;
+        let Some(row) = view.get(key).await? else { return Ok(None) };
+        let of = keys::configs_of(rows::decode::<BucketRow>("bucket", &row)?.id);
+        let to = Bound::Excluded(keys::behind(&of));
+        let scan = Scan { from: Bound::Included(of), to, reverse: false, limit: ConfigKind::ALL.len() };
+        let mut configs = Configs::new();
+        for (key, value) in view.scan(scan).await? {
+            let (_, kind) = config_of(&key).ok_or_else(|| rows::damaged("configuration"))?;
+            configs.insert(kind, value);
+        }
+        Ok(Some(parse(key, row, |_| configs)?))
     }
 }

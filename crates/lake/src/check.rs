@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use bytes::Bytes;
 use millpond_meta::{Key, Rows, View};
 
+use crate::accounts::account_config_of;
+use crate::buckets::config_of;
 use crate::error::LakeError;
 use crate::keys::{self, Counter, tables};
 use crate::lake::Lake;
-use crate::limits::{MAX_PROBLEMS, WALK_PAGE};
+use crate::limits::{CONFIG_PAGE, MAX_PROBLEMS, WALK_PAGE};
 use crate::multipart::upload_of;
 use crate::refs::{BodyRef, RefKind};
 use crate::requests::UploadId;
@@ -137,6 +139,7 @@ impl Lake {
             progress,
         };
         check.buckets().await?;
+        check.configs().await?;
         check.work().await?;
         check.versions(tables::CURRENT).await?;
         check.versions(tables::MARKER).await?;
@@ -244,6 +247,29 @@ impl Check<'_> {
                     }
                     Err(_) => self.damaged(key, "the row of a bucket cannot be read".to_owned()),
                 }
+            }
+        }
+        Ok(())
+    }
+
+    async fn configs(&mut self) -> Result<(), LakeError> {
+        let (mut walk, mut done) = (SoundWalk::table(tables::CONFIG, CONFIG_PAGE), 0);
+        while let Some(page) = self.page(&mut walk, "configurations", &mut done).await? {
+            for (key, _) in page {
+                match config_of(&key) {
+                    Some((bucket, _)) if self.count.buckets.contains_key(&bucket) => {}
+                    Some(_) if self.is_blind(&[tables::BUCKET]) => {}
+                    Some((bucket, kind)) => {
+                        self.problem(format!("a configuration ({kind:?}) of bucket {bucket}, which does not exist"));
+                    }
+                    None => self.problem("the key of a configuration cannot be read"),
+                }
+            }
+        }
+        let (mut walk, mut done) = (SoundWalk::table(tables::ACCOUNT_CONFIG, CONFIG_PAGE), 0);
+        while let Some(page) = self.page(&mut walk, "accounts", &mut done).await? {
+            if page.iter().any(|(key, _)| account_config_of(key).is_none()) {
+                self.problem("the key of an account's configuration cannot be read");
             }
         }
         Ok(())

@@ -22,6 +22,7 @@ use crate::multipart::{end_upload, upload_of};
 use crate::refs::BodyRef;
 use crate::requests::{CompletePart, CompleteRequest, Upload, Written};
 use crate::rows::{self, DoneRow, NewObject, PartRow, WorkRow};
+use crate::sealing::{AtHand, Digests, Kept, Sealing};
 use crate::upkeep::WorkKind;
 use crate::versions::Head;
 use crate::walk::Walk;
@@ -35,8 +36,7 @@ struct Assembled {
     /// The work row of those that were written before.
     tentative: Option<Key>,
     size: u64,
-    md5: [u8; 16],
-    checksum: Option<Checksum>,
+    digests: Kept,
     /// A bit for each part that went into the object.
     kept: Vec<u8>,
 }
@@ -46,7 +46,7 @@ impl Lake {
     /// result, whatever became of the object.
     ///
     /// # Errors
-    /// `NoSuchUpload`, `NoParts`, `InvalidPartNumber`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`, `EntityTooLarge`,
+    /// `Locked` when a checksum is sealed and needed, and the key was not brought, `NoSuchUpload`, `NoParts`, `InvalidPartNumber`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`, `EntityTooLarge`,
     /// `SizeMismatch`, `ChecksumMismatch`, and those of [`Lake::put`]. The upload stays as it was then.
     pub async fn complete(&self, request: CompleteRequest, origin: &Origin) -> Result<Written, LakeError> {
         check_list(&request.parts)?;
@@ -55,9 +55,10 @@ impl Lake {
         let mut turn = Turn::new(self, bucket, key);
         let mut assembled: Option<(Option<bytes::Bytes>, Assembled)> = None;
         loop {
-            let cached = self.cached(bucket)?;
+            let cached = self.decided(bucket)?;
             let Some(row) = self.kv().get(&upload_key).await? else { return self.done(&request).await };
-            let upload = upload_of(bucket.id, key.clone(), *id, rows::decode("upload", &row)?)?;
+            let mut upload = upload_of(bucket.id, key.clone(), *id, rows::decode("upload", &row)?)?;
+            upload.object_key = AtHand(request.object_key.clone());
             let writes = self.kv().get(&keys::part_writes(id.0)).await?;
             let parts = match assembled.take() {
                 Some((at, parts)) if at == writes => parts,
@@ -70,9 +71,9 @@ impl Lake {
             draft.as_read(keys::part_writes(id.0), writes.as_ref());
             let new = NewObject {
                 size: parts.size,
-                md5: parts.md5,
+                digests: &parts.digests,
                 parts: u32::try_from(request.parts.len()).unwrap_or(u32::MAX),
-                checksum: parts.checksum,
+                encryption: upload.encryption.as_ref(),
                 body: Some(BodyRef::manifest(parts.id)),
                 metadata: &upload.metadata,
                 tags: &upload.tags,
@@ -178,14 +179,18 @@ impl Lake {
         if let Some(missing) = wanted.next() {
             return Err(LakeError::InvalidPart { number: missing.number });
         }
-        let (size, md5, checksum) = sum.finish(request)?;
+        let (size, etag, checksum) = sum.finish(request)?;
+        let sealing = upload.encryption.clone().zip(upload.object_key().cloned());
+        let sealing = sealing.map(|(encryption, key)| Sealing { key, encryption });
+        // Made of the parts' ETags, it tells no more than they do.
+        let digests = Kept::new(self, sealing.as_ref(), None, Some(etag), checksum.as_ref())?;
         let mut kept = vec![0u8; usize::from(MAX_PARTS) / 8 + 1];
         request.parts.iter().for_each(|part| kept[usize::from(part.number) / 8] |= 1 << (part.number % 8));
         while kept.last() == Some(&0) {
             kept.pop();
         }
         let rows = builder.finish();
-        Ok(Assembled { id, rows, tentative, size, md5, checksum, kept })
+        Ok(Assembled { id, rows, tentative, size, digests, kept })
     }
 
     /// Commits manifest rows before the object that will have them, and with the first of them a work row that removes them if it never does.
@@ -239,10 +244,12 @@ struct Sum {
     before: Option<(u16, u64)>,
     md5: Md5,
     checksum: ChecksumSum,
+    /// Opens the parts' checksums where they are sealed.
+    digests: Option<Digests>,
 }
 
 enum ChecksumSum {
-    /// The upload names none: the default, as long as every part has one.
+    /// The upload names none: the default, as long as every part has one that can be seen.
     Default(Option<FullObject>),
     Full(FullObject),
     Composite(Box<Composite>),
@@ -250,6 +257,7 @@ enum ChecksumSum {
 
 impl Sum {
     fn new(upload: &Upload, min: u64) -> Self {
+        let digests = upload.object_key().filter(|_| upload.hides_digests()).map(Digests::of);
         let checksum = match upload.checksum {
             None => ChecksumSum::Default(FullObject::new(crate::DEFAULT_CHECKSUM)),
             Some((algorithm, ChecksumType::Composite)) => ChecksumSum::Composite(Box::new(Composite::new(algorithm))),
@@ -259,11 +267,16 @@ impl Sum {
                 None => ChecksumSum::Composite(Box::new(Composite::new(algorithm))),
             },
         };
-        Self { min, size: 0, before: None, md5: Md5::new(), checksum }
+        Self { min, size: 0, before: None, md5: Md5::new(), checksum, digests }
     }
 
     fn add(&mut self, wanted: &CompletePart, part: &PartRow) -> Result<(), LakeError> {
-        let (number, md5, value) = (part.number()?, part.md5()?, part.value()?);
+        let digests = self.digests.as_ref();
+        let (number, md5, value) = (part.number()?, part.md5()?, part.value(digests)?);
+        let locked = value.is_none() && part.checksum.is_some();
+        if locked && (wanted.checksum.is_some() || !matches!(self.checksum, ChecksumSum::Default(_))) {
+            return Err(LakeError::Locked);
+        }
         let invalid = LakeError::InvalidPart { number };
         if !wanted.etag.eq_ignore_ascii_case(&md5.to_string()) {
             return Err(invalid);
@@ -283,7 +296,7 @@ impl Sum {
         self.md5.update(&md5.0);
         let added = match (&mut self.checksum, &value) {
             (ChecksumSum::Default(sum), _) => {
-                let added = match (sum.as_mut(), part.default_value()?) {
+                let added = match (sum.as_mut(), part.default_value(digests)?) {
                     (Some(sum), Some(value)) => sum.add(&value, part.size),
                     _ => false,
                 };

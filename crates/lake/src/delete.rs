@@ -40,7 +40,7 @@ impl Lake {
         };
         let mut turn = Turn::new(self, bucket, &item.key);
         loop {
-            let cached = self.cached(bucket)?;
+            let cached = self.decided(bucket)?;
             let mut draft = Draft::in_bucket(&cached);
             let deleted = self.plan_delete(&mut draft, &cached, item, origin).await?;
             if draft.ops.is_empty() {
@@ -57,7 +57,8 @@ impl Lake {
     /// Deletes many keys in few commits. Results are in the order of `items`; each stands for itself.
     ///
     /// # Errors
-    /// `TooManyKeys` beyond [`MAX_DELETE_KEYS`], before any is deleted; `NoSuchBucket`, `Busy`, `ReadOnly`.
+    /// `TooManyKeys` beyond [`MAX_DELETE_KEYS`], before any is deleted; `NoSuchBucket`, `Busy`, `ReadOnly`. `Reconfigured` is the result of single
+    /// items.
     pub async fn delete_many(
         &self,
         bucket: &Bucket,
@@ -74,7 +75,11 @@ impl Lake {
             // A key that comes twice begins a new commit: its second deletion has to see what the first one did.
             let fresh = rest.iter().take(DELETE_CHUNK).take_while(|item| keys.insert(item.key.as_str())).count();
             let (chunk, behind) = rest.split_at(fresh);
-            results.extend(self.delete_chunk(bucket, chunk, origin).await?);
+            match self.delete_chunk(bucket, chunk, origin).await {
+                // Those of the chunks before are deleted; the others are for the caller to decide anew.
+                Err(LakeError::Reconfigured) => results.extend(chunk.iter().map(|_| Err(LakeError::Reconfigured))),
+                chunk => results.extend(chunk?),
+            }
             rest = behind;
         }
         Ok(results)
@@ -87,7 +92,7 @@ impl Lake {
         chunk: &[DeleteItem],
         origin: &Origin,
     ) -> Result<Vec<Result<Deleted, LakeError>>, LakeError> {
-        let cached = self.cached(bucket)?;
+        let cached = self.decided(bucket)?;
         let mut draft = Draft::in_bucket(&cached);
         draft.urgent = true;
         let mut results = Vec::with_capacity(chunk.len());

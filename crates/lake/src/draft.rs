@@ -1,6 +1,6 @@
 //! A change being put together, and how it becomes a commit.
 
-use millpond_meta::{Batch, Committed, Cond, Kv, Op};
+use millpond_meta::{Batch, CommitError, Committed, Cond, Kv, Op};
 use millpond_types::{BucketName, ObjectKey};
 
 use crate::buckets::CachedBucket;
@@ -145,8 +145,12 @@ impl<'a> Turn<'a> {
 impl Lake {
     /// Commits a draft.
     pub(crate) async fn commit(&self, draft: Draft) -> Result<Committed, Refused> {
-        let batch = draft.batch(self).await?;
-        Ok(self.kv().commit(batch).await?)
+        let mut batch = draft.batch(self).await?;
+        let provided = self.extend_batch(&mut batch);
+        match self.kv().commit(batch).await {
+            Err(CommitError::Conflict(at)) if Some(at) == provided => Err(LakeError::Reconfigured.into()),
+            committed => Ok(committed?),
+        }
     }
 
     fn key_lock(&self, scope: u128, key: &str) -> &tokio::sync::Mutex<()> {

@@ -21,6 +21,17 @@ pub enum LakeError {
     /// There are [`crate::MAX_BUCKETS`] buckets already.
     #[error("there are too many buckets")]
     TooManyBuckets,
+    /// A configuration of the bucket changed since the request was decided: decide anew.
+    #[error("the bucket's configuration changed meanwhile")]
+    Reconfigured,
+    /// A configuration of a bucket is larger than [`crate::MAX_CONFIG_BYTES`].
+    #[error("a configuration of {size} bytes is more than the allowed {max}")]
+    ConfigTooLarge {
+        /// The bytes.
+        size: usize,
+        /// The most.
+        max: usize,
+    },
     /// The key has no current object.
     #[error("the key does not exist")]
     NoSuchKey,
@@ -103,6 +114,12 @@ pub enum LakeError {
         /// By which algorithm.
         algorithm: millpond_digest::ChecksumAlgorithm,
     },
+    /// The object or upload is encrypted, and its key was not brought.
+    #[error("the key of the object is needed")]
+    Locked,
+    /// The upload was begun before there was encryption, and its parts are plain: what is encrypted does not become one of them.
+    #[error("the upload is not encrypted")]
+    PlainUpload,
     /// A range that lies outside the object.
     #[error("the range lies outside the object")]
     InvalidRange,

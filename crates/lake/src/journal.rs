@@ -41,10 +41,14 @@ pub enum ChangeKind {
     BucketVersioning = 10,
     /// The bucket's tags were set or removed.
     BucketTagging = 11,
+    /// A configuration of the bucket was set or removed; the operation says which.
+    BucketConfiguration = 12,
+    /// An object's access control list was set.
+    AclPut = 13,
 }
 
 impl ChangeKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::ObjectPut,
         Self::ObjectCopied,
         Self::UploadCompleted,
@@ -56,6 +60,8 @@ impl ChangeKind {
         Self::BucketDeleted,
         Self::BucketVersioning,
         Self::BucketTagging,
+        Self::BucketConfiguration,
+        Self::AclPut,
     ];
 
     /// The event's name as S3 notifications show it; `None` for changes that S3 does not announce.
@@ -68,7 +74,12 @@ impl ChangeKind {
             Self::MarkerCreated => "ObjectRemoved:DeleteMarkerCreated",
             Self::TagsPut => "ObjectTagging:Put",
             Self::TagsDeleted => "ObjectTagging:Delete",
-            Self::BucketCreated | Self::BucketDeleted | Self::BucketVersioning | Self::BucketTagging => return None,
+            Self::AclPut => "ObjectAcl:Put",
+            Self::BucketCreated
+            | Self::BucketDeleted
+            | Self::BucketVersioning
+            | Self::BucketTagging
+            | Self::BucketConfiguration => return None,
         })
     }
 }

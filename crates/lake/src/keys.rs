@@ -5,6 +5,9 @@
 
 use bytes::Bytes;
 use millpond_meta::Key;
+use millpond_types::AccountId;
+
+use crate::model::ConfigKind;
 
 /// The tables: the first byte of a row's key. The lake owns 0x10 to 0x2F.
 pub mod tables {
@@ -44,6 +47,10 @@ pub mod tables {
     pub const JOURNAL: u8 = 0x20;
     /// (bucket, what) -> counter.
     pub const USAGE: u8 = 0x21;
+    /// (bucket, kind) -> configuration.
+    pub const CONFIG: u8 = 0x22;
+    /// (account, kind) -> configuration.
+    pub const ACCOUNT_CONFIG: u8 = 0x23;
 
     /// How the embedded engine is to keep a table of the lake.
     pub fn classify(table: u8) -> millpond_meta::Class {
@@ -187,6 +194,19 @@ pub(crate) fn journal(bucket: u64) -> Key {
 
 pub(crate) fn usage(bucket: u64, counter: Counter) -> Key {
     join(USAGE, &[&bucket.to_be_bytes(), &[counter as u8]])
+}
+
+pub(crate) fn config(bucket: u64, kind: ConfigKind) -> Key {
+    join(CONFIG, &[&bucket.to_be_bytes(), &[kind as u8]])
+}
+
+pub(crate) fn account_config(account: AccountId, kind: ConfigKind) -> Key {
+    join(ACCOUNT_CONFIG, &[account.as_str().as_bytes(), &[kind as u8]])
+}
+
+/// The beginning of the rows of all configurations of a bucket.
+pub(crate) fn configs_of(bucket: u64) -> Key {
+    join(CONFIG, &[&bucket.to_be_bytes()])
 }
 
 /// All rows of a table lie in `table(t) .. table(t + 1)`.

@@ -8,17 +8,24 @@ use millpond_io::{Clock, Random};
 use millpond_meta::{Batch, Cond, Op};
 use millpond_types::Timestamp;
 
+use crate::accounts::Accounts;
 use crate::buckets::Buckets;
 use crate::draft::Engine;
 use crate::error::LakeError;
 use crate::keys;
 use crate::limits::{KEY_LOCKS, LakeConfig};
 use crate::memory::Memory;
-use crate::rows::{self, FORMAT, FormatRow};
+use crate::rows::{self, FORMAT, FormatRow, OLDEST_FORMAT};
 
 /// Buckets, objects, versions, uploads and the change feed on one metadata engine and one blob store. Cheap to clone.
 #[derive(Clone)]
-pub struct Lake(Arc<Inner>);
+pub struct Lake {
+    inner: Arc<Inner>,
+    /// What every change by this handle has as a condition besides its own.
+    provided: Option<Cond>,
+    /// What every change by this handle does besides.
+    also: Option<Op>,
+}
 
 struct Inner {
     kv: Arc<Engine>,
@@ -27,6 +34,7 @@ struct Inner {
     random: Arc<dyn Random>,
     config: LakeConfig,
     buckets: Buckets,
+    accounts: Accounts,
     key_locks: Box<[tokio::sync::Mutex<()>]>,
     memory: Memory,
     pins: Mutex<HashMap<u128, u32>>,
@@ -47,48 +55,75 @@ impl Lake {
     ) -> Result<Self, LakeError> {
         check_format(&*kv).await?;
         let buckets = Buckets::load(&*kv).await?;
+        let accounts = Accounts::load(&*kv).await?;
         let key_locks = (0..KEY_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
         let config = LakeConfig { min_part_bytes: config.min_part_bytes.max(1), ..config };
         let (pins, live_loaded) = (Mutex::default(), tokio::sync::Mutex::new(false));
         let memory = Memory::new(config.ingest_budget);
-        Ok(Self(Arc::new(Inner { kv, blobs, clock, random, config, buckets, key_locks, memory, pins, live_loaded })))
+        let inner = Inner { kv, blobs, clock, random, config, buckets, accounts, key_locks, memory, pins, live_loaded };
+        Ok(Self { inner: Arc::new(inner), provided: None, also: None })
     }
 
     pub(crate) fn kv(&self) -> &Engine {
-        &*self.0.kv
+        &*self.inner.kv
     }
 
     pub(crate) fn blobs(&self) -> &Blobs {
-        &self.0.blobs
+        &self.inner.blobs
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.inner.clock.now()
     }
 
     pub(crate) fn random(&self) -> &dyn Random {
-        &*self.0.random
+        &*self.inner.random
     }
 
     pub(crate) fn config(&self) -> &LakeConfig {
-        &self.0.config
+        &self.inner.config
     }
 
     pub(crate) fn buckets(&self) -> &Buckets {
-        &self.0.buckets
+        &self.inner.buckets
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.inner.accounts
+    }
+
+    /// The same lake, each of whose changes is only made while `cond` holds, and fails with [`LakeError::Reconfigured`] otherwise: for
+    /// what was decided by something that is not in the lake.
+    #[must_use]
+    pub fn provided(&self, cond: Cond) -> Self {
+        Self { provided: Some(cond), ..self.clone() }
+    }
+
+    /// The same lake, each of whose changes does `op` too.
+    #[must_use]
+    pub fn also(&self, op: Op) -> Self {
+        Self { also: Some(op), ..self.clone() }
+    }
+
+    /// Adds to a batch what this handle's changes have besides, and says where its condition stands.
+    pub(crate) fn extend_batch(&self, batch: &mut Batch) -> Option<usize> {
+        batch.ops.extend(self.also.clone());
+        let cond = self.provided.clone()?;
+        batch.conds.push(cond);
+        Some(batch.conds.len() - 1)
     }
 
     pub(crate) fn key_locks(&self) -> &[tokio::sync::Mutex<()>] {
-        &self.0.key_locks
+        &self.inner.key_locks
     }
 
     pub(crate) fn live_loaded(&self) -> &tokio::sync::Mutex<bool> {
-        &self.0.live_loaded
+        &self.inner.live_loaded
     }
 
     /// Memory for bodies on their way in.
     pub(crate) fn memory(&self) -> &Memory {
-        &self.0.memory
+        &self.inner.memory
     }
 
     /// Keeps upkeep from giving back a body's space while somebody reads it.
@@ -103,7 +138,7 @@ impl Lake {
 
     fn pins(&self) -> MutexGuard<'_, HashMap<u128, u32>> {
         // The map is whole whenever the lock is free, so that a panic elsewhere does not matter.
-        self.0.pins.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,23 +160,23 @@ impl Drop for Pin {
     }
 }
 
-/// Refuses data of a newer version; marks an empty engine as ours.
+/// Refuses data of a newer version; marks an empty engine as ours, and one of an earlier version, so that that version does not take what
+/// is encrypted from now on for plain.
 async fn check_format(kv: &Engine) -> Result<(), LakeError> {
     let key = keys::format();
-    let row = match kv.get(&key).await? {
-        Some(row) => row,
-        None => {
-            let row = rows::encode(&FormatRow { format: FORMAT });
-            let ops = vec![Op::Put(key.clone(), row.clone())];
-            let batch = Batch { conds: vec![Cond::Absent(key)], ops, ..Batch::default() };
-            kv.commit(batch).await.map_err(|e| LakeError::Internal(e.to_string()))?;
-            row
+    let cond = match kv.get(&key).await? {
+        Some(row) => {
+            let FormatRow { format } = rows::decode("format", &row)?;
+            match format {
+                FORMAT => return Ok(()),
+                newer if newer > FORMAT => return Err(LakeError::NewerFormat { found: newer, known: FORMAT }),
+                OLDEST_FORMAT.. => Cond::Equals(key.clone(), row),
+                _ => return Err(rows::damaged("format")),
+            }
         }
+        None => Cond::Absent(key.clone()),
     };
-    let FormatRow { format } = rows::decode("format", &row)?;
-    match format {
-        FORMAT => Ok(()),
-        newer if newer > FORMAT => Err(LakeError::NewerFormat { found: newer, known: FORMAT }),
-        _ => Err(rows::damaged("format")),
-    }
+    let ops = vec![Op::Put(key, rows::encode(&FormatRow { format: FORMAT }))];
+    let batch = Batch { conds: vec![cond], ops, ..Batch::default() };
+    kv.commit(batch).await.map(drop).map_err(|e| LakeError::Internal(e.to_string()))
 }

@@ -4,6 +4,7 @@
 //! change is one atomic commit whose conditions are what it read, and which appends its own entry to the change feed; bytes are durable
 //! before the commit that names them. TABLES.md describes the rows.
 
+mod accounts;
 mod buckets;
 mod check;
 mod complete;
@@ -28,6 +29,7 @@ mod read;
 mod refs;
 mod requests;
 mod rows;
+mod sealing;
 mod upkeep;
 mod versions;
 mod walk;
@@ -40,10 +42,11 @@ pub use journal::{ChangeEntry, ChangeKind};
 pub use keys::tables;
 pub use lake::Lake;
 pub use limits::{
-    DEFAULT_CHECKSUM, LakeConfig, MAX_BUCKETS, MAX_CHANGES, MAX_DELETE_KEYS, MAX_OBJECT_BYTES, MAX_PAGE,
-    MAX_PART_BYTES, MAX_PARTS, MAX_PROBLEMS, MAX_PUT_BYTES, MIN_PART_BYTES,
+    DEFAULT_CHECKSUM, LakeConfig, MAX_BUCKETS, MAX_CHANGES, MAX_CONFIG_BYTES, MAX_DELETE_KEYS, MAX_OBJECT_BYTES,
+    MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_PROBLEMS, MAX_PUT_BYTES, MIN_PART_BYTES,
 };
 pub use model::*;
 pub use read::BodyReader;
 pub use requests::*;
+pub use sealing::{Encrypted, Encryption, Lock, Sealing};
 pub use upkeep::Upkept;

@@ -5,8 +5,10 @@ use std::time::Duration;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// The most buckets: AWS's default quota for an account. All bucket rows are kept in memory (about 300 bytes each).
+/// The most buckets: AWS's default quota for an account. All bucket rows are kept in memory (about 300 bytes each, and their configurations).
 pub const MAX_BUCKETS: usize = 10_000;
+/// The most bytes of one configuration of a bucket: what one row holds. The largest of AWS's is a policy of 20 KiB.
+pub const MAX_CONFIG_BYTES: usize = millpond_meta::MAX_VALUE_BYTES;
 /// The largest object that one PUT or copy may make (S3 User Guide, "Uploading objects").
 pub const MAX_PUT_BYTES: u64 = 5 * GIB;
 /// The largest part (S3 User Guide, "Amazon S3 multipart upload limits").
@@ -52,6 +54,8 @@ pub(crate) const MEMORY_WAIT: Duration = Duration::from_secs(10);
 pub(crate) const DELETE_CHUNK: usize = 100;
 /// Rows read at once where a whole table or range is walked.
 pub(crate) const WALK_PAGE: usize = 512;
+/// Rows of configurations read at once: they are larger than others.
+pub(crate) const CONFIG_PAGE: usize = 64;
 /// Rows that a listing with a delimiter reads first, and after each jump over a common prefix; doubled from page to page as long as no
 /// jump leaves the page. A jump costs about as much as reading this many rows.
 pub(crate) const LIST_SMALL_PAGE: usize = 32;
@@ -64,6 +68,8 @@ pub(crate) const MANIFEST_BATCH_BYTES: usize = 512 * 1024;
 /// Slices that a part made by UploadPartCopy may refer to. 5 GiB of the smallest parts are 1,024 and the two cut ones; a range of more
 /// pieces is copied byte by byte instead, so that copies of copies cannot splinter without end.
 pub(crate) const MAX_SLICES: usize = 1_026;
+/// The same where each slice has its key: about 100 bytes a slice, and they must fit into a manifest's row.
+pub(crate) const MAX_SEALED_SLICES: usize = 450;
 /// References that one clean-up commit drops: each is a read, a condition and up to two changes, and a batch holds 16,384.
 pub(crate) const CLEAN_REFS: usize = 2_048;
 /// How long the rows of a manifest in the making are kept: longer than any completion takes.

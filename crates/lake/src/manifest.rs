@@ -12,6 +12,7 @@ use crate::model::{Body, Object, Version};
 use crate::refs::BodyRef;
 use crate::requests::PartInfo;
 use crate::rows::{self, ManifestRow, PartRow};
+use crate::sealing::Digests;
 use prost::Message;
 
 /// A manifest row and the object's byte at which it begins.
@@ -37,12 +38,22 @@ async fn chunk_at(view: &(impl View + ?Sized), id: u128, at: u64) -> Result<Chun
     }
 }
 
+/// A stretch of a body.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Slice {
+    pub body: BodyRef,
+    /// Bytes of its content.
+    pub range: Range<u64>,
+    /// The body's key as the manifest has it; empty where the body is plain.
+    pub key: bytes::Bytes,
+}
+
 /// What of which bodies makes up the beginning of `range`, and up to which byte of the object that goes (one manifest row).
 pub(crate) async fn slices(
     view: &(impl View + ?Sized),
     id: u128,
     range: Range<u64>,
-) -> Result<(Vec<(BodyRef, Range<u64>)>, u64), LakeError> {
+) -> Result<(Vec<Slice>, u64), LakeError> {
     let chunk = chunk_at(view, id, range.start).await?;
     let mut at = chunk.first_byte;
     let mut slices = Vec::new();
@@ -56,17 +67,13 @@ pub(crate) async fn slices(
 }
 
 /// Adds what of a part lies in `range`. `at` is where the part begins in the object, and afterwards where it ends.
-fn cut(
-    part: &PartRow,
-    at: &mut u64,
-    range: &Range<u64>,
-    out: &mut Vec<(BodyRef, Range<u64>)>,
-) -> Result<(), LakeError> {
+fn cut(part: &PartRow, at: &mut u64, range: &Range<u64>, out: &mut Vec<Slice>) -> Result<(), LakeError> {
     let begin = *at;
     for slice in &part.slices {
         let (from, to) = (range.start.max(*at), range.end.min(*at + slice.len));
         if from < to {
-            out.push((slice.body()?, slice.offset + (from - *at)..slice.offset + (to - *at)));
+            let range = slice.offset + (from - *at)..slice.offset + (to - *at);
+            out.push(Slice { body: slice.body()?, range, key: slice.key.clone() });
         }
         *at += slice.len;
     }
@@ -151,6 +158,7 @@ impl Lake {
             return Ok(if after == 0 && limit > 0 { (vec![whole], false) } else { (Vec::new(), after == 0) });
         };
         let limit = limit.min(MAX_PAGE);
+        let digests = object.encrypted.as_ref().and_then(|encrypted| encrypted.key()).map(Digests::of);
         let mut chunk = self.chunk_of_part(id, object, after.saturating_add(1)).await?;
         let mut found = Vec::new();
         loop {
@@ -161,7 +169,8 @@ impl Lake {
                     if found.len() == limit {
                         return Ok((found, true));
                     }
-                    found.push(PartInfo { number, offset: at, size, checksum: part.value()?, count: object.parts });
+                    let checksum = part.value(digests.as_ref())?;
+                    found.push(PartInfo { number, offset: at, size, checksum, count: object.parts });
                 }
                 at += size;
             }
@@ -223,7 +232,11 @@ mod tests {
         for (range, expected) in table {
             let (mut at, mut out) = (100, Vec::new());
             cut(&part(1, &[5, 3]), &mut at, &range, &mut out).unwrap();
-            assert_eq!(out.into_iter().map(|(_, r)| (r.start, r.end)).collect::<Vec<_>>(), expected, "{range:?}");
+            assert_eq!(
+                out.into_iter().map(|s| (s.range.start, s.range.end)).collect::<Vec<_>>(),
+                expected,
+                "{range:?}"
+            );
             assert_eq!(at, 108);
         }
         let wrong = PartRow { size: 9, ..part(1, &[5, 3]) };

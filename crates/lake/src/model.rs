@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
+use millpond_seal::Key;
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
+
+use crate::error::LakeError;
+use crate::sealing::{AtHand, Digests, Encrypted, Encryption};
 
 /// Names one version of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,6 +57,34 @@ pub enum Versioning {
     Suspended,
 }
 
+/// A configuration of a bucket: the lake keeps it and does not look into it. The numbers are part of the disk format.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum ConfigKind {
+    /// Its policy.
+    Policy = 1,
+    /// What public access is blocked.
+    PublicAccessBlock = 2,
+    /// Who owns objects that others write.
+    Ownership = 3,
+    /// Its access control list.
+    Acl = 4,
+    /// How objects are encrypted by default.
+    Encryption = 5,
+}
+
+impl ConfigKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Policy, Self::PublicAccessBlock, Self::Ownership, Self::Acl, Self::Encryption];
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
+/// Configurations by kind.
+pub type Configs = BTreeMap<ConfigKind, Bytes>;
+
 /// A bucket as it stands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Bucket {
@@ -68,9 +102,18 @@ pub struct Bucket {
     pub versioning: Versioning,
     /// Its tags; `None` when there is no tag set at all.
     pub tags: Option<Tags>,
+    /// Raised by every change of a configuration, in its commit. A change in the bucket is refused when it was decided at another.
+    pub revision: u64,
+    /// Its configurations; those that are not set are absent.
+    pub configs: Arc<Configs>,
 }
 
 impl Bucket {
+    /// A configuration, if it is set.
+    pub fn config(&self, kind: ConfigKind) -> Option<&Bytes> {
+        self.configs.get(&kind)
+    }
+
     /// Whether versioning was ever enabled, so that versions have ids and keys can have several.
     pub fn is_versioned(&self) -> bool {
         self.versioning != Versioning::Unset
@@ -124,6 +167,10 @@ pub struct Metadata {
     pub user: BTreeMap<String, String>,
     /// The storage class, such as `STANDARD_IA`; `None` for `STANDARD`.
     pub storage_class: Option<String>,
+    /// Its access control list, as its owner encodes it; the lake does not look into it.
+    pub acl: Option<Bytes>,
+    /// What the request that began an upload said, in the terms of policies: kept with the upload, for the decisions about its parts.
+    pub asked: BTreeMap<String, String>,
 }
 
 /// A version of an object, or a delete marker.
@@ -165,12 +212,14 @@ pub struct Object {
     pub metadata: Metadata,
     /// Its tags.
     pub tags: Tags,
-    /// Its checksum, if it has one.
+    /// Its checksum, if it has one that may be seen: one that is sealed shows after [`Version::unlock`].
     pub checksum: Option<Checksum>,
     /// How many parts it was uploaded in; `None` when it was put at once.
     pub parts: Option<u32>,
     /// Where its bytes lie.
     pub body: Body,
+    /// How it is encrypted; `None` for one that is not, which earlier versions wrote.
+    pub encrypted: Option<Box<Encrypted>>,
 }
 
 /// Where the bytes of an object lie.
@@ -220,6 +269,25 @@ pub enum DeleteCondition {
 }
 
 impl Version {
+    /// How the object is encrypted, if this is an object and it is.
+    pub fn encryption(&self) -> Option<&Encryption> {
+        self.object()?.encrypted.as_ref().map(|encrypted| &encrypted.encryption)
+    }
+
+    /// Brings the object's key, with which its bytes can be read and its checksum shows. Nothing happens to one that is not encrypted.
+    ///
+    /// # Errors
+    /// `Damaged` when the key is another one's and the object has a sealed digest that tells.
+    pub fn unlock(&mut self, key: Key) -> Result<(), LakeError> {
+        let VersionKind::Object(object) = &mut self.kind else { return Ok(()) };
+        let Some(encrypted) = &mut object.encrypted else { return Ok(()) };
+        if let Some(sealed) = &encrypted.checksum {
+            object.checksum = Some(Digests::of(&key).open(sealed)?.checksum()?);
+        }
+        encrypted.key = AtHand(Some(key));
+        Ok(())
+    }
+
     /// The object, unless this is a delete marker.
     pub fn object(&self) -> Option<&Object> {
         match &self.kind {

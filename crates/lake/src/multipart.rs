@@ -3,7 +3,7 @@
 use std::ops::{Bound, Range};
 
 use bytes::Bytes;
-use millpond_digest::ChecksumType;
+use millpond_digest::{ChecksumType, Md5Digest};
 use millpond_meta::{Cond, Op, Scan};
 use millpond_types::{ObjectKey, Origin, Timestamp};
 
@@ -11,16 +11,17 @@ use crate::copy::body_ref;
 use crate::cursor::{Cursor, common_prefix};
 use crate::draft::{Draft, Turn};
 use crate::error::{LakeError, Refused};
-use crate::ingest::Ingested;
+use crate::ingest::{Ingested, Sealed};
 use crate::keys::{self, Counter, tables};
 use crate::lake::Lake;
-use crate::limits::{MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_SLICES};
-use crate::manifest;
-use crate::model::{Body, Bucket, Condition, Object, Version};
+use crate::limits::{MAX_PAGE, MAX_PART_BYTES, MAX_PARTS, MAX_SEALED_SLICES, MAX_SLICES};
+use crate::manifest::{self, Slice};
+use crate::model::{Body, Bucket, Condition, Metadata, Object, Version};
 use crate::requests::{
     AfterUpload, IngestPlan, NewUpload, Part, PartsPage, Upload, UploadId, UploadsPage, UploadsRequest,
 };
-use crate::rows::{self, ChecksumRow, MetadataRow, PartRow, SliceRow, UploadRow};
+use crate::rows::{self, ChecksumRow, EncryptionRow, MetadataRow, PartRow, SliceRow, UploadRow};
+use crate::sealing::{self, AtHand, Digests, PartKeys};
 use crate::upkeep::WorkKind;
 
 pub(crate) fn upload_of(bucket: u64, key: ObjectKey, id: UploadId, row: UploadRow) -> Result<Upload, LakeError> {
@@ -30,21 +31,27 @@ pub(crate) fn upload_of(bucket: u64, key: ObjectKey, id: UploadId, row: UploadRo
         id,
         bucket,
         key,
-        metadata: row.metadata.unwrap_or_default().metadata(row.storage_class),
+        metadata: Metadata {
+            acl: row.acl,
+            asked: row.asked,
+            ..row.metadata.unwrap_or_default().metadata(row.storage_class)
+        },
         tags: row.tags,
         owner: row.owner.parse().map_err(|_| rows::damaged("upload"))?,
         initiator: row.initiator,
         checksum: algorithm.map(|algorithm| (algorithm, kind)),
         created: Timestamp(row.created),
+        encryption: row.encryption.map(EncryptionRow::encryption).transpose()?,
+        object_key: AtHand::default(),
     })
 }
 
-pub(crate) fn part_of_row(row: &PartRow) -> Result<Part, LakeError> {
+pub(crate) fn part_of_row(row: &PartRow, digests: Option<&Digests>) -> Result<Part, LakeError> {
     Ok(Part {
         number: row.number()?,
         size: row.size,
         md5: row.md5()?,
-        checksum: row.value()?,
+        checksum: row.value(digests)?,
         modified: Timestamp(row.modified),
     })
 }
@@ -52,10 +59,11 @@ pub(crate) fn part_of_row(row: &PartRow) -> Result<Part, LakeError> {
 impl Lake {
     /// Begins an upload.
     pub async fn create_upload(&self, new: NewUpload, _origin: &Origin) -> Result<Upload, LakeError> {
-        let NewUpload { bucket, key, metadata, tags, owner, initiator, checksum } = new;
+        let NewUpload { bucket, key, metadata, tags, owner, initiator, checksum, sealing } = new;
+        let encryption = sealing.as_ref().map(|sealing| EncryptionRow::of(&sealing.encryption, Bytes::new()));
         let mut turn = Turn::new(self, &bucket, &key);
         loop {
-            let cached = self.cached(&bucket)?;
+            let cached = self.decided(&bucket)?;
             let now = self.now();
             // Ids of one key sort by time, as listings want it; the random half makes them unguessable.
             let id = UploadId(u128::from(now.0) << 64 | u128::from(self.random().u64()));
@@ -68,6 +76,9 @@ impl Lake {
                 storage_class: metadata.storage_class.clone(),
                 metadata: Some(MetadataRow::of(&metadata)),
                 tags: tags.clone(),
+                encryption: encryption.clone(),
+                acl: metadata.acl.clone(),
+                asked: metadata.asked.clone(),
             };
             let at = keys::upload(cached.bucket.id, key.as_str(), id.0);
             let mut draft = Draft::in_bucket(&cached);
@@ -75,7 +86,11 @@ impl Lake {
             draft.put(at, rows::encode(&row));
             draft.count(Counter::Uploads, 1);
             match self.commit(draft).await {
-                Ok(_) => return upload_of(cached.bucket.id, key.clone(), id, row),
+                Ok(_) => {
+                    let mut upload = upload_of(cached.bucket.id, key.clone(), id, row)?;
+                    upload.object_key = AtHand(sealing.map(|sealing| sealing.key));
+                    return Ok(upload);
+                }
                 Err(refused) => turn.again(refused, Some(&bucket.name), &Condition::Always).await?,
             }
         }
@@ -89,15 +104,26 @@ impl Lake {
 
     /// Makes a body that was taken in a part of an upload, replacing an earlier part of the number.
     ///
-    /// When the upload has a checksum algorithm, the body must have been taken in with it.
+    /// When the upload has a checksum algorithm, the body must have been taken in with it. The body comes from [`Lake::ingest_part`].
     ///
     /// # Errors
-    /// `NoSuchUpload`, `InvalidPartNumber`, `EntityTooLarge`, `Full`, `ReadOnly`, `Busy`.
+    /// `Locked` when the upload is encrypted and its key was not brought, `NoSuchUpload`, `InvalidPartNumber`, `EntityTooLarge`, `Full`, `ReadOnly`, `Busy`.
     pub async fn put_part(
         &self,
         upload: &Upload,
         number: u16,
         mut ingested: Ingested,
+        origin: &Origin,
+    ) -> Result<Part, LakeError> {
+        self.try_put_part(upload, number, &mut ingested, origin).await
+    }
+
+    /// The same, which leaves the bytes where they are when it fails with `Reconfigured`, as [`Lake::try_put`] does.
+    pub async fn try_put_part(
+        &self,
+        upload: &Upload,
+        number: u16,
+        ingested: &mut Ingested,
         _origin: &Origin,
     ) -> Result<Part, LakeError> {
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be a part".into()))?;
@@ -108,28 +134,51 @@ impl Lake {
                 LakeError::Internal(format!("a part of this upload has to be taken in with {algorithm}"))
             })?),
         };
-        let mut row = PartRow {
-            number: number.into(),
-            size: ingested.size,
-            md5: Bytes::copy_from_slice(&md5.0),
-            checksum: checksum.as_ref().map(ChecksumRow::of_value),
-            default_checksum: match upload.checksum {
-                None => ingested.checksums.get(1).map(ChecksumRow::of_value),
-                Some(_) => None,
-            },
-            ..PartRow::default()
+        let second = match upload.checksum {
+            None => ingested.checksums.get(1),
+            Some(_) => None,
         };
+        let mut row = self.part_row(upload, number, ingested.size, md5, [checksum.as_ref(), second])?;
         if let Some(body) = ingested.body() {
-            row.slices.push(SliceRow::of(body, 0, ingested.size));
+            let key = match (&ingested.sealed, &upload.encryption) {
+                (Sealed::No, None) => Bytes::new(),
+                (Sealed::Part(key), Some(_)) => {
+                    PartKeys::of(sealing::needed(upload.object_key())?).wrap(self, body, key)?
+                }
+                _ => return Err(LakeError::Internal("a part must be encrypted as its upload is".into())),
+            };
+            row.slices.push(SliceRow { key, ..SliceRow::of(body, 0, ingested.size) });
         }
-        self.commit_part(upload, row, Some(&mut ingested), None).await
+        self.commit_part(upload, row, Some(ingested), None).await
+    }
+
+    /// A part's row without its bytes.
+    fn part_row(
+        &self,
+        upload: &Upload,
+        number: u16,
+        size: u64,
+        md5: Md5Digest,
+        checksums: [Option<&millpond_digest::Checksum>; 2],
+    ) -> Result<PartRow, LakeError> {
+        let [mut checksum, mut default_checksum] = checksums.map(|sum| sum.map(ChecksumRow::of_value));
+        let mut etag = md5.0;
+        if upload.hides_digests() {
+            let digests = Digests::of(sealing::needed(upload.object_key())?);
+            let seal = |row: Option<ChecksumRow>| row.map(|row| digests.seal(self, row)).transpose();
+            (checksum, default_checksum) = (seal(checksum)?, seal(default_checksum)?);
+            etag = self.random().u128().to_be_bytes();
+        }
+        let (number, md5) = (number.into(), Bytes::copy_from_slice(&etag));
+        Ok(PartRow { number, size, md5, checksum, default_checksum, ..PartRow::default() })
     }
 
     /// Makes a range of an object a part of an upload. Large ranges are referred to, not copied (their bytes are read once for the
-    /// part's MD5 unless it is known); small or splintered ones are copied.
+    /// part's MD5); small or splintered ones are copied, and those of a plain object to an encrypted upload.
     ///
     /// # Errors
-    /// As [`Lake::put_part`]; `InvalidRange`, `IsDeleteMarker`, `Changed` when the source was removed meanwhile.
+    /// As [`Lake::put_part`]; `InvalidRange`, `IsDeleteMarker`, `Changed` when the source was removed meanwhile, `PlainUpload` for an
+    /// encrypted source and an upload that is not.
     pub async fn copy_part(
         &self,
         upload: &Upload,
@@ -146,12 +195,16 @@ impl Lake {
         if size > MAX_PART_BYTES {
             return Err(LakeError::EntityTooLarge { size, max: MAX_PART_BYTES });
         }
-        let slices =
-            if size <= self.config().copy_bytes { None } else { self.slices_of(object, range.clone()).await? };
+        if object.encrypted.is_some() && upload.encryption.is_none() {
+            return Err(LakeError::PlainUpload);
+        }
+        let written_anew =
+            size <= self.config().copy_bytes || object.encrypted.is_some() != upload.encryption.is_some();
+        let slices = if written_anew { None } else { self.slices_of(object, range.clone(), upload).await? };
         let algorithms = upload.part_checksums(None);
         let Some(slices) = slices else {
             let plan = IngestPlan { expected_len: Some(size), md5: true, checksums: algorithms };
-            let mut ingest = self.ingest(plan);
+            let mut ingest = self.ingest_part(plan, upload)?;
             let mut reader = self.read(source, range).await?;
             while let Some(chunk) = reader.next().await {
                 ingest.write(chunk?).await?;
@@ -160,29 +213,46 @@ impl Lake {
         };
         let (md5, checksums) = self.digest(source, range, true, &algorithms).await?;
         let md5 = md5.ok_or_else(|| LakeError::Internal("the MD5 of a range is missing".into()))?;
-        let row = PartRow {
-            number: number.into(),
-            size,
-            md5: Bytes::copy_from_slice(&md5.0),
-            checksum: checksums.first().map(ChecksumRow::of_value),
-            slices,
-            ..PartRow::default()
-        };
+        let row = PartRow { slices, ..self.part_row(upload, number, size, md5, [checksums.first(), None])? };
         self.commit_part(upload, row, None, Some(source)).await
     }
 
     /// The slices that make up a range; `None` when they are too many to refer to.
-    async fn slices_of(&self, object: &Object, range: Range<u64>) -> Result<Option<Vec<SliceRow>>, LakeError> {
-        let Body::Manifest { id } = object.body else {
-            let slice = body_ref(object).map(|body| SliceRow::of(body, range.start, range.end - range.start));
-            return Ok(slice.map(|slice| vec![slice]));
+    async fn slices_of(
+        &self,
+        object: &Object,
+        range: Range<u64>,
+        upload: &Upload,
+    ) -> Result<Option<Vec<SliceRow>>, LakeError> {
+        let keys = match &object.encrypted {
+            None => None,
+            Some(encrypted) => {
+                let (from, to) = (sealing::needed(encrypted.key())?, sealing::needed(upload.object_key())?);
+                Some((from, PartKeys::of(from), PartKeys::of(to)))
+            }
         };
+        let row = |slice: Slice, in_parts: bool| -> Result<SliceRow, LakeError> {
+            let key = match &keys {
+                None => Bytes::new(),
+                Some((_, from, to)) if in_parts => to.wrap(self, slice.body, &from.unwrap(slice.body, &slice.key)?)?,
+                Some((whole, _, to)) => to.wrap(self, slice.body, whole)?,
+            };
+            let Slice { body, range, .. } = slice;
+            Ok(SliceRow { key, ..SliceRow::of(body, range.start, range.end - range.start) })
+        };
+        let Body::Manifest { id } = object.body else {
+            let whole = body_ref(object).map(|body| Slice { body, range, key: Bytes::new() });
+            return Ok(whole.map(|slice| row(slice, false)).transpose()?.map(|slice| vec![slice]));
+        };
+        let most = if keys.is_some() { MAX_SEALED_SLICES } else { MAX_SLICES };
         let (mut found, mut at) = (Vec::new(), range.start);
         while at < range.end {
             let (slices, to) = manifest::slices(self.kv(), id, at..range.end).await?;
-            found.extend(slices.into_iter().map(|(body, part)| SliceRow::of(body, part.start, part.end - part.start)));
-            if found.len() > MAX_SLICES {
+            if found.len() + slices.len() > most {
                 return Ok(None);
+            }
+            for slice in slices {
+                found.push(row(slice, true)?);
             }
             at = to;
         }
@@ -231,7 +301,7 @@ impl Lake {
                     if let Some(ingested) = ingested.take() {
                         ingested.committed();
                     }
-                    return part_of_row(&row);
+                    return part_of_row(&row, upload.object_key().map(Digests::of).as_ref());
                 }
                 Err(refused) => {
                     if let Some(ingested) = &mut ingested {
@@ -273,7 +343,8 @@ impl Lake {
         let scan = Scan { from, to: Bound::Excluded(keys::behind(&prefix)), reverse: false, limit: limit + 1 };
         let found = self.kv().scan(scan).await?;
         let truncated = limit > 0 && found.len() > limit;
-        let parts = found.iter().take(limit).map(|(_, row)| part_of_row(&rows::decode("part", row)?));
+        let digests = upload.object_key().map(Digests::of);
+        let parts = found.iter().take(limit).map(|(_, row)| part_of_row(&rows::decode("part", row)?, digests.as_ref()));
         Ok(PartsPage { parts: parts.collect::<Result<_, _>>()?, truncated })
     }
 

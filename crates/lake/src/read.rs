@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use millpond_blob::{BlobError, ExtentReader};
+use millpond_blob::{BlobError, ExtentReader, Location};
+use millpond_seal::{FRAME_PLAIN, FRAME_SEALED, FrameOpener, Key};
 use millpond_types::ObjectKey;
 
 use crate::error::LakeError;
 use crate::keys;
 use crate::lake::{Lake, Pin};
-use crate::manifest;
+use crate::manifest::{self, Slice};
 use crate::model::{Body, Bucket, Found, Version, VersionId, Versioning};
 use crate::refs::{BodyRef, RefKind};
 use crate::rows;
+use crate::sealing::{self, Frames, PartKeys};
 use crate::versions::{self, Head, Stored};
 
 /// How often a read follows an extent that is moved at the same moment. A move takes seconds, a follow-up microseconds.
@@ -55,35 +58,47 @@ impl Lake {
     /// Reads bytes of an object that was looked up. From when this returns, neither deletion nor overwriting disturbs the reader.
     ///
     /// # Errors
-    /// `InvalidRange` outside `0..size`, `IsDeleteMarker`, `Changed` when the version was removed longer ago than the grace for
+    /// `Locked` when the object is encrypted and [`Version::unlock`] was not called, `InvalidRange` outside `0..size`, `IsDeleteMarker`, `Changed` when the version was removed longer ago than the grace for
     /// readers (look it up again), `Damaged`.
     pub async fn read(&self, version: &Version, range: Range<u64>) -> Result<BodyReader, LakeError> {
         let object = version.object().ok_or(LakeError::IsDeleteMarker)?;
         if range.start > range.end || range.end > object.size {
             return Err(LakeError::InvalidRange);
         }
-        let mut reader =
-            BodyReader { lake: self.clone(), slices: VecDeque::new(), rest: None, now: Now::Nothing, _pin: None };
+        let key = match &object.encrypted {
+            Some(encrypted) => Some(sealing::needed(encrypted.key())?),
+            None => None,
+        };
+        let (slices, keys) = (VecDeque::new(), Keys::None);
+        let mut reader = BodyReader { lake: self.clone(), slices, keys, rest: None, now: Now::Nothing, _pin: None };
         if range.is_empty() {
             return Ok(reader);
         }
+        let whole = |body| Slice { body, range: range.clone(), key: Bytes::new() };
         match object.body {
             Body::Empty => return Err(rows::damaged("version")),
-            Body::Inline { id } => reader.slices.push_back((BodyRef::inline(id), range)),
-            Body::Extent { id } => reader.slices.push_back((BodyRef::extent(id), range)),
+            Body::Inline { id } => reader.slices.push_back(whole(BodyRef::inline(id))),
+            Body::Extent { id } => reader.slices.push_back(whole(BodyRef::extent(id))),
             Body::Manifest { id } => {
+                reader.keys = key.map_or(Keys::None, |key| Keys::Parts(PartKeys::of(key)));
                 reader._pin = Some(self.pin(id));
                 reader.rest = Some((id, range));
             }
+        }
+        if let (Some(key), Keys::None) = (key, &reader.keys) {
+            reader.keys = Keys::Body(key.clone());
         }
         reader.advance().await?;
         Ok(reader)
     }
 
-    /// Opens a stretch of an inline body or extent.
-    async fn open_slice(&self, body: BodyRef, range: Range<u64>) -> Result<Now, LakeError> {
+    /// Opens a stretch of an inline body or extent, sealed under `sealed` or plain.
+    async fn open_slice(&self, body: BodyRef, range: Range<u64>, sealed: Option<&Key>) -> Result<Now, LakeError> {
         if body.kind == RefKind::Inline {
-            let bytes = self.kv().get(&keys::inline(body.id)).await?.ok_or(LakeError::Changed)?;
+            let mut bytes = self.kv().get(&keys::inline(body.id)).await?.ok_or(LakeError::Changed)?;
+            if let Some(sealed) = sealed {
+                bytes = open_inline(bytes, sealed)?;
+            }
             let ends = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
             let (start, end) = ends.filter(|(_, end)| *end <= bytes.len()).ok_or_else(|| rows::damaged("inline"))?;
             return Ok(Now::Bytes(bytes.slice(start..end)));
@@ -95,8 +110,8 @@ impl Lake {
             if missing.as_ref() == Some(&row) {
                 break;
             }
-            match self.blobs().read(rows::extent_id(body), rows::location_of(&row)?, range.clone()).await {
-                Ok(reader) => return Ok(Now::Extent(Box::new(reader))),
+            match self.open_extent(body, rows::location_of(&row)?, range.clone(), sealed).await {
+                Ok(now) => return Ok(now),
                 // Moved between the two reads: then its row has changed.
                 Err(BlobError::Missing(_)) => missing = Some(row),
                 Err(error) => return Err(error.into()),
@@ -104,6 +119,47 @@ impl Lake {
         }
         Err(BlobError::Missing(body.id).into())
     }
+
+    async fn open_extent(
+        &self,
+        body: BodyRef,
+        at: Location,
+        range: Range<u64>,
+        sealed: Option<&Key>,
+    ) -> Result<Now, BlobError> {
+        let id = rows::extent_id(body);
+        let Some(key) = sealed else {
+            return Ok(Now::Extent(Box::new(self.blobs().read(id, at, range).await?)));
+        };
+        let (frame, first) = (FRAME_PLAIN as u64, range.start / FRAME_PLAIN as u64);
+        let unsound = BlobError::Damaged { extent: body.id, block: first };
+        // A length that no sealed body has, or a range that does not lie within: the rows contradict each other.
+        let Some(plain) = millpond_seal::plain_len(at.len()).filter(|plain| range.end <= *plain) else {
+            return Err(unsound);
+        };
+        let Ok(opener) = FrameOpener::new(key, plain) else { return Err(unsound) };
+        let blocks = first..range.end.div_ceil(frame);
+        let reader = self.blobs().read_sealed(id, at, blocks, Arc::new(Frames(opener))).await?;
+        Ok(Now::Sealed {
+            reader: Box::new(reader),
+            skip: (range.start % frame) as usize,
+            left: range.end - range.start,
+        })
+    }
+}
+
+/// The content of a sealed inline body.
+fn open_inline(sealed: Bytes, key: &Key) -> Result<Bytes, LakeError> {
+    let plain = millpond_seal::plain_len(sealed.len() as u64).ok_or_else(|| rows::damaged("inline"))?;
+    let opener = FrameOpener::new(key, plain)?;
+    let mut opened = Vec::with_capacity(sealed.len());
+    for (number, frame) in sealed.chunks(FRAME_SEALED).enumerate() {
+        let from = opened.len();
+        opened.extend_from_slice(frame);
+        let length = opener.open_in(number as u64, &mut opened[from..])?;
+        opened.truncate(from + length);
+    }
+    Ok(opened.into())
 }
 
 /// What a reader reads from at the moment.
@@ -111,12 +167,28 @@ enum Now {
     Nothing,
     Bytes(Bytes),
     Extent(Box<ExtentReader>),
+    /// Whole frames, of which the first `skip` bytes are not wanted, and `left` after them.
+    Sealed {
+        reader: Box<ExtentReader>,
+        skip: usize,
+        left: u64,
+    },
+}
+
+/// What the bodies of an object are sealed under.
+enum Keys {
+    None,
+    /// There is one, under the object's key itself.
+    Body(Key),
+    /// Each under its own, which its slice has.
+    Parts(PartKeys),
 }
 
 /// The bytes of (a range of) an object, block by block; each was verified before it is handed out.
 pub struct BodyReader {
     lake: Lake,
-    slices: VecDeque<(BodyRef, Range<u64>)>,
+    slices: VecDeque<Slice>,
+    keys: Keys,
     /// The manifest, and what of the object is not yet in `slices`.
     rest: Option<(u128, Range<u64>)>,
     now: Now,
@@ -149,6 +221,16 @@ impl BodyReader {
                     Some(bytes) => return Ok(Some(bytes)),
                     None => self.advance().await?,
                 },
+                Now::Sealed { reader, skip, left } => match reader.next().await? {
+                    Some(frame) => {
+                        let from = std::mem::take(skip).min(frame.len());
+                        let to = frame.len().min(from.saturating_add(usize::try_from(*left).unwrap_or(usize::MAX)));
+                        *left -= (to - from) as u64;
+                        return Ok(Some(frame.slice(from..to)));
+                    }
+                    None if *left == 0 => self.advance().await?,
+                    None => return Err(rows::damaged("extent")),
+                },
             }
         }
     }
@@ -165,8 +247,19 @@ impl BodyReader {
                 self.rest = Some((id, read_to..range.end));
             }
         }
-        if let Some((body, range)) = self.slices.pop_front() {
-            self.now = self.lake.open_slice(body, range).await?;
+        if let Some(Slice { body, range, key }) = self.slices.pop_front() {
+            let unwrapped;
+            let sealed = match &self.keys {
+                // A plain body of an object that is encrypted, or the other way round, was put there by somebody else.
+                Keys::None if key.is_empty() => None,
+                Keys::None => return Err(rows::damaged("manifest")),
+                Keys::Body(key) => Some(key),
+                Keys::Parts(keys) => {
+                    unwrapped = keys.unwrap(body, &key)?;
+                    Some(&unwrapped)
+                }
+            };
+            self.now = self.lake.open_slice(body, range, sealed).await?;
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use millpond_digest::{ChecksumAlgorithm, ChecksumType, Md5Digest};
+use millpond_seal::Key;
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
 
 use crate::ingest::Ingested;
-use crate::model::{Bucket, Checksum, Condition, DeleteCondition, Metadata, Tags, Version, VersionId};
+use crate::model::{Bucket, Checksum, Condition, Configs, DeleteCondition, Metadata, Tags, Version, VersionId};
+use crate::sealing::{AtHand, Encryption, Sealing};
 
 /// A bucket to create.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct NewBucket {
     pub region: Region,
     /// Its tags; `None` for no tag set.
     pub tags: Option<Tags>,
+    /// Its first configurations.
+    pub configs: Configs,
 }
 
 /// What a bucket holds, recounted by every commit.
@@ -81,6 +85,9 @@ pub struct CopyRequest {
     pub tags: Tags,
     /// The checksum that the new object shall have; `None` keeps the source's. Another than the source's is computed from the bytes.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// The new object's key and how it is kept. Of an encrypted source it is the source's key, kept in another way; a source that is plain is
+    /// written anew under a key of its own. `None` only for a plain copy of a plain source.
+    pub sealing: Option<Sealing>,
     /// Who owns it.
     pub owner: AccountId,
     /// When it is written.
@@ -267,6 +274,8 @@ pub struct NewUpload {
     pub initiator: String,
     /// The checksum that the object will have. Each part must then come with a checksum of the algorithm.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+    /// The object's key and how it is kept; `None` for an object that is not encrypted.
+    pub sealing: Option<Sealing>,
 }
 
 /// An upload under way.
@@ -290,9 +299,28 @@ pub struct Upload {
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
     /// When it was begun.
     pub created: Timestamp,
+    /// How the object will be encrypted.
+    pub encryption: Option<Encryption>,
+    /// The object's key, when somebody brought it.
+    pub(crate) object_key: AtHand,
 }
 
 impl Upload {
+    /// Brings the object's key, which parts of an encrypted object need.
+    pub fn unlock(&mut self, key: Key) {
+        self.object_key = AtHand(Some(key));
+    }
+
+    /// The object's key, when somebody brought it.
+    pub fn object_key(&self) -> Option<&Key> {
+        self.object_key.0.as_ref()
+    }
+
+    /// Whether the digests of its parts are sealed.
+    pub(crate) fn hides_digests(&self) -> bool {
+        self.encryption.as_ref().is_some_and(Encryption::hides_digests)
+    }
+
     /// By which algorithms a part is to be taken in, when the client sends a checksum of `sent` with it: that of the upload, or
     /// else the client's own and the default, from which the object's is made.
     pub fn part_checksums(&self, sent: Option<ChecksumAlgorithm>) -> Vec<ChecksumAlgorithm> {
@@ -311,9 +339,9 @@ pub struct Part {
     pub number: u16,
     /// Bytes.
     pub size: u64,
-    /// Its MD5; the ETag in hexadecimal.
+    /// What its ETag says in hexadecimal: its MD5, or any 16 bytes where the upload's encryption hides digests.
     pub md5: Md5Digest,
-    /// Its checksum, when the upload has an algorithm.
+    /// Its checksum, when the upload has an algorithm. One that is sealed shows only to who brought the key.
     pub checksum: Option<millpond_digest::Checksum>,
     /// When it was uploaded.
     pub modified: Timestamp,
@@ -345,6 +373,8 @@ pub struct CompleteRequest {
     pub expected_size: Option<u64>,
     /// The checksum that the client expects of the object.
     pub checksum: Option<millpond_digest::Checksum>,
+    /// The object's key, of an upload whose digests are sealed. Without it the object gets no checksum, and none can be compared.
+    pub object_key: Option<Key>,
     /// When it is written.
     pub condition: Condition,
 }

@@ -7,13 +7,19 @@ use millpond_digest::{Checksum as Value, ChecksumAlgorithm, ChecksumType, Md5Dig
 use millpond_types::{AccountId, BucketName, ObjectKey, Region, Timestamp};
 use prost::Message;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::LakeError;
-use crate::model::{Body, Bucket, Checksum, Metadata, Object, Tags, Version, VersionId, VersionKind, Versioning};
+use crate::model::{
+    Body, Bucket, Checksum, Configs, Metadata, Object, Tags, Version, VersionId, VersionKind, Versioning,
+};
 use crate::refs::{BodyRef, RefKind};
+use crate::sealing::{AtHand, Digests, Encrypted, Encryption, Kept, Lock};
 
 /// The version of the data that this code writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// The oldest version that is read. What it lacks is encryption: its rows have none, and are plain.
+pub(crate) const OLDEST_FORMAT: u32 = 1;
 
 /// A row that cannot be what it should be: its checksum was right, so it was written wrong or by something else.
 pub(crate) fn damaged(what: &str) -> LakeError {
@@ -69,6 +75,8 @@ pub(crate) struct BucketRow {
     pub tagged: bool,
     #[prost(btree_map = "string, string", tag = "7")]
     pub tags: BTreeMap<String, String>,
+    #[prost(uint64, tag = "8")]
+    pub revision: u64,
 }
 
 impl BucketRow {
@@ -85,10 +93,11 @@ impl BucketRow {
             },
             tagged: bucket.tags.is_some(),
             tags: bucket.tags.clone().unwrap_or_default(),
+            revision: bucket.revision,
         }
     }
 
-    pub fn bucket(self, name: BucketName) -> Result<Bucket, LakeError> {
+    pub fn bucket(self, name: BucketName, configs: Configs) -> Result<Bucket, LakeError> {
         Ok(Bucket {
             name,
             id: self.id,
@@ -102,6 +111,8 @@ impl BucketRow {
                 _ => return Err(damaged("bucket")),
             },
             tags: self.tagged.then_some(self.tags),
+            revision: self.revision,
+            configs: Arc::new(configs),
         })
     }
 }
@@ -115,6 +126,9 @@ pub(crate) struct ChecksumRow {
     pub composite: bool,
     #[prost(bytes = "bytes", tag = "3")]
     pub value: Bytes,
+    /// Whether the value is sealed; see [`crate::sealing::Digests`].
+    #[prost(bool, tag = "50")]
+    pub sealed: bool,
 }
 
 impl ChecksumRow {
@@ -128,11 +142,21 @@ impl ChecksumRow {
             algorithm: value.algorithm().code().into(),
             composite: false,
             value: Bytes::copy_from_slice(value.bytes()),
+            sealed: false,
         }
     }
 
     pub fn value(&self) -> Result<Value, LakeError> {
         Value::from_bytes(algorithm_of(self.algorithm)?, &self.value).map_err(|_| damaged("checksum"))
+    }
+
+    /// The value; `None` where it is sealed and its key is not at hand.
+    pub fn opened(&self, digests: Option<&Digests>) -> Result<Option<Value>, LakeError> {
+        match (self.sealed, digests) {
+            (false, _) => self.value().map(Some),
+            (true, Some(digests)) => digests.open(self)?.value().map(Some),
+            (true, None) => Ok(None),
+        }
     }
 
     pub fn kind(&self) -> ChecksumType {
@@ -141,6 +165,64 @@ impl ChecksumRow {
 
     pub fn checksum(&self) -> Result<Checksum, LakeError> {
         Ok(Checksum { kind: self.kind(), value: self.value()? })
+    }
+}
+
+/// How an object or upload is encrypted.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct EncryptionRow {
+    /// 1 the server's keys, 2 a key of the key management service, 3 the client's.
+    #[prost(uint32, tag = "1")]
+    pub lock: u32,
+    /// The object's key, sealed.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: Bytes,
+    #[prost(string, tag = "3")]
+    pub kms_key: String,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub data_key: Bytes,
+    #[prost(bool, tag = "5")]
+    pub bucket_key: bool,
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub context: BTreeMap<String, String>,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub salt: Bytes,
+    /// The MD5 of the content, sealed, where the ETag is another and it is known.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub md5: Bytes,
+}
+
+impl EncryptionRow {
+    pub fn of(encryption: &Encryption, md5: Bytes) -> Self {
+        let row = Self { key: encryption.key.clone(), md5, ..Self::default() };
+        match &encryption.lock {
+            Lock::Server => Self { lock: 1, ..row },
+            Lock::Kms { key, data_key, bucket_key, context } => Self {
+                lock: 2,
+                kms_key: key.clone(),
+                data_key: data_key.clone(),
+                bucket_key: *bucket_key,
+                context: context.clone(),
+                ..row
+            },
+            Lock::Customer { salt } => Self { lock: 3, salt: salt.clone(), ..row },
+        }
+    }
+
+    pub fn encryption(self) -> Result<Encryption, LakeError> {
+        let lock = match self.lock {
+            1 => Lock::Server,
+            2 => Lock::Kms {
+                key: self.kms_key,
+                data_key: self.data_key,
+                bucket_key: self.bucket_key,
+                context: self.context,
+            },
+            3 => Lock::Customer { salt: self.salt },
+            // Not served rather than served as if it were plain.
+            _ => return Err(damaged("version")),
+        };
+        Ok(Encryption { lock, key: self.key })
     }
 }
 
@@ -194,6 +276,8 @@ impl MetadataRow {
             website_redirect: self.website_redirect,
             user: self.user,
             storage_class,
+            acl: None,
+            asked: BTreeMap::new(),
         }
     }
 }
@@ -235,6 +319,11 @@ pub(crate) struct VersionRow {
     pub metadata: Option<MetadataRow>,
     #[prost(btree_map = "string, string", tag = "15")]
     pub tags: BTreeMap<String, String>,
+    #[prost(bytes = "bytes", optional, tag = "40")]
+    pub acl: Option<Bytes>,
+    /// Absent where the body is plain.
+    #[prost(message, optional, tag = "50")]
+    pub encryption: Option<EncryptionRow>,
 }
 
 /// What a listing shows of a [`VersionRow`]: the same tags, the rest is stepped over undecoded.
@@ -272,6 +361,13 @@ pub(crate) fn etag(md5: &[u8], parts: u32) -> String {
         text.push_str(&parts.to_string());
     }
     text
+}
+
+/// The MD5 of an ETag.
+pub(crate) fn etag_bytes(etag: &str) -> Result<[u8; 16], LakeError> {
+    let digits = etag.split('-').next().unwrap_or_default();
+    let bytes = hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| damaged("version"))
 }
 
 fn version_id(null: bool, stamp: u64, nonce: u64) -> VersionId {
@@ -318,13 +414,28 @@ impl VersionRow {
             Some(BodyRef { kind: RefKind::Extent, id }) => Body::Extent { id },
             Some(BodyRef { kind: RefKind::Manifest, id }) => Body::Manifest { id },
         };
+        let etag = self.etag();
+        let (shown, sealed) = match self.checksum {
+            Some(row) if row.sealed => (None, Some(row)),
+            shown => (shown, None),
+        };
+        let encrypted = match self.encryption {
+            None if sealed.is_some() => return Err(damaged("version")),
+            None => None,
+            Some(row) => {
+                let md5 = row.md5.clone();
+                let encryption = row.encryption()?;
+                Some(Box::new(Encrypted { encryption, md5, checksum: sealed, key: AtHand::default() }))
+            }
+        };
         Ok(Object {
             size: self.size,
-            etag: self.etag(),
-            checksum: self.checksum.as_ref().map(ChecksumRow::checksum).transpose()?,
+            etag,
+            checksum: shown.as_ref().map(ChecksumRow::checksum).transpose()?,
+            encrypted,
             parts: (self.parts > 0).then_some(self.parts),
             body,
-            metadata: self.metadata.unwrap_or_default().metadata(self.storage_class),
+            metadata: Metadata { acl: self.acl, ..self.metadata.unwrap_or_default().metadata(self.storage_class) },
             tags: self.tags,
         })
     }
@@ -333,9 +444,9 @@ impl VersionRow {
 /// What a new object's row is made of; stamp and id come when it is placed.
 pub(crate) struct NewObject<'a> {
     pub size: u64,
-    pub md5: [u8; 16],
+    pub digests: &'a Kept,
     pub parts: u32,
-    pub checksum: Option<Checksum>,
+    pub encryption: Option<&'a Encryption>,
     pub body: Option<BodyRef>,
     pub metadata: &'a Metadata,
     pub tags: &'a Tags,
@@ -347,14 +458,16 @@ impl NewObject<'_> {
         VersionRow {
             owner: self.owner.as_str().into(),
             size: self.size,
-            md5: Bytes::copy_from_slice(&self.md5),
+            md5: Bytes::copy_from_slice(&self.digests.etag),
             parts: self.parts,
-            checksum: self.checksum.as_ref().map(ChecksumRow::of),
+            checksum: self.digests.checksum.clone(),
+            encryption: self.encryption.map(|encryption| EncryptionRow::of(encryption, self.digests.md5.clone())),
             storage_class: self.metadata.storage_class.clone(),
             body_kind: self.body.map_or(0, |b| b.kind as u32),
             body_id: self.body.map_or(Bytes::new(), |b| id_bytes(b.id)),
             metadata: Some(MetadataRow::of(self.metadata)),
             tags: self.tags.clone(),
+            acl: self.metadata.acl.clone(),
             ..VersionRow::default()
         }
     }
@@ -407,11 +520,14 @@ pub(crate) struct SliceRow {
     pub offset: u64,
     #[prost(uint64, tag = "4")]
     pub len: u64,
+    /// The key of the whole body under one derived from the object's; empty where the body is plain.
+    #[prost(bytes = "bytes", tag = "50")]
+    pub key: Bytes,
 }
 
 impl SliceRow {
     pub fn of(body: BodyRef, offset: u64, len: u64) -> Self {
-        Self { kind: body.kind as u32, id: id_bytes(body.id), offset, len }
+        Self { kind: body.kind as u32, id: id_bytes(body.id), offset, len, key: Bytes::new() }
     }
 
     pub fn body(&self) -> Result<BodyRef, LakeError> {
@@ -449,15 +565,16 @@ impl PartRow {
         u16::try_from(self.number).map_err(|_| damaged("part"))
     }
 
-    pub fn value(&self) -> Result<Option<Value>, LakeError> {
-        self.checksum.as_ref().map(ChecksumRow::value).transpose()
+    /// The checksum; `None` also where it is sealed and its key is not at hand.
+    pub fn value(&self, digests: Option<&Digests>) -> Result<Option<Value>, LakeError> {
+        self.checksum.as_ref().map_or(Ok(None), |row| row.opened(digests))
     }
 
-    /// The checksum by [`crate::DEFAULT_CHECKSUM`], where it was computed.
-    pub fn default_value(&self) -> Result<Option<Value>, LakeError> {
-        let rows = self.default_checksum.iter().chain(&self.checksum);
-        let values = rows.map(ChecksumRow::value).collect::<Result<Vec<_>, _>>()?;
-        Ok(values.into_iter().find(|value| value.algorithm() == crate::DEFAULT_CHECKSUM))
+    /// The checksum by [`crate::DEFAULT_CHECKSUM`], where it was computed and can be seen.
+    pub fn default_value(&self, digests: Option<&Digests>) -> Result<Option<Value>, LakeError> {
+        let mut rows = self.default_checksum.iter().chain(&self.checksum);
+        let wanted = u32::from(crate::DEFAULT_CHECKSUM.code());
+        rows.find(|row| row.algorithm == wanted).map_or(Ok(None), |row| row.opened(digests))
     }
 }
 
@@ -487,6 +604,13 @@ pub(crate) struct UploadRow {
     pub metadata: Option<MetadataRow>,
     #[prost(btree_map = "string, string", tag = "8")]
     pub tags: BTreeMap<String, String>,
+    #[prost(bytes = "bytes", optional, tag = "40")]
+    pub acl: Option<Bytes>,
+    #[prost(btree_map = "string, string", tag = "41")]
+    pub asked: BTreeMap<String, String>,
+    /// Absent where its parts are plain.
+    #[prost(message, optional, tag = "50")]
+    pub encryption: Option<EncryptionRow>,
 }
 
 /// What became of an upload.

@@ -1,5 +1,6 @@
 //! Writing objects and their tags.
 
+use bytes::Bytes;
 use millpond_types::{ObjectKey, Origin};
 
 use crate::draft::{Draft, Turn};
@@ -10,6 +11,7 @@ use crate::limits::MAX_PUT_BYTES;
 use crate::model::{Bucket, Condition, Tags, Version, VersionId, Versioning};
 use crate::requests::{PutRequest, Written};
 use crate::rows::{self, NewObject, VersionRow};
+use crate::sealing::Kept;
 use crate::versions::{self, Head};
 
 impl Lake {
@@ -18,23 +20,41 @@ impl Lake {
     /// # Errors
     /// `NoSuchBucket`, `PreconditionFailed`, `NoSuchKey` (If-Match without a current object), `EntityTooLarge`, `Full`, `ReadOnly`,
     /// `Busy`, `ConditionalConflict`. The bytes are given back then.
-    pub async fn put(&self, request: PutRequest, origin: &Origin) -> Result<Written, LakeError> {
-        let PutRequest { bucket, key, mut ingested, metadata, tags, checksum, owner, condition } = request;
+    pub async fn put(&self, mut request: PutRequest, origin: &Origin) -> Result<Written, LakeError> {
+        self.try_put(&mut request, origin).await
+    }
+
+    /// The same, which leaves the bytes in the request when it fails with `Reconfigured`: decided anew, for the bucket as it is then, it can be
+    /// tried again. Its encryption may be another then; see [`crate::Ingested::keep`].
+    pub async fn try_put(&self, request: &mut PutRequest, origin: &Origin) -> Result<Written, LakeError> {
+        self.write_object(request, ChangeKind::ObjectPut, origin).await
+    }
+
+    /// Makes an object of a body that was taken in; the journal says how it came.
+    pub(crate) async fn write_object(
+        &self,
+        request: &mut PutRequest,
+        kind: ChangeKind,
+        origin: &Origin,
+    ) -> Result<Written, LakeError> {
+        let PutRequest { bucket, key, ingested, metadata, tags, checksum, owner, condition } = request;
         if ingested.size > MAX_PUT_BYTES {
             return Err(LakeError::EntityTooLarge { size: ingested.size, max: MAX_PUT_BYTES });
         }
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be put".into()))?.0;
-        let mut turn = Turn::new(self, &bucket, &key);
+        let sealing = ingested.sealing()?.cloned();
+        let digests = &Kept::new(self, sealing.as_ref(), Some(md5), None, checksum.as_ref())?;
+        let encryption = sealing.as_ref().map(|sealing| &sealing.encryption);
+        let mut turn = Turn::new(self, bucket, key);
         loop {
-            let cached = self.cached(&bucket)?;
-            let head = Head::read(self.kv(), &cached.bucket, &key).await?;
-            head.allows(&condition)?;
+            let cached = self.decided(bucket)?;
+            let head = Head::read(self.kv(), &cached.bucket, key).await?;
+            head.allows(condition)?;
             let mut draft = Draft::in_bucket(&cached);
             let (body, size) = (ingested.body(), ingested.size);
-            let new =
-                NewObject { size, md5, parts: 0, checksum, body, metadata: &metadata, tags: &tags, owner: &owner };
-            let (row, now) = self.place(&mut draft, &cached, &key, &head, new.row()).await?;
-            draft.journal(Change::of_version(ChangeKind::ObjectPut, &cached.bucket, key.as_str(), &row, now, origin));
+            let new = NewObject { size, digests, parts: 0, encryption, body, metadata, tags, owner };
+            let (row, now) = self.place(&mut draft, &cached, key, &head, new.row()).await?;
+            draft.journal(Change::of_version(kind, &cached.bucket, key.as_str(), &row, now, origin));
             ingested.attach(&mut draft);
             match self.commit(draft).await {
                 Ok(_) => {
@@ -43,7 +63,7 @@ impl Lake {
                 }
                 Err(refused) => {
                     ingested.refused(&refused);
-                    turn.again(refused, Some(&bucket.name), &condition).await?;
+                    turn.again(refused, Some(&bucket.name), condition).await?;
                 }
             }
         }
@@ -62,9 +82,36 @@ impl Lake {
         origin: &Origin,
     ) -> Result<Version, LakeError> {
         let kind = if tags.is_empty() { ChangeKind::TagsDeleted } else { ChangeKind::TagsPut };
+        self.change_version(bucket, key, version, kind, |row| row.tags.clone_from(&tags), origin).await
+    }
+
+    /// Replaces the access control list of an object, as [`Lake::set_tags`] does tags.
+    ///
+    /// # Errors
+    /// `NoSuchKey`, `NoSuchVersion`, `IsDeleteMarker`.
+    pub async fn set_acl(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+        acl: Option<Bytes>,
+        origin: &Origin,
+    ) -> Result<Version, LakeError> {
+        self.change_version(bucket, key, version, ChangeKind::AclPut, |row| row.acl.clone_from(&acl), origin).await
+    }
+
+    async fn change_version(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+        kind: ChangeKind,
+        change: impl Fn(&mut VersionRow) + Send + Sync,
+        origin: &Origin,
+    ) -> Result<Version, LakeError> {
         let mut turn = Turn::new(self, bucket, key);
         loop {
-            let cached = self.cached(bucket)?;
+            let cached = self.decided(bucket)?;
             let view = self.kv().snapshot().await?;
             let stored = match version {
                 None => {
@@ -80,7 +127,8 @@ impl Lake {
             if stored.row.marker {
                 return Err(LakeError::IsDeleteMarker);
             }
-            let row = VersionRow { tags: tags.clone(), ..stored.row };
+            let mut row = stored.row;
+            change(&mut row);
             let mut draft = Draft::in_bucket(&cached);
             draft.equals(stored.at.clone(), stored.bytes);
             draft.put(stored.at, rows::encode(&row));

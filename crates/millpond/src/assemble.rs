@@ -7,18 +7,21 @@ use std::sync::atomic::AtomicBool;
 use millpond_blob::{BlobConfig, BlobError, Blobs};
 use millpond_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, Limits, TlsError, server_tls};
 use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock, SystemRandom};
+use millpond_kernel::audit::{Audit, AuditParts};
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
-use millpond_svc_iam::Sts;
-use millpond_svc_s3::S3;
+use millpond_svc_cloudtrail::{CloudTrail, CloudTrailParts};
+use millpond_svc_iam::{AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, SessionTokens, Sts, StsParts};
+use millpond_svc_kms::Kms;
+use millpond_svc_s3::{S3, Sealers};
 use prometheus_client::registry::Registry;
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::gauges;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::settings::Resolved;
-use crate::vault::{self, VaultError};
+use crate::vault::{self, RootKeyPlace, VaultError};
 
 /// Why the lake could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,9 @@ pub enum AssembleError {
     /// What is sealed cannot be opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The keys of the key management service cannot be read.
+    #[error(transparent)]
+    Kms(#[from] millpond_svc_kms::OpenError),
     /// Certificate or key do not fit.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -86,11 +92,11 @@ pub struct Engines {
     pub random: Arc<dyn Random>,
 }
 
-/// Which engine class a table of the lake belongs to.
+/// Which engine class a table belongs to.
 fn classify(table: u8) -> Class {
     match table {
         millpond_lake::tables::INLINE => Class::Large,
-        millpond_lake::tables::JOURNAL => Class::Log,
+        millpond_lake::tables::JOURNAL | millpond_kernel::tables::AUDIT => Class::Log,
         _ => Class::Rows,
     }
 }
@@ -100,10 +106,14 @@ pub fn meta_config(accept_loss: bool) -> FjallConfig {
     FjallConfig { accept_loss, ..FjallConfig::new(classify) }
 }
 
+/// The clock and the randomness of the machine.
+pub fn time_and_randomness() -> (Arc<dyn Clock>, Arc<dyn Random>) {
+    (Arc::new(SystemClock), Arc::new(SystemRandom))
+}
+
 /// Opens the engines of a data dir.
 pub async fn engines(data_dir: &DataDir, reserve: Option<u64>, accept_loss: bool) -> Result<Engines, AssembleError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let (clock, random) = time_and_randomness();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let kv = FjallKv::open(&data_dir.meta(), meta_config(accept_loss))?;
     let blobs = Blobs::open(disk, random.clone(), &data_dir.blob(), BlobConfig { reserve, ..BlobConfig::default() })?;
@@ -118,6 +128,14 @@ pub struct Assembled {
     pub engines: Engines,
     /// What listens.
     pub gateway: Gateway,
+    /// The audit trail.
+    pub audit: Audit,
+    /// Users, groups, roles, policies and access keys.
+    pub identities: Identities,
+    /// Accounts.
+    pub accounts: Arc<LocalAccounts>,
+    /// The key management service, whose keys rotate and go by themselves.
+    pub kms: Kms,
     /// The root credentials.
     pub root: Arc<RootKey>,
     /// Set when requests are served.
@@ -129,26 +147,55 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
-    let _vault = vault::open(settings.kms_root_key_file.as_ref(), data_dir, &*kv, &*engines.random).await?;
-    let epoch = Epoch::load(kv).await?;
+    let place = RootKeyPlace::new(settings.root_key.clone(), data_dir.path());
+    let vault = vault::open(&place, &*kv, &*engines.random).await?;
+    let epoch = Epoch::load(kv.clone()).await?;
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let audit = Audit::start(AuditParts {
+        kv: kv.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        vault: vault.clone(),
+        region: settings.region.clone(),
+    });
+    let identities = Identities::load(kv.clone(), clock.clone(), random.clone(), vault.clone(), epoch.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
+    kernel.use_audit(audit.clone());
+    let accounts = Arc::new(LocalAccounts::load(data_dir.account(), identities.clone()).await?);
+    kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts.clone())));
+    let kms = Kms::open(kv, kernel.clone(), vault.clone(), clock.clone(), random.clone()).await?;
+    let sealers = Sealers { vault: vault.clone(), random: random.clone(), service: Arc::new(kms.clone()) };
+    let sessions = Arc::new(SessionTokens::new(&identities));
+    let credentials = Arc::new(AccessKeys::new(root.clone(), identities.clone(), sessions.clone()));
+    let sts = StsParts {
+        kernel: kernel.clone(),
+        identities: identities.clone(),
+        sessions,
+        credentials: credentials.clone(),
+        denials: Arc::new(audit.clone()),
+    };
+    let trail = CloudTrailParts { kernel: kernel.clone(), audit: audit.clone(), vault, clock, random };
     let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone())),
-        Arc::new(Sts::new(kernel)),
+        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers)),
+        Arc::new(Iam::new(kernel, identities.clone(), &root.access_key)),
+        Arc::new(Sts::new(sts)),
+        Arc::new(CloudTrail::new(trail)),
+        Arc::new(kms.clone()),
     ];
     let mut registry = Registry::default();
-    gauges::register(&mut registry, &engines, data_dir.account());
+    gauges::register(&mut registry, &engines, &audit, data_dir.account());
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
-        credentials: root.clone(),
+        credentials,
+        audit: audit.clone(),
         clock: engines.clock.clone(),
         random: engines.random.clone(),
         registry,
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, root, ready })
+    Ok(Assembled { engines, gateway, audit, identities, accounts, kms, root, ready })
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.

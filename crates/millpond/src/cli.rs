@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::settings::{Settings, SettingsError};
-use crate::{fsck, serve};
+use crate::{account, explain, fsck, kms, serve};
 
 /// A data lake in one binary: durable objects behind the S3 API.
 ///
@@ -31,6 +31,13 @@ enum Command {
     /// When a server has the data dir open, that server checks itself while it goes on serving, and the report comes from
     /// it. Otherwise the data dir is opened here. Exit status: 0 nothing wrong, 1 damage found, 2 the check could not run.
     Fsck(fsck::FsckArgs),
+    /// Tell why a request was denied: every policy and statement that had a say, and the smallest change that would allow it.
+    Explain(explain::ExplainArgs),
+    /// Look after the root key, under which everything secret in the data dir is sealed.
+    #[command(subcommand)]
+    Kms(kms::KmsCommand),
+    /// Create or list accounts. Works beside a running server, and without one.
+    Account(account::AccountArgs),
 }
 
 /// Why a command failed.
@@ -50,6 +57,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(settings) => serve::serve(settings.resolve()?, serve::Manner::Quiet)?,
         Command::Run(settings) => serve::serve(settings.resolve()?, serve::Manner::Welcome)?,
         Command::Fsck(args) => return Ok(fsck::run(args)),
+        Command::Explain(args) => return Ok(explain::run(args)),
+        Command::Kms(command) => return Ok(kms::run(command)),
+        Command::Account(args) => return Ok(account::run(args)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -182,6 +182,8 @@ fn online(data_dir: &Path) -> Result<Report, String> {
             Line::Progress { stage, done } => shown.show(&stage, done),
             Line::Report(report) => return Ok(report),
             Line::Failed(why) => return Err(why),
+            // The answer to another command.
+            Line::Done(_) => {}
         }
     }
     Err("the server stopped before the check was done".to_owned())

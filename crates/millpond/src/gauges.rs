@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use millpond_kernel::audit::Audit;
 use millpond_lake::{LakeError, MAX_BUCKETS, Usage};
 use millpond_meta::Kv;
 use millpond_types::AccountId;
@@ -24,10 +25,10 @@ type Usages = Arc<Mutex<Vec<(String, Usage)>>>;
 
 /// Adds the figures of the engines to what the gateway shows. Must be called within a runtime: a task reads those of buckets
 /// from time to time, for as long as the figures are shown.
-pub fn register(registry: &mut Registry, engines: &Engines, owner: AccountId) {
+pub fn register(registry: &mut Registry, engines: &Engines, audit: &Audit, owner: AccountId) {
     let usages = Usages::default();
     let task = tokio::spawn(watch_buckets(engines.clone(), owner, usages.clone())).abort_handle();
-    registry.register_collector(Box::new(Figures { engines: engines.clone(), usages, task }));
+    registry.register_collector(Box::new(Figures { engines: engines.clone(), audit: audit.clone(), usages, task }));
 }
 
 async fn watch_buckets(engines: Engines, owner: AccountId, usages: Usages) {
@@ -50,6 +51,7 @@ async fn read_usages(engines: &Engines, owner: AccountId) -> Result<Vec<(String,
 
 struct Figures {
     engines: Engines,
+    audit: Audit,
     usages: Usages,
     task: AbortHandle,
 }
@@ -72,6 +74,8 @@ impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         self.metadata(&mut encoder)?;
         self.bytes(&mut encoder)?;
+        let dropped = self.audit.dropped() as f64;
+        counter(&mut encoder, "millpond_audit_dropped", "Records that were given up", None, dropped)?;
         self.buckets(&mut encoder)
     }
 }

@@ -1,12 +1,16 @@
 //! The Millpond binary: command line, configuration, and the one place where everything is put together.
 
+mod account;
 mod assemble;
 mod cli;
 mod control;
 mod data_dir;
+mod explain;
 mod fsck;
 mod gauges;
+mod kms;
 mod logging;
+mod place;
 mod root_key;
 mod serve;
 mod settings;

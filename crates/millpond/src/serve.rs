@@ -1,14 +1,17 @@
 //! Serving, from the start to the end.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::assemble::{self, AssembleError, Assembled};
+use crate::control::{self, Commanded};
 use crate::data_dir::DataDir;
 use crate::settings::Resolved;
-use crate::{control, logging, welcome};
+use crate::vault::RootKeyPlace;
+use crate::{logging, welcome};
 
 /// How a server begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +58,7 @@ pub fn serve(settings: Resolved, manner: Manner) -> Result<(), ServeError> {
 async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<(), ServeError> {
     // Before anything takes long: a stop during a long start is a stop.
     let mut stop = stopped_by_signal().map_err(ServeError::Runtime)?;
-    let Assembled { engines, gateway, root, ready } = tokio::select! {
+    let Assembled { engines, gateway, audit, identities, accounts, kms, root, ready } = tokio::select! {
         assembled = assemble::server(settings, data_dir) => assembled?,
         () = ended(&mut stop) => return Ok(()),
     };
@@ -67,13 +70,26 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
         let (lake, mut stop) = (engines.lake.clone(), stop.clone());
         tokio::spawn(async move { lake.run_upkeep(async move { ended(&mut stop).await }).await })
     };
+    let last_used = {
+        let mut stop = stop.clone();
+        tokio::spawn(async move { identities.run_last_used(async move { ended(&mut stop).await }).await })
+    };
+    let keys = {
+        let mut stop = stop.clone();
+        tokio::spawn(async move { kms.run(async move { ended(&mut stop).await }).await })
+    };
     let control = {
         let mut stop = stop.clone();
         let socket = control::listen(data_dir.path()).map_err(ServeError::Control)?;
-        let engines = engines.clone();
+        let commanded = Commanded {
+            engines: engines.clone(),
+            audit: audit.clone(),
+            root_key: Arc::new(RootKeyPlace::new(settings.root_key.clone(), data_dir.path())),
+            accounts,
+        };
         tokio::spawn(async move {
             tokio::select! {
-                () = control::serve(socket, engines) => {}
+                () = control::serve(socket, commanded) => {}
                 () = ended(&mut stop) => {}
             }
         })
@@ -90,7 +106,8 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
         })
         .await;
     // A task that panicked has said so in the log.
-    let _ = tokio::join!(upkeep, control);
+    let _ = tokio::join!(upkeep, last_used, keys, control);
+    audit.flush().await;
     control::remove(data_dir.path());
     tracing::info!(connections_cut = end.cut, "stopped");
     Ok(())

@@ -10,6 +10,7 @@ use millpond_types::{AccountId, Region};
 use serde::Deserialize;
 
 use crate::cli::default_data_dir;
+use crate::vault::{RootKeySource, SeveralRootKeys};
 
 /// The settings as given; what is `None` was not said.
 #[derive(Args, Deserialize, Debug, Default, Clone)]
@@ -79,9 +80,13 @@ pub struct Settings {
     #[arg(long, env = "MILLPOND_RESERVE", value_name = "BYTES")]
     reserve: Option<u64>,
     /// The file of the root key, under which everything secret in the data dir is sealed: 32 bytes as 64 hexadecimal digits or base64.
+    /// The key itself may be given in the environment instead, as MILLPOND_KMS_ROOT_KEY.
     /// [default: kms-root-key in the data dir, made at the first start]
     #[arg(long, env = "MILLPOND_KMS_ROOT_KEY_FILE", value_name = "FILE")]
     kms_root_key_file: Option<PathBuf>,
+    /// A command (for sh) that prints the root key, such as one that asks a key management service for it.
+    #[arg(long, env = "MILLPOND_KMS_ROOT_KEY_COMMAND", value_name = "COMMAND")]
+    kms_root_key_command: Option<String>,
     /// Open a data dir even though it recovered fewer commits than it once had. Acknowledged writes are then lost.
     #[arg(long, env = "MILLPOND_ACCEPT_LOSS", num_args = 0, default_missing_value = "true")]
     accept_loss: Option<bool>,
@@ -128,8 +133,8 @@ pub struct Resolved {
     pub limits: LimitSettings,
     /// Bytes that only deletes may use.
     pub reserve: Option<u64>,
-    /// Where the root key lies, if that was said.
-    pub kms_root_key_file: Option<PathBuf>,
+    /// Where the root key comes from.
+    pub root_key: RootKeySource,
     /// Whether a data dir that lost commits is opened all the same.
     pub accept_loss: bool,
 }
@@ -158,6 +163,9 @@ pub struct LimitSettings {
 /// Why settings do not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// The root key comes from several places.
+    #[error(transparent)]
+    RootKey(#[from] SeveralRootKeys),
     /// The file cannot be read.
     #[error("the configuration file {path} cannot be read: {why}")]
     Unreadable {
@@ -224,7 +232,7 @@ impl Settings {
                 stop_timeout: all.stop_timeout.map(Duration::from_secs),
             },
             reserve: all.reserve,
-            kms_root_key_file: all.kms_root_key_file,
+            root_key: RootKeySource::of(all.kms_root_key_file, all.kms_root_key_command)?,
             accept_loss: all.accept_loss.unwrap_or(false),
         })
     }
@@ -252,6 +260,7 @@ impl Settings {
             stop_timeout: self.stop_timeout.or(file.stop_timeout),
             reserve: self.reserve.or(file.reserve),
             kms_root_key_file: self.kms_root_key_file.or(file.kms_root_key_file),
+            kms_root_key_command: self.kms_root_key_command.or(file.kms_root_key_command),
             accept_loss: self.accept_loss.or(file.accept_loss),
             config: self.config,
         }

@@ -201,7 +201,7 @@ impl Reader<'_> {
                 return Err(error(Fault::Missing("Principal"), "Missing required field Principal", place, statement));
             }
             (Some(node), _) | (_, Some(node)) if !self.names_principals() => {
-                return Err(error(Fault::Principal, "A policy of an identity names no principals.", place, node));
+                return Err(error(Fault::Principal, "Policy document should not specify a principal.", place, node));
             }
             (Some(_), Some(node)) => {
                 return Err(error(Fault::Syntax, "Principal and NotPrincipal exclude each other.", place, node));

@@ -24,6 +24,8 @@ mod policy;
 mod principal;
 mod public;
 mod question;
+mod shown;
+mod simulated;
 mod statement;
 mod who;
 
@@ -37,5 +39,7 @@ pub use principal::Principal;
 pub use question::{
     Denial, Grant, Grantee, Kind, Limits, Named, Policies, PolicySource, Question, ResourceRule, Verdict,
 };
+pub use shown::with_principals;
+pub use simulated::ValueType;
 pub use statement::{Effect, Statement};
-pub use who::Reach;
+pub use who::{Name, Reach};

@@ -63,14 +63,13 @@ pub fn decide(q: &Question<'_>, p: &Policies<'_>) -> Verdict {
         }
         Grantee::Account(account) => u8::from(caller == Some(*account)),
         Grantee::Principal(arn) => named(arn, q.principal),
-        Grantee::Identity { arn, id } => {
-            let own = match q.principal {
-                Principal::Federated { user, .. } => user,
-                other => other,
-            };
-            let bound = matches!(own, Principal::User { id: own, .. } | Principal::Role { id: own, .. } if own == id);
-            if bound { named(arn, q.principal) } else { 0 }
-        }
+        // The id alone says who it is.
+        Grantee::Identity { id, .. } => match q.principal {
+            Principal::User { id: own, .. } if own == id => 3,
+            Principal::Role { id: own, .. } if own == id => 2,
+            Principal::Federated { user, .. } if matches!(&**user, Principal::User { id: own, .. } if own == id) => 2,
+            _ => 0,
+        },
     }));
     let level = levels.into_iter().max().unwrap_or(0);
     sides(q, p, level)

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use millpond_types::AccountId;
+
 use crate::action::Lowered;
 use crate::error::PolicyError;
 use crate::statement::{Effect, Statement};
-use crate::who::Reach;
+use crate::who::{Name, Reach};
 use crate::{Question, document};
 
 /// What a policy belongs to, which decides what may stand in it.
@@ -123,6 +125,24 @@ impl Policy {
     /// The ARNs of users and roles that it names as principals.
     pub fn principals(&self) -> BTreeSet<&str> {
         self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| who.arns()).collect()
+    }
+
+    /// The accounts that it names as principals, by themselves or in the ARNs of sessions.
+    pub fn accounts(&self) -> BTreeSet<AccountId> {
+        self.names().filter_map(Name::named_account).collect()
+    }
+
+    /// The unique ids that stand for principals.
+    pub fn principal_ids(&self) -> BTreeSet<&str> {
+        let ids = self.names().filter_map(|name| match name {
+            Name::Id(id) => Some(id.as_str()),
+            _ => None,
+        });
+        ids.collect()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &Name> {
+        self.statements.iter().filter_map(|statement| statement.who.as_ref()).flat_map(|who| &who.names)
     }
 
     /// Binds the ARNs of principals to unique ids, so that whoever has the name later does not inherit what is allowed here. An ARN that

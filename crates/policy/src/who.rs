@@ -46,6 +46,18 @@ pub enum Name {
     Canonical(String),
 }
 
+impl Name {
+    /// The account that it names without naming a user or role of it, whose existence says enough.
+    pub(crate) fn named_account(&self) -> Option<AccountId> {
+        match self {
+            Self::Account(account) => Some(*account),
+            Self::Canonical(id) => AccountId::from_canonical(id),
+            Self::Session(arn) => arn.split(':').nth(4)?.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
 /// Whom an ARN means.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Holder {
@@ -58,9 +70,11 @@ pub enum Holder {
 }
 
 impl Holder {
-    fn is(&self, id: &str) -> bool {
+    /// Whether it means who has an id, and an ARN now. Once it is bound, the id alone counts: whoever was named stays named under another
+    /// name or path, and nobody inherits a name.
+    fn is(&self, named: &str, id: &str, arn: &str) -> bool {
         match self {
-            Self::Whoever => true,
+            Self::Whoever => named == arn,
             Self::Id(own) => own == id,
             Self::Nobody => false,
         }
@@ -158,6 +172,14 @@ impl Who {
         })
     }
 
+    /// The accounts that are named as such.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountId> {
+        self.names.iter().filter_map(|name| match name {
+            Name::Account(account) => Some(*account),
+            _ => None,
+        })
+    }
+
     /// Binds ARNs to the unique ids behind them; an ARN without one names nobody from now on.
     pub fn bind(&mut self, ids: &BTreeMap<String, String>) {
         for name in &mut self.names {
@@ -188,10 +210,10 @@ fn reach(name: &Name, principal: &Principal) -> Reach {
             if_so(principal.account().is_some_and(|account| account.canonical_id() == *id), Reach::Account)
         }
         (Name::Identity { arn, holder }, Principal::User { id, .. }) => {
-            if_so(holder.is(id) && *arn == principal.condition_arn(), Reach::Direct)
+            if_so(holder.is(arn, id, &principal.condition_arn()), Reach::Direct)
         }
         (Name::Identity { arn, holder }, Principal::Role { id, .. }) => {
-            if_so(holder.is(id) && *arn == principal.condition_arn(), Reach::Role)
+            if_so(holder.is(arn, id, &principal.condition_arn()), Reach::Role)
         }
         (Name::Identity { .. } | Name::Id(_), Principal::Federated { user, .. }) => reach(name, user).min(Reach::Role),
         (Name::Session(arn), Principal::Role { .. } | Principal::Federated { .. }) => {
@@ -298,6 +320,15 @@ mod tests {
             who.bind(&BTreeMap::new());
             assert_eq!(who.reach(&role(), false), expected, "{who:?}");
         }
+    }
+
+    #[test]
+    fn bound_names_follow_a_change_of_name() {
+        let arn = "arn:aws:iam::111122223333:user/former".to_owned();
+        let mut who = Who { negated: false, names: vec![parse("AWS", &arn).unwrap()] };
+        assert_eq!(who.reach(&user(), false), Reach::None);
+        who.bind(&BTreeMap::from([(arn, "AIDAAAAAAAAAAAAAAAAAA".to_owned())]));
+        assert_eq!(who.reach(&user(), false), Reach::Direct);
     }
 
     #[test]

@@ -100,21 +100,18 @@ impl FrameOpener {
 
     /// Opens a whole frame in place and cuts its tag off. Nothing of a frame that was changed is handed out.
     pub fn open(&self, frame: u64, sealed: &mut BytesMut) -> Result<(), Unopened> {
+        let opened = self.open_in(frame, sealed);
+        sealed.truncate(opened.unwrap_or(0));
+        opened.map(drop)
+    }
+
+    /// Opens a whole frame where it lies. Its content is then the first so many bytes; what a frame that was changed leaves there is nobody's.
+    pub fn open_in(&self, frame: u64, sealed: &mut [u8]) -> Result<usize, Unopened> {
         if frame > self.last {
-            sealed.clear();
             return Err(Unopened);
         }
-        match self.key.open_in_place(nonce(frame, frame == self.last), Aad::empty(), sealed) {
-            Ok(plain) => {
-                let length = plain.len();
-                sealed.truncate(length);
-                Ok(())
-            }
-            Err(_) => {
-                sealed.clear();
-                Err(Unopened)
-            }
-        }
+        let opened = self.key.open_in_place(nonce(frame, frame == self.last), Aad::empty(), sealed);
+        opened.map(|plain| plain.len()).map_err(|_| Unopened)
     }
 }
 

@@ -155,6 +155,16 @@ impl KeyRing {
         Ok(ring)
     }
 
+    /// The fingerprints of the root keys that open the ring of a data dir; `None` where there is no ring.
+    pub fn fingerprints(disk: &dyn Disk, data_dir: &Path) -> Result<Option<Vec<String>>, RingError> {
+        let path = data_dir.join(RING_FILE);
+        if !disk.exists(&path)? {
+            return Ok(None);
+        }
+        let content = Content::decode(&read(disk, &path)?).ok_or(RingError::Damaged(path))??;
+        Ok(Some(content.entries.into_iter().map(|entry| entry.root_key).collect()))
+    }
+
     /// The vault of its store key.
     pub fn vault(&self) -> Vault {
         Vault::new(self.store.clone(), self.content.generation)

@@ -1,19 +1,27 @@
-//! AWS Security Token Service, as far as it is served: `GetCallerIdentity`.
+//! AWS Security Token Service: who am I, and temporary credentials.
+
+mod assume_role;
+mod errors;
+mod keys;
+mod own;
+mod passed;
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use http::StatusCode;
+use futures_util::future::{BoxFuture, ready};
 use millpond_api_sts::{self as api, Operation};
 use millpond_kernel::{
-    Access, Authorized, Caller, Context, Kernel, OperationRef, RequestHead, Response, ResponseBody, Service,
-    ServiceError, ServiceRequest,
+    Access, Caller, Context, ContextValue, Credentials, DecodeError, Denials, Kernel, OperationRef, RequestHead,
+    Resource, Response, Service, ServiceError, ServiceRequest, SessionKind,
 };
+use millpond_types::{AccountId, Arn};
 use millpond_wire::{ErrorFormat, FormPairs, ParseError, Protocol, Route};
 
-/// The largest form; AWS's own limit for the query protocol.
-const MAX_FORM: usize = 1024 * 1024;
+use crate::form;
+use crate::session::SessionTokens;
+use crate::state::Identities;
+
 /// An operation that is not known: its request was refused before its body was read, or it is none of those served.
 const UNKNOWN: OperationRef = OperationRef { name: "unknown", index: 0 };
 /// The one version of the API.
@@ -22,12 +30,40 @@ const VERSION: &str = "2011-06-15";
 /// The service.
 pub struct Sts {
     kernel: Arc<Kernel>,
+    identities: Identities,
+    sessions: Arc<SessionTokens>,
+    credentials: Arc<dyn Credentials>,
+    denials: Arc<dyn Denials>,
+}
+
+/// What the service is put together from.
+pub struct StsParts {
+    /// What decides.
+    pub kernel: Arc<Kernel>,
+    /// Roles, and managed policies.
+    pub identities: Identities,
+    /// What makes temporary credentials.
+    pub sessions: Arc<SessionTokens>,
+    /// All access keys, to tell whose one is.
+    pub credentials: Arc<dyn Credentials>,
+    /// Denials that are kept.
+    pub denials: Arc<dyn Denials>,
+}
+
+/// A server that keeps no denials: no message was made by it.
+pub struct NoDenials;
+
+impl Denials for NoDenials {
+    fn decode<'a>(&'a self, _: AccountId, _: &'a str) -> BoxFuture<'a, Result<String, DecodeError>> {
+        ready(Err(DecodeError::Invalid)).boxed()
+    }
 }
 
 impl Sts {
     /// The service.
-    pub fn new(kernel: Arc<Kernel>) -> Self {
-        Self { kernel }
+    pub fn new(parts: StsParts) -> Self {
+        let StsParts { kernel, identities, sessions, credentials, denials } = parts;
+        Self { kernel, identities, sessions, credentials, denials }
     }
 }
 
@@ -41,7 +77,7 @@ impl Service for Sts {
     }
 
     fn error_format(&self) -> ErrorFormat {
-        ErrorFormat::Query { namespace: Some("https://sts.amazonaws.com/doc/2011-06-15/") }
+        api::ERROR_FORMAT
     }
 
     fn identify(&self, _: &RequestHead) -> Result<OperationRef, ServiceError> {
@@ -50,7 +86,7 @@ impl Service for Sts {
     }
 
     fn identify_body(&self, head: &RequestHead, body: &[u8]) -> Option<OperationRef> {
-        let form = FormPairs::parse(form_of(head, body)).ok()?;
+        let form = FormPairs::parse(form::form_of(head, body)).ok()?;
         match api::route(form.get("Action")?) {
             Route::Served(operation) => Some(OperationRef { name: operation.name(), index: 1 + operation as u16 }),
             Route::Unserved(_) | Route::Unknown => None,
@@ -58,82 +94,134 @@ impl Service for Sts {
     }
 
     fn call(&self, request: ServiceRequest) -> BoxFuture<'_, Result<Response, ServiceError>> {
-        call(&self.kernel, request).boxed()
+        call(self, request).boxed()
     }
 }
 
-/// An operation that needs no permission: nothing that a policy says can forbid it (API reference, GetCallerIdentity).
-#[derive(Debug)]
-struct GetCallerIdentity;
-
-impl millpond_kernel::Operation for GetCallerIdentity {
-    const NAME: &'static str = "GetCallerIdentity";
-
-    fn accesses(&self) -> Vec<Access> {
-        Vec::new()
-    }
-
-    fn context(&self, _: &Access, _: &mut Context) {}
+async fn call(sts: &Sts, mut request: ServiceRequest) -> Result<Response, ServiceError> {
+    let body = form::body_of(&mut request).await?;
+    let (form, action) = form::parse(&request.head, &body, VERSION)?;
+    let operation = match api::route(&action) {
+        Route::Served(operation) => operation,
+        Route::Unserved(name) => return Err(ServiceError::not_implemented(name)),
+        Route::Unknown => return Err(form::unknown_action(&action, VERSION)),
+    };
+    let caller = &*request.caller;
+    let invalid = |error: ParseError| form::validation(&error, Some(&form));
+    let id = caller.request_id().to_string();
+    may_call(operation, caller)?;
+    form::response(match operation {
+        Operation::GetCallerIdentity => {
+            let input = api::GetCallerIdentityInput::parse_form(&form).map_err(invalid)?;
+            own::get_caller_identity(sts, caller, input).await?.write(&id)
+        }
+        Operation::AssumeRole => {
+            let input = api::AssumeRoleInput::parse_form(&form).map_err(invalid)?;
+            assume_role::assume_role(sts, caller, input).await?.write(&id)
+        }
+        Operation::GetSessionToken => {
+            let input = api::GetSessionTokenInput::parse_form(&form).map_err(invalid)?;
+            own::get_session_token(sts, caller, input).await?.write(&id)
+        }
+        Operation::GetFederationToken => {
+            let input = api::GetFederationTokenInput::parse_form(&form).map_err(invalid)?;
+            own::get_federation_token(sts, caller, input).await?.write(&id)
+        }
+        Operation::GetAccessKeyInfo => {
+            let input = api::GetAccessKeyInfoInput::parse_form(&form).map_err(invalid)?;
+            keys::get_access_key_info(sts, caller, input).await?.write(&id)
+        }
+        Operation::DecodeAuthorizationMessage => {
+            let input = api::DecodeAuthorizationMessageInput::parse_form(&form).map_err(invalid)?;
+            keys::decode_authorization_message(sts, caller, input).await?.write(&id)
+        }
+    })
 }
 
-async fn call(kernel: &Kernel, mut request: ServiceRequest) -> Result<Response, ServiceError> {
-    if request.caller.is_anonymous() {
-        return Err(ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token"));
+/// Refuses what temporary credentials may not call (IAM User Guide, "Compare AWS STS credentials").
+fn may_call(operation: Operation, caller: &Caller) -> Result<(), ServiceError> {
+    let allowed = match (caller.session().map(|session| session.by), operation) {
+        (None, _) | (_, Operation::GetCallerIdentity) => true,
+        (Some(SessionKind::AssumeRole), other) => {
+            !matches!(other, Operation::GetSessionToken | Operation::GetFederationToken)
+        }
+        (Some(SessionKind::GetSessionToken), other) => other == Operation::AssumeRole,
+        (Some(SessionKind::GetFederationToken), _) => false,
+    };
+    if allowed {
+        return Ok(());
     }
-    let too_large = || ServiceError::new("ValidationError", 400, "The request is larger than 1 MiB.");
-    let body = request.payload.collect(MAX_FORM, too_large).await?;
-    let form = FormPairs::parse(form_of(&request.head, &body)).map_err(validation)?;
-    let action = form
-        .get("Action")
-        .ok_or_else(|| ServiceError::new("MissingAction", 400, "The request must contain the parameter Action."))?;
-    match form.get("Version") {
-        Some(VERSION) => {}
-        version => {
-            return Err(ServiceError::new(
-                "InvalidAction",
-                400,
-                format!("Could not find operation {action} for version {}", version.unwrap_or("NO_VERSION_SPECIFIED")),
-            ));
+    Err(errors::denied(format!("Cannot call {} with session credentials", operation.name())))
+}
+
+/// An operation that is resolved: what it touches, and its own condition keys.
+struct Resolved {
+    accesses: Vec<Access>,
+    keys: Context,
+}
+
+impl Resolved {
+    /// One action on one resource.
+    fn one(action: &'static str, resource: Resource) -> Self {
+        Self { accesses: vec![Access { action, resource }], keys: Context::default() }
+    }
+
+    /// An action that has no resource.
+    fn anything(action: &'static str, caller: &Caller) -> Result<Self, ServiceError> {
+        let owner = caller.account().ok_or_else(errors::unsigned)?;
+        Ok(Self::one(action, Resource::new(Arn::any(), owner)))
+    }
+
+    /// What nobody who signs needs permission for.
+    fn nothing() -> Self {
+        Self { accesses: Vec::new(), keys: Context::default() }
+    }
+
+    fn context(&self, context: &mut Context) {
+        for (key, value) in self.keys.iter() {
+            context.set(key.to_owned(), value.clone());
         }
     }
-    match api::route(action) {
-        Route::Served(Operation::GetCallerIdentity) => {
-            api::GetCallerIdentityInput::parse_form(&form).map_err(validation)?;
-            let operation = kernel
-                .authorize(&request.caller, GetCallerIdentity)
-                .await
-                .map_err(|denied| ServiceError::new("AccessDenied", 403, denied.to_string()))?;
-            get_caller_identity(&request.caller, operation)
-        }
-        Route::Served(other) => Err(ServiceError::not_implemented(other.name())),
-        Route::Unserved(name) => Err(ServiceError::not_implemented(name)),
-        Route::Unknown => Err(ServiceError::new(
-            "InvalidAction",
-            400,
-            format!("Could not find operation {action} for version {VERSION}"),
-        )),
+}
+
+/// Adds the keys of tags that are passed (IAM User Guide, "Passing session tags").
+fn tag_keys(tags: &[(String, String)], context: &mut Context) {
+    if tags.is_empty() {
+        return;
     }
+    for (key, value) in tags {
+        context.text(format!("aws:RequestTag/{key}"), value.clone());
+    }
+    context.set("aws:TagKeys", ContextValue::Many(tags.iter().map(|(key, _)| key.clone()).collect()));
 }
 
-/// A request's parameters. The query protocol takes them from the query too, which is how a presigned GetCallerIdentity is sent.
-fn form_of<'a>(head: &'a RequestHead, body: &'a [u8]) -> &'a [u8] {
-    if body.is_empty() { head.query.as_bytes() } else { body }
+/// Operations by the names that records and authorization tests know them by.
+macro_rules! operations {
+    ($($operation:ident),* $(,)?) => {$(
+        struct $operation(Resolved);
+
+        impl millpond_kernel::Operation for $operation {
+            const NAME: &'static str = stringify!($operation);
+
+            fn accesses(&self) -> Vec<Access> {
+                self.0.accesses.clone()
+            }
+
+            fn context(&self, _: &Access, context: &mut Context) {
+                self.0.context(context);
+            }
+        }
+    )*};
 }
 
-fn validation(error: ParseError) -> ServiceError {
-    ServiceError::new("ValidationError", 400, error.to_string())
+operations! {
+    AssumeRole,
+    DecodeAuthorizationMessage,
+    GetAccessKeyInfo,
+    GetCallerIdentity,
+    GetFederationToken,
+    GetSessionToken,
 }
 
-fn get_caller_identity(caller: &Caller, _: Authorized<GetCallerIdentity>) -> Result<Response, ServiceError> {
-    let Some(account) = caller.account() else {
-        return Err(ServiceError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token"));
-    };
-    let output = api::GetCallerIdentityOutput {
-        user_id: Some(caller.principal().user_id()),
-        account: Some(account.to_string()),
-        arn: Some(caller.arn()),
-    };
-    let parts = output.write(&caller.request_id().to_string());
-    let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
-    Ok(Response { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
-}
+#[cfg(test)]
+mod tests;

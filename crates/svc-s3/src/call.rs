@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use millpond_kernel::{Authorized, Caller, Operation, Payload, RequestHead, ServiceError};
-use millpond_lake::{Bucket, Found, LakeError, VersionId};
+use millpond_kernel::{Authorized, Caller, Epoch, Operation, Payload, Pin, RequestHead, ServiceError};
+use millpond_lake::{Bucket, ConfigKind, Found, Lake, LakeError, UploadId, VersionId};
 use millpond_types::{AccountId, BucketName, ObjectKey, Origin};
 use millpond_wire::{ParseError, QueryPairs, RequestView};
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::address::Address;
+use crate::asked::Asked;
 use crate::errors::{self, About};
-use crate::operations::{Input, OnBucket, OnObject, OnService, OnVersion};
+use crate::operations::{Input, Listing, OnBucket, OnObject, OnService, OnVersion};
+use crate::public_access::PublicAccess;
+use crate::rules::Site;
 use crate::{S3, refused};
 
 /// The largest XML document of a request: `CompleteMultipartUpload` with 10,000 parts and their checksums, and
@@ -22,12 +25,15 @@ const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
 /// KiB of documents that are held at a time, over all requests: eight of the largest, thousands of the usual ones. More wait.
 pub const DOCUMENTS_KIB: usize = 64 * 1024;
 
+/// How often a request is decided when policies change while it is carried out. Each attempt takes a change that was acknowledged in between.
+pub const DECIDE_ATTEMPTS: u32 = 16;
+
 /// A request that is being carried out.
 pub struct Call<'a> {
     /// The service.
     pub s3: &'a S3,
     /// The head.
-    pub head: &'a RequestHead,
+    pub head: &'a Arc<RequestHead>,
     /// Who asks.
     pub caller: &'a Arc<Caller>,
     /// What is addressed.
@@ -44,7 +50,7 @@ impl<'a> Call<'a> {
     /// A request whose body is not read yet. Refuses what no operation of ours carries out.
     pub fn new(
         s3: &'a S3,
-        head: &'a RequestHead,
+        head: &'a Arc<RequestHead>,
         caller: &'a Arc<Caller>,
         address: Address,
     ) -> Result<Self, ServiceError> {
@@ -63,13 +69,15 @@ impl<'a> Call<'a> {
         self.caller.origin(operation)
     }
 
-    /// Denies who is nobody before a byte of a document is read: there are no policies that could let nobody in.
+    /// The request, as far as conditions ask about it.
+    pub fn asked(&self) -> Asked {
+        Asked::new(Arc::clone(self.head), Arc::clone(self.caller))
+    }
+
+    /// Denies who is nobody before a byte of a document is read, unless the bucket has anything that could let nobody in.
     pub async fn admit(&self, creates: bool) -> Result<(), ServiceError> {
-        if !self.caller.is_anonymous() {
+        if !self.caller.is_anonymous() || !creates && self.bucket().await?.may_be_open() {
             return Ok(());
-        }
-        if !creates {
-            self.bucket().await?;
         }
         Err(errors::access_denied())
     }
@@ -90,6 +98,7 @@ impl<'a> Call<'a> {
         self.memory = Some(permit.map_err(|_| ServiceError::internal())?);
         self.document = payload.collect(MAX_DOCUMENT, too_large).await?;
         let end = payload.end().ok_or_else(ServiceError::internal)?;
+        crate::events::note_document(self.caller.note(), &self.document);
         crate::documents::check_digest(&self.head.headers, &self.document, &end, about_object)
     }
 
@@ -129,8 +138,21 @@ impl<'a> Call<'a> {
     }
 
     /// The bucket that is addressed.
-    pub async fn bucket(&self) -> Result<Arc<Bucket>, ServiceError> {
-        self.s3.bucket_of(self.address.bucket.as_deref().unwrap_or_default(), self.expected_owner()).await
+    pub async fn bucket(&self) -> Result<Site, ServiceError> {
+        self.site(self.address.bucket.as_deref().unwrap_or_default(), self.expected_owner()).await
+    }
+
+    /// A bucket by its name, with what its configurations say.
+    pub async fn site(&self, name: &str, expected_owner: Option<&str>) -> Result<Site, ServiceError> {
+        let bucket = self.s3.bucket_of(name, expected_owner).await?;
+        let rules = self.s3.rules.of(&bucket)?;
+        let account = self.s3.account_block(bucket.owner)?;
+        Ok(Site::new(bucket, rules, account.unwrap_or_default(), self.asked()))
+    }
+
+    /// The lake, for what was decided at `pin`: nothing is committed once policies changed since.
+    pub fn lake(&self, pin: Pin) -> Lake {
+        self.s3.lake.provided(pin.cond())
     }
 
     fn expected_owner(&self) -> Option<&str> {
@@ -140,6 +162,31 @@ impl<'a> Call<'a> {
     /// The key that is addressed.
     pub fn key(&self) -> Result<ObjectKey, ServiceError> {
         parse_key(self.address.key.as_deref().unwrap_or_default())
+    }
+
+    /// Learns of changes of policies that were committed meanwhile, before something is decided anew.
+    pub async fn reread_policies(&self) -> Result<(), ServiceError> {
+        self.s3.kernel.epoch().refresh().await.map_err(|error| {
+            tracing::error!(%error, "the policy epoch cannot be read");
+            ServiceError::internal()
+        })
+    }
+
+    /// Sets a configuration of a bucket that decisions depend on; `None` removes it. The bucket's revision keeps what was decided under the old one
+    /// from being committed in the bucket, and the policy epoch does elsewhere: a copy may come out of it.
+    pub async fn configure(
+        &self,
+        bucket: &Site,
+        pin: Pin,
+        kind: ConfigKind,
+        value: Option<Bytes>,
+        operation: &'static str,
+    ) -> Result<(), ServiceError> {
+        let lake = self.lake(pin).also(Epoch::raise());
+        let (place, origin) = (bucket.bucket(), self.origin(operation));
+        let set = async move { lake.set_config(&place, kind, value, &origin).await.map(drop) };
+        let about = About { bucket: bucket.name.as_str(), ..About::default() };
+        self.s3.change_policy(set).await.map_err(|error| errors::from_lake(error, about))
     }
 
     /// Decides.
@@ -163,7 +210,14 @@ impl<'a> Call<'a> {
     pub async fn target<I: Input>(&self, input: I) -> Result<OnObject<I>, ServiceError> {
         let key = self.key()?;
         let version = input.version().map(parse_version).transpose()?;
-        Ok(OnObject { input, bucket: self.bucket().await?, key, version })
+        let mut bucket = self.bucket().await?;
+        if let Some(id) = input.upload().and_then(UploadId::parse) {
+            // One that is not there is told of by the handler.
+            if let Ok(upload) = self.s3.lake.upload(&bucket, &key, id).await {
+                bucket.asked = bucket.asked.within_upload(upload.metadata.asked);
+            }
+        }
+        Ok(OnObject { input, bucket, key, version })
     }
 
     /// An operation on a key or one of its versions, decided.
@@ -176,11 +230,46 @@ impl<'a> Call<'a> {
     pub async fn on_version<I: Input>(&self) -> Result<Authorized<OnVersion<I>>, ServiceError> {
         let target = self.target::<I>(self.input()?).await?;
         let found = self.s3.look_up(&target.bucket, &target.key, target.version).await?;
-        self.authorize(OnVersion { target, found }).await
+        let operation = self.authorize(OnVersion { target, found }).await?;
+        let OnVersion { target, found } = operation.get();
+        if !matches!(found, Found::Object(_)) {
+            self.may_learn_of_absence(&target.bucket).await?;
+        }
+        Ok(operation)
+    }
+
+    /// Only who may list a bucket learns that something is not there (S3 API reference, GetObject, "Permissions").
+    pub async fn may_learn_of_absence(&self, bucket: &Site) -> Result<(), ServiceError> {
+        let may = self.s3.kernel.would_allow(self.caller, &Listing(bucket.clone())).await;
+        if may.map_err(errors::from_refusal)? { Ok(()) } else { Err(errors::access_denied()) }
     }
 }
 
 impl S3 {
+    /// What an account blocks for all of its buckets; `None` when it has no such configuration.
+    pub fn account_block(&self, account: AccountId) -> Result<Option<PublicAccess>, ServiceError> {
+        let Some(bytes) = self.lake.account_config(account, ConfigKind::PublicAccessBlock) else { return Ok(None) };
+        PublicAccess::decode(&bytes).map(Some).ok_or_else(|| {
+            tracing::error!(%account, "the public access block of the account cannot be read");
+            ServiceError::internal()
+        })
+    }
+
+    /// Makes a change that raises the policy epoch, to its end even when the request is dropped midway: else the epoch would stay behind
+    /// the store.
+    pub async fn change_policy(
+        &self,
+        change: impl Future<Output = Result<(), LakeError>> + Send + 'static,
+    ) -> Result<(), LakeError> {
+        let epoch = self.kernel.epoch().clone();
+        let all = async move {
+            let changed = change.await;
+            epoch.refresh().await?;
+            changed
+        };
+        tokio::spawn(all).await.map_err(|error| LakeError::Internal(error.to_string()))?
+    }
+
     /// The bucket of a name, which must belong to `expected_owner` where that is said (S3 User Guide, "Verifying bucket ownership with
     /// bucket owner condition").
     pub async fn bucket_of(&self, name: &str, expected_owner: Option<&str>) -> Result<Arc<Bucket>, ServiceError> {

@@ -2,7 +2,7 @@
 //! (S3 API reference, "Error responses").
 
 use crate::checksums;
-use millpond_kernel::{Refusal, ServiceError};
+use millpond_kernel::{Caller, Refusal, ServiceError};
 use millpond_lake::LakeError;
 use millpond_wire::{ErrorKind, Location, ParseError};
 
@@ -73,11 +73,16 @@ pub fn from_lake(error: LakeError, about: About<'_>) -> ServiceError {
 /// Errors that are about no resource.
 fn from_lake_alone(error: LakeError) -> ServiceError {
     match error {
+        LakeError::Locked => crate::encryption::key_of_upload_needed(),
+        LakeError::PlainUpload => invalid_request(
+            "The upload was begun before objects were encrypted, and takes no part that is copied from an encrypted object: begin it again.",
+        ),
         LakeError::ConditionalConflict | LakeError::Changed => ServiceError::new(
             "ConditionalRequestConflict",
             409,
             "The conditional request cannot succeed due to a conflicting operation against this resource.",
         ),
+        LakeError::Reconfigured => decided_too_early(),
         LakeError::InvalidPartOrder => ServiceError::new(
             "InvalidPartOrder",
             400,
@@ -144,6 +149,7 @@ fn bad_enum(header: &str, value: &str, error: &ParseError) -> ServiceError {
         "x-amz-sdk-checksum-algorithm" | "x-amz-checksum-algorithm" => {
             checksums::algorithm(value).err().unwrap_or_else(|| invalid_request(&error.to_string()))
         }
+        "x-amz-server-side-encryption" => crate::encryption::unknown_method(value),
         "x-amz-checksum-type" => bad_checksum_header("x-amz-checksum-type"),
         _ => invalid_argument(header, Some(value), &error.to_string()),
     }
@@ -170,6 +176,15 @@ pub fn from_refusal(refusal: Refusal) -> ServiceError {
 /// 403.
 pub fn access_denied() -> ServiceError {
     ServiceError::new("AccessDenied", 403, "Access Denied")
+}
+
+/// 403 by a public access block, as AWS's newer messages have it.
+pub fn blocked(caller: &Caller, action: &str, bucket: &str, why: &str) -> ServiceError {
+    let who = caller.arn();
+    let message = format!(
+        "User: {who} is not authorized to perform: {action} on resource: \"arn:aws:s3:::{bucket}\" because {why}."
+    );
+    ServiceError::new("AccessDenied", 403, message)
 }
 
 /// 400 for a bucket owner that no account can be (S3 API reference, "Error responses").
@@ -254,6 +269,18 @@ pub fn bad_checksum_header(name: &str) -> ServiceError {
 /// 400 for a part number outside 1 to 10,000.
 pub fn part_number_out_of_range() -> ServiceError {
     invalid_argument("partNumber", None, "Part number must be an integer between 1 and 10000, inclusive")
+}
+
+/// The code of [`decided_too_early`]; no other error has it.
+pub const DECIDED_TOO_EARLY: &str = "OperationAborted";
+
+/// 409: what the request was decided by changed before it was carried out. Whoever calls is told only when that happens again and again.
+pub fn decided_too_early() -> ServiceError {
+    ServiceError::new(
+        DECIDED_TOO_EARLY,
+        409,
+        "A conflicting conditional operation is currently in progress against this resource. Try again.",
+    )
 }
 
 /// 503: try again more slowly.

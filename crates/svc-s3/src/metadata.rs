@@ -41,6 +41,7 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Metadata, ServiceError> {
         website_redirect: text(headers, "x-amz-website-redirect-location")?.map(website_redirect).transpose()?,
         user: user(headers)?,
         storage_class: storage_class(headers)?,
+        ..Metadata::default()
     })
 }
 

@@ -1,13 +1,14 @@
 //! The operations with their resources resolved: what each touches, in the terms of policies
 //! (Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3").
 
-use std::sync::Arc;
-
 use millpond_api_s3 as api;
 use millpond_kernel::{Access, Context, ContextValue, Operation, Resource};
-use millpond_lake::{Bucket, Found, VersionId};
+use millpond_lake::{Found, VersionId};
 use millpond_types::{AccountId, Arn, ObjectKey};
 use millpond_wire::{ParseError, RequestView};
+
+use crate::asked::{Asked, request_tags};
+use crate::rules::Site;
 
 /// An input of the API: read from a request, and known by its operation's name and actions.
 pub trait Input: Sized + Send {
@@ -26,9 +27,14 @@ pub trait Input: Sized + Send {
         None
     }
 
+    /// The upload that it names.
+    fn upload(&self) -> Option<&str> {
+        None
+    }
+
     /// Further actions on the same resource, such as that for tags that come with an object.
-    fn further(&self) -> &'static [&'static str] {
-        &[]
+    fn further(&self, _asked: &Asked) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// Condition keys that come from the input.
@@ -50,7 +56,7 @@ pub struct OnBucket<I> {
     /// What was asked.
     pub input: I,
     /// The bucket, as it stood when the request was decided; its row is a condition of every commit.
-    pub bucket: Arc<Bucket>,
+    pub bucket: Site,
 }
 
 /// An operation on a key.
@@ -59,7 +65,7 @@ pub struct OnObject<I> {
     /// What was asked.
     pub input: I,
     /// The bucket.
-    pub bucket: Arc<Bucket>,
+    pub bucket: Site,
     /// The key.
     pub key: ObjectKey,
     /// The version that was named.
@@ -81,7 +87,7 @@ pub struct Copying<I> {
     /// Where it goes.
     pub target: OnObject<I>,
     /// Where it comes from.
-    pub source: Arc<Bucket>,
+    pub source: Site,
     /// Of which key.
     pub key: ObjectKey,
     /// The version that was named.
@@ -102,13 +108,20 @@ impl<I> Copying<I> {
     }
 }
 
-fn on_bucket(action: &'static str, bucket: &Bucket) -> Access {
-    Access { action, resource: Resource::new(Arn::s3(bucket.name.as_str(), None), bucket.owner) }
+fn on_bucket(action: &'static str, bucket: &Site) -> Access {
+    Access { action, resource: bucket.resource(action) }
 }
 
-fn on_key(action: &'static str, bucket: &Bucket, key: &ObjectKey) -> Access {
-    let arn = Arn::s3(bucket.name.as_str(), Some(key.as_str()));
-    Access { action, resource: Resource::new(arn, bucket.owner) }
+fn on_key(action: &'static str, bucket: &Site, key: &ObjectKey) -> Access {
+    Access { action, resource: bucket.key_resource(action, key) }
+}
+
+fn on_found(action: &'static str, bucket: &Site, key: &ObjectKey, found: &Found) -> Access {
+    let version = match found {
+        Found::Object(version) => Some(version),
+        Found::DeleteMarker(_) | Found::None => None,
+    };
+    Access { action, resource: bucket.version_resource(action, key, version) }
 }
 
 impl<I: Input> Operation for OnService<I> {
@@ -128,10 +141,12 @@ impl<I: Input> Operation for OnBucket<I> {
     const NAME: &'static str = I::NAME;
 
     fn accesses(&self) -> Vec<Access> {
-        std::iter::once(&I::ACTION).chain(self.input.further()).map(|action| on_bucket(action, &self.bucket)).collect()
+        let further = self.input.further(&self.bucket.asked);
+        std::iter::once(I::ACTION).chain(further).map(|action| on_bucket(action, &self.bucket)).collect()
     }
 
-    fn context(&self, _: &Access, context: &mut Context) {
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.bucket.asked.keys(access.action, context);
         self.input.keys(context);
     }
 }
@@ -140,14 +155,11 @@ impl<I: Input> Operation for OnObject<I> {
     const NAME: &'static str = I::NAME;
 
     fn accesses(&self) -> Vec<Access> {
-        let action = if self.version.is_some() { I::VERSION_ACTION } else { I::ACTION };
-        std::iter::once(&action)
-            .chain(self.input.further())
-            .map(|action| on_key(action, &self.bucket, &self.key))
-            .collect()
+        self.actions().map(|action| on_key(action, &self.bucket, &self.key)).collect()
     }
 
-    fn context(&self, _: &Access, context: &mut Context) {
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.bucket.asked.keys(access.action, context);
         if let Some(version) = self.version {
             context.set("s3:VersionId", ContextValue::Text(version.to_string()));
         }
@@ -155,11 +167,19 @@ impl<I: Input> Operation for OnObject<I> {
     }
 }
 
+impl<I: Input> OnObject<I> {
+    fn actions(&self) -> impl Iterator<Item = &'static str> {
+        let action = if self.version.is_some() { I::VERSION_ACTION } else { I::ACTION };
+        std::iter::once(action).chain(self.input.further(&self.bucket.asked))
+    }
+}
+
 impl<I: Input> Operation for OnVersion<I> {
     const NAME: &'static str = I::NAME;
 
     fn accesses(&self) -> Vec<Access> {
-        self.target.accesses()
+        let OnObject { bucket, key, .. } = &self.target;
+        self.target.actions().map(|action| on_found(action, bucket, key, &self.found)).collect()
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
@@ -176,12 +196,12 @@ impl<I: Input> Operation for Copying<I> {
             Some(_) => ("s3:GetObjectVersion", "s3:GetObjectVersionTagging"),
             None => ("s3:GetObject", "s3:GetObjectTagging"),
         };
-        let mut accesses = vec![on_key(read, &self.source, &self.key)];
+        let mut accesses = vec![on_found(read, &self.source, &self.key, &self.found)];
         if self.copies_tags() {
-            accesses.push(on_key(read_tags, &self.source, &self.key));
+            accesses.push(on_found(read_tags, &self.source, &self.key, &self.found));
             // Tags that are copied are written, as those of a header are.
-            if self.target.input.further().is_empty() {
-                accesses.push(on_key("s3:PutObjectTagging", &self.target.bucket, &self.target.key));
+            if !self.target.input.further(&self.target.bucket.asked).contains(&PUT_TAGS) {
+                accesses.push(on_key(PUT_TAGS, &self.target.bucket, &self.target.key));
             }
         }
         accesses.extend(self.target.accesses());
@@ -193,6 +213,7 @@ impl<I: Input> Operation for Copying<I> {
         if !access.action.starts_with("s3:GetObject") {
             return self.target.context(access, context);
         }
+        self.source.asked.keys(access.action, context);
         if let Some(version) = self.named {
             context.set("s3:VersionId", ContextValue::Text(version.to_string()));
         }
@@ -204,7 +225,7 @@ impl<I: Input> Operation for Copying<I> {
 #[derive(Debug)]
 pub struct DeleteItem {
     /// The bucket.
-    pub bucket: Arc<Bucket>,
+    pub bucket: Site,
     /// What is deleted, under which condition.
     pub item: millpond_lake::DeleteItem,
 }
@@ -217,7 +238,8 @@ impl Operation for DeleteItem {
         vec![on_key(action, &self.bucket, &self.item.key)]
     }
 
-    fn context(&self, _: &Access, context: &mut Context) {
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.bucket.asked.keys(access.action, context);
         if let Some(version) = self.item.version {
             context.set("s3:VersionId", ContextValue::Text(version.to_string()));
         }
@@ -233,6 +255,8 @@ pub struct NewBucket {
     pub name: millpond_types::BucketName,
     /// Who will own it.
     pub owner: AccountId,
+    /// The request.
+    pub asked: Asked,
 }
 
 impl Operation for NewBucket {
@@ -240,10 +264,63 @@ impl Operation for NewBucket {
 
     fn accesses(&self) -> Vec<Access> {
         let arn = Arn::s3(self.name.as_str(), None);
-        vec![Access { action: "s3:CreateBucket", resource: Resource::new(arn, self.owner) }]
+        let access = |action| Access { action, resource: Resource::new(arn.clone(), self.owner) };
+        let mut accesses = vec![access("s3:CreateBucket")];
+        if self.asked.sets_acl() {
+            accesses.push(access("s3:PutBucketAcl"));
+        }
+        if self.input.object_ownership.is_some() {
+            accesses.push(access("s3:PutBucketOwnershipControls"));
+        }
+        accesses
     }
 
-    fn context(&self, _: &Access, _: &mut Context) {}
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.asked.keys(access.action, context);
+        let configuration = self.input.create_bucket_configuration.as_ref();
+        if let Some(location) = configuration.and_then(|c| c.location_constraint.as_ref()) {
+            context.text("s3:LocationConstraint", location.as_str());
+        }
+    }
+}
+
+/// Looking whether a key is there: only who may list learns that one is not.
+#[derive(Debug)]
+pub struct Listing(pub Site);
+
+impl Operation for Listing {
+    const NAME: &'static str = "ListObjects";
+
+    fn accesses(&self) -> Vec<Access> {
+        vec![on_bucket("s3:ListBucket", &self.0)]
+    }
+
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.0.asked.keys(access.action, context);
+    }
+}
+
+/// An operation on an account's own public access block.
+#[derive(Debug)]
+pub struct OnAccount {
+    /// The action.
+    pub action: &'static str,
+    /// The account.
+    pub account: AccountId,
+    /// The request.
+    pub asked: Asked,
+}
+
+impl Operation for OnAccount {
+    const NAME: &'static str = "PublicAccessBlock";
+
+    fn accesses(&self) -> Vec<Access> {
+        vec![Access { action: self.action, resource: Resource::new(Arn::any(), self.account) }]
+    }
+
+    fn context(&self, access: &Access, context: &mut Context) {
+        self.asked.keys(access.action, context);
+    }
 }
 
 fn existing_tags(found: &Found, context: &mut Context) {
@@ -276,9 +353,26 @@ macro_rules! inputs {
     };
 }
 
-/// Tags that come with an object need their own permission.
-fn tagging(header: Option<&String>) -> &'static [&'static str] {
-    if header.is_some() { &["s3:PutObjectTagging"] } else { &[] }
+/// Writing tags.
+const PUT_TAGS: &str = "s3:PutObjectTagging";
+
+/// Tags and an ACL that come with an object need their own permissions.
+fn with_object(tags: Option<&String>, asked: &Asked) -> Vec<&'static str> {
+    let mut further = Vec::new();
+    if tags.is_some() {
+        further.push(PUT_TAGS);
+    }
+    if asked.sets_acl() {
+        further.push("s3:PutObjectAcl");
+    }
+    further
+}
+
+/// The keys of tags in a header. One that cannot be read is refused later.
+fn header_tags(header: Option<&String>, context: &mut Context) {
+    if let Some(tags) = header.and_then(|header| crate::tags::from_header(header).ok()) {
+        request_tags(&tags, context);
+    }
 }
 
 fn listing_keys(context: &mut Context, prefix: Option<&String>, delimiter: Option<&String>, max_keys: Option<i32>) {
@@ -306,8 +400,12 @@ inputs! {
     PutBucketAclInput: "PutBucketAcl", "s3:PutBucketAcl";
     GetBucketCorsInput: "GetBucketCors", "s3:GetBucketCORS";
     GetBucketEncryptionInput: "GetBucketEncryption", "s3:GetEncryptionConfiguration";
+    PutBucketEncryptionInput: "PutBucketEncryption", "s3:PutEncryptionConfiguration";
+    DeleteBucketEncryptionInput: "DeleteBucketEncryption", "s3:PutEncryptionConfiguration";
     GetBucketLifecycleConfigurationInput: "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration";
     GetBucketPolicyInput: "GetBucketPolicy", "s3:GetBucketPolicy";
+    PutBucketPolicyInput: "PutBucketPolicy", "s3:PutBucketPolicy";
+    DeleteBucketPolicyInput: "DeleteBucketPolicy", "s3:DeleteBucketPolicy";
     GetBucketPolicyStatusInput: "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus";
     GetBucketWebsiteInput: "GetBucketWebsite", "s3:GetBucketWebsite";
     GetBucketReplicationInput: "GetBucketReplication", "s3:GetReplicationConfiguration";
@@ -317,6 +415,10 @@ inputs! {
     GetBucketAccelerateConfigurationInput: "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration";
     GetBucketOwnershipControlsInput: "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls";
     GetPublicAccessBlockInput: "GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock";
+    PutPublicAccessBlockInput: "PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock";
+    DeletePublicAccessBlockInput: "DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock";
+    PutBucketOwnershipControlsInput: "PutBucketOwnershipControls", "s3:PutBucketOwnershipControls";
+    DeleteBucketOwnershipControlsInput: "DeleteBucketOwnershipControls", "s3:PutBucketOwnershipControls";
     GetObjectLockConfigurationInput: "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration";
     ListBucketAnalyticsConfigurationsInput: "ListBucketAnalyticsConfigurations", "s3:GetAnalyticsConfiguration";
     ListBucketMetricsConfigurationsInput: "ListBucketMetricsConfigurations", "s3:GetMetricsConfiguration";
@@ -345,46 +447,77 @@ inputs! {
     ListMultipartUploadsInput: "ListMultipartUploads", "s3:ListBucketMultipartUploads";
 
     PutObjectInput: "PutObject", "s3:PutObject", {
-        fn further(&self) -> &'static [&'static str] {
-            tagging(self.tagging.as_ref())
+        fn further(&self, asked: &Asked) -> Vec<&'static str> {
+            with_object(self.tagging.as_ref(), asked)
+        }
+
+        fn keys(&self, context: &mut Context) {
+            header_tags(self.tagging.as_ref(), context);
         }
     };
     GetObjectInput: "GetObject", "s3:GetObject", version "s3:GetObjectVersion";
     HeadObjectInput: "HeadObject", "s3:GetObject", version "s3:GetObjectVersion";
     GetObjectAttributesInput: "GetObjectAttributes", "s3:GetObjectAttributes", version "s3:GetObjectVersionAttributes", {
-        fn further(&self) -> &'static [&'static str] {
-            if self.version_id.is_some() { &["s3:GetObjectVersion"] } else { &["s3:GetObject"] }
+        fn further(&self, _asked: &Asked) -> Vec<&'static str> {
+            if self.version_id.is_some() { vec!["s3:GetObjectVersion"] } else { vec!["s3:GetObject"] }
         }
     };
     DeleteObjectInput: "DeleteObject", "s3:DeleteObject", version "s3:DeleteObjectVersion";
     CopyObjectInput: "CopyObject", "s3:PutObject", {
-        fn further(&self) -> &'static [&'static str] {
-            tagging(self.tagging.as_ref())
+        fn further(&self, asked: &Asked) -> Vec<&'static str> {
+            with_object(self.tagging.as_ref(), asked)
+        }
+
+        fn keys(&self, context: &mut Context) {
+            header_tags(self.tagging.as_ref(), context);
         }
     };
     GetObjectTaggingInput: "GetObjectTagging", "s3:GetObjectTagging", version "s3:GetObjectVersionTagging";
-    PutObjectTaggingInput: "PutObjectTagging", "s3:PutObjectTagging", version "s3:PutObjectVersionTagging";
+    PutObjectTaggingInput: "PutObjectTagging", "s3:PutObjectTagging", version "s3:PutObjectVersionTagging", {
+        fn keys(&self, context: &mut Context) {
+            request_tags(&self.tagging.tag_set.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(), context);
+        }
+    };
     DeleteObjectTaggingInput: "DeleteObjectTagging", "s3:DeleteObjectTagging", version "s3:DeleteObjectVersionTagging";
     GetObjectAclInput: "GetObjectAcl", "s3:GetObjectAcl", version "s3:GetObjectVersionAcl";
     PutObjectAclInput: "PutObjectAcl", "s3:PutObjectAcl", version "s3:PutObjectVersionAcl";
     GetObjectLegalHoldInput: "GetObjectLegalHold", "s3:GetObjectLegalHold";
     GetObjectRetentionInput: "GetObjectRetention", "s3:GetObjectRetention";
     CreateMultipartUploadInput: "CreateMultipartUpload", "s3:PutObject", {
-        fn further(&self) -> &'static [&'static str] {
-            tagging(self.tagging.as_ref())
+        fn further(&self, asked: &Asked) -> Vec<&'static str> {
+            with_object(self.tagging.as_ref(), asked)
+        }
+
+        fn keys(&self, context: &mut Context) {
+            header_tags(self.tagging.as_ref(), context);
         }
     };
-    UploadPartInput: "UploadPart", "s3:PutObject";
-    UploadPartCopyInput: "UploadPartCopy", "s3:PutObject";
-    CompleteMultipartUploadInput: "CompleteMultipartUpload", "s3:PutObject";
+    UploadPartInput: "UploadPart", "s3:PutObject", {
+        fn upload(&self) -> Option<&str> {
+            Some(&self.upload_id)
+        }
+    };
+    UploadPartCopyInput: "UploadPartCopy", "s3:PutObject", {
+        fn upload(&self) -> Option<&str> {
+            Some(&self.upload_id)
+        }
+    };
+    CompleteMultipartUploadInput: "CompleteMultipartUpload", "s3:PutObject", {
+        fn upload(&self) -> Option<&str> {
+            Some(&self.upload_id)
+        }
+    };
     AbortMultipartUploadInput: "AbortMultipartUpload", "s3:AbortMultipartUpload";
     ListPartsInput: "ListParts", "s3:ListMultipartUploadParts";
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http::{HeaderMap, HeaderName, Method};
-    use millpond_lake::{Body, Metadata, Object, Version, VersionKind, Versioning};
+    use millpond_kernel::{Principal, RequestHead, testing};
+    use millpond_lake::{Body, Bucket, Metadata, Object, Version, VersionKind, Versioning};
     use millpond_types::Timestamp;
     use millpond_wire::QueryPairs;
 
@@ -392,8 +525,12 @@ mod tests {
 
     const OWNER: &str = "123456789012";
 
-    fn bucket(name: &str) -> Arc<Bucket> {
-        Arc::new(Bucket {
+    fn bucket(name: &str) -> Site {
+        let (path, query) = ("/target/new".to_owned(), String::new());
+        let head = RequestHead { method: Method::PUT, path, query, headers: HeaderMap::new(), host_bucket: None };
+        let caller = testing::caller(Principal::Root(OWNER.parse().unwrap()));
+        let asked = Asked::new(Arc::new(head), Arc::new(caller));
+        let bucket = Arc::new(Bucket {
             name: name.parse().unwrap(),
             id: 1,
             owner: OWNER.parse().unwrap(),
@@ -401,7 +538,10 @@ mod tests {
             region: "us-east-1".parse().unwrap(),
             versioning: Versioning::Enabled,
             tags: None,
-        })
+            revision: 0,
+            configs: Arc::default(),
+        });
+        Site::new(bucket, Arc::default(), Default::default(), asked)
     }
 
     fn version(tags: &[(&str, &str)]) -> Version {
@@ -413,6 +553,7 @@ mod tests {
             checksum: None,
             parts: None,
             body: Body::Empty,
+            encrypted: None,
         };
         Version {
             bucket: 1,

@@ -3,18 +3,10 @@
 use http::HeaderMap;
 use millpond_kernel::ServiceError;
 
+use crate::acl::GRANT_HEADERS;
+
 /// Headers whose presence is refused, whatever they say.
 const NOT_CARRIED_OUT: &[&str] = &[
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-bucket-key-enabled",
-    "x-amz-server-side-encryption-context",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-server-side-encryption-customer-key",
-    "x-amz-server-side-encryption-customer-key-md5",
-    "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "x-amz-copy-source-server-side-encryption-customer-key",
-    "x-amz-copy-source-server-side-encryption-customer-key-md5",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",
@@ -35,18 +27,10 @@ const NOT_CARRIED_OUT: &[&str] = &[
 /// What may follow `x-amz-checksum-`.
 const KNOWN_CHECKSUMS: &[&str] = &["crc32", "crc32c", "crc64nvme", "sha1", "sha256", "mode", "algorithm", "type"];
 
-const GRANTS: &[&str] = &[
-    "x-amz-grant-full-control",
-    "x-amz-grant-read",
-    "x-amz-grant-read-acp",
-    "x-amz-grant-write",
-    "x-amz-grant-write-acp",
-];
-
 /// Refuses what is not carried out.
 pub fn check(headers: &HeaderMap) -> Result<(), ServiceError> {
     // Most requests have few headers, so that walking them beats asking for each of ours.
-    for (name, value) in headers {
+    for name in headers.keys() {
         let name = name.as_str();
         if !name.starts_with("x-amz-") {
             continue;
@@ -62,19 +46,16 @@ pub fn check(headers: &HeaderMap) -> Result<(), ServiceError> {
         if let Some(algorithm) = name.strip_prefix("x-amz-checksum-").filter(|rest| !KNOWN_CHECKSUMS.contains(rest)) {
             return Err(ServiceError::not_implemented(&format!("The checksum algorithm {algorithm}")));
         }
-        if GRANTS.contains(&name) {
-            return Err(acl_not_supported());
-        }
-        if name == "x-amz-acl" {
-            check_acl(value.to_str().unwrap_or_default())?;
-        }
     }
     Ok(())
 }
 
-/// Objects belong to the bucket's owner (BucketOwnerEnforced): ACLs that say just this are accepted, no others.
-pub fn check_acl(canned: &str) -> Result<(), ServiceError> {
-    match canned {
+/// Where objects belong to the bucket's owner (BucketOwnerEnforced), ACLs that say just this are accepted, no others.
+pub fn check_acls(headers: &HeaderMap) -> Result<(), ServiceError> {
+    if GRANT_HEADERS.iter().any(|(name, _)| headers.contains_key(*name)) {
+        return Err(acl_not_supported());
+    }
+    match headers.get("x-amz-acl").map_or("private", |canned| canned.to_str().unwrap_or_default()) {
         "private" | "bucket-owner-full-control" => Ok(()),
         "public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read" | "bucket-owner-read"
         | "log-delivery-write" => Err(acl_not_supported()),
@@ -99,7 +80,6 @@ mod tests {
             ("x-amz-acl", "public-read", Some("AccessControlListNotSupported")),
             ("x-amz-acl", "nonsense", Some("InvalidArgument")),
             ("x-amz-grant-read", "id=1", Some("AccessControlListNotSupported")),
-            ("x-amz-server-side-encryption", "AES256", Some("NotImplemented")),
             ("x-amz-object-lock-mode", "GOVERNANCE", Some("NotImplemented")),
             ("x-amz-checksum-xxhash64", "AAAAAAAAAAA=", Some("NotImplemented")),
             ("x-amz-checksum-crc32", "AAAAAA==", None),
@@ -108,7 +88,11 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(http::HeaderName::from_static(name), value.parse().unwrap());
-            assert_eq!(check(&headers).err().map(|e| e.code.into_owned()).as_deref(), expected, "{name}: {value}");
+            assert_eq!(
+                check(&headers).and_then(|()| check_acls(&headers)).err().map(|e| e.code.into_owned()).as_deref(),
+                expected,
+                "{name}: {value}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use millpond_digest::ChecksumAlgorithm;
 use millpond_kernel::{Payload, ServiceError, VerifiedEnd};
-use millpond_lake::{Condition, IngestPlan, Ingested, Lake};
+use millpond_lake::{Condition, Ingest, IngestPlan, Ingested, LakeError};
 
 use crate::checksums::Expected;
 use crate::conditions::bare;
@@ -22,9 +22,9 @@ fn missing_length() -> ServiceError {
     ServiceError::new("MissingContentLength", 411, "You must provide the Content-Length HTTP header.")
 }
 
-/// Takes a body in, and computes its checksums; the first algorithm is the one that the client sends, where it sends one. Its bytes are on disk when this returns, but no object has them yet.
+/// Takes a body in, as `begin` says, and computes its checksums; the first algorithm is the one that the client sends, where it sends one. Its bytes are on disk when this returns, but no object has them yet.
 pub async fn receive(
-    lake: &Lake,
+    begin: impl FnOnce(IngestPlan) -> Result<Ingest, LakeError>,
     mut payload: Payload,
     expected: &Expected,
     algorithms: Vec<ChecksumAlgorithm>,
@@ -36,7 +36,7 @@ pub async fn receive(
         return Err(errors::entity_too_large(length, largest));
     }
     let plan = IngestPlan { expected_len: Some(length), md5: true, checksums: algorithms };
-    let mut ingest = lake.ingest(plan);
+    let mut ingest = begin(plan).map_err(|error| errors::from_lake(error, about))?;
     let mut size = 0;
     while let Some(chunk) = payload.next().await? {
         size += chunk.len() as u64;

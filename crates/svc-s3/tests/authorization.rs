@@ -1,18 +1,25 @@
-//! Every operation asks for permission: nobody and strangers are refused, the owner is not.
+//! Every operation asks for permission, and whoever has it by one policy loses it by another: each operation by each kind of caller.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod keys;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, Method};
 use millpond_blob::{BlobConfig, Blobs};
 use millpond_io::{RealDisk, SystemClock, SystemRandom};
 use millpond_kernel::{
-    Payload, PayloadSource, Principal, RequestHead, Response, Service, ServiceError, ServiceRequest, Step, testing,
+    AuthType, Authenticated, Caller, Directory, DirectoryError, Epoch, Kernel, Named, Payload, PayloadSource,
+    PolicySource, Principal, RequestHead, Response, Rights, Service, ServiceError, ServiceRequest, Session,
+    SessionKind, Step, Transport,
 };
 use millpond_lake::{Lake, LakeConfig};
 use millpond_meta::MemoryKv;
+use millpond_policy::{Policy, PolicyKind};
 use millpond_svc_s3::S3;
+use millpond_types::{AccountId, RequestId, Timestamp};
 
 const OWNER: &str = "123456789012";
 const STRANGER: &str = "210987654321";
@@ -24,9 +31,23 @@ const COPY: &[(&str, &str)] = &[("x-amz-copy-source", "/bucket/key"), ("x-amz-me
 const ATTRIBUTES: &[(&str, &str)] = &[("x-amz-object-attributes", "ETag")];
 const ACL: &[(&str, &str)] = &[("x-amz-acl", "private")];
 const TAGGING: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+const ENCRYPTION: &str = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
 const VERSIONING: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 const COMPLETE: &str =
     "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>";
+
+const OWNERSHIP: &str =
+    "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>";
+const BLOCK: &str =
+    "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
+const OF_ACCOUNT: &str = "/v20180820/configuration/publicAccessBlock";
+const ACCOUNT: &[(&str, &str)] = &[("x-amz-account-id", OWNER)];
+/// A policy that lets in two users and keeps out a third.
+const CLOSED: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::123456789012:user/named","arn:aws:iam::210987654321:user/named",
+        "arn:aws:iam::210987654321:user/plain"]},"Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]},
+    {"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::123456789012:user/shut-out"},"Action":"s3:*",
+        "Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]}]}"#;
 
 const ROWS: &[Row] = &[
     ("ListBuckets", "GET", "/", &[], ""),
@@ -42,9 +63,13 @@ const ROWS: &[Row] = &[
     ("PutBucketAcl", "PUT", "/bucket?acl", ACL, ""),
     ("GetBucketCors", "GET", "/bucket?cors", &[], ""),
     ("GetBucketEncryption", "GET", "/bucket?encryption", &[], ""),
+    ("PutBucketEncryption", "PUT", "/bucket?encryption", &[], ENCRYPTION),
+    ("DeleteBucketEncryption", "DELETE", "/bucket?encryption", &[], ""),
     ("GetBucketLifecycleConfiguration", "GET", "/bucket?lifecycle", &[], ""),
     ("GetBucketPolicy", "GET", "/bucket?policy", &[], ""),
+    ("PutBucketPolicy", "PUT", "/bucket?policy", &[], CLOSED),
     ("GetBucketPolicyStatus", "GET", "/bucket?policyStatus", &[], ""),
+    ("DeleteBucketPolicy", "DELETE", "/bucket?policy", &[], ""),
     ("GetBucketWebsite", "GET", "/bucket?website", &[], ""),
     ("GetBucketReplication", "GET", "/bucket?replication", &[], ""),
     ("GetBucketLogging", "GET", "/bucket?logging", &[], ""),
@@ -52,7 +77,14 @@ const ROWS: &[Row] = &[
     ("GetBucketRequestPayment", "GET", "/bucket?requestPayment", &[], ""),
     ("GetBucketAccelerateConfiguration", "GET", "/bucket?accelerate", &[], ""),
     ("GetBucketOwnershipControls", "GET", "/bucket?ownershipControls", &[], ""),
+    ("PutBucketOwnershipControls", "PUT", "/bucket?ownershipControls", &[], OWNERSHIP),
+    ("DeleteBucketOwnershipControls", "DELETE", "/bucket?ownershipControls", &[], ""),
     ("GetPublicAccessBlock", "GET", "/bucket?publicAccessBlock", &[], ""),
+    ("PutPublicAccessBlock", "PUT", "/bucket?publicAccessBlock", &[], BLOCK),
+    ("DeletePublicAccessBlock", "DELETE", "/bucket?publicAccessBlock", &[], ""),
+    ("GetPublicAccessBlock", "GET", OF_ACCOUNT, ACCOUNT, ""),
+    ("PutPublicAccessBlock", "PUT", OF_ACCOUNT, ACCOUNT, BLOCK),
+    ("DeletePublicAccessBlock", "DELETE", OF_ACCOUNT, ACCOUNT, ""),
     ("GetObjectLockConfiguration", "GET", "/bucket?object-lock", &[], ""),
     ("ListBucketAnalyticsConfigurations", "GET", "/bucket?analytics", &[], ""),
     ("ListBucketMetricsConfigurations", "GET", "/bucket?metrics", &[], ""),
@@ -85,7 +117,7 @@ const ROWS: &[Row] = &[
     ("CompleteMultipartUpload", "POST", "/bucket/up?uploadId=UPLOAD", &[], COMPLETE),
     ("AbortMultipartUpload", "DELETE", "/bucket/up?uploadId=UPLOAD", &[], ""),
     ("DeleteObject", "DELETE", "/bucket/key", &[], ""),
-    ("DeleteBucket", "DELETE", "/another", &[], ""),
+    ("DeleteBucket", "DELETE", "/bucket", &[], ""),
 ];
 
 struct Whole(Option<Bytes>);
@@ -99,6 +131,54 @@ impl PayloadSource for Whole {
     }
 }
 
+/// Users of both accounts, by what they may do.
+struct Users;
+
+const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+const NONE: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sqs:*","Resource":"*"}}"#;
+const DENY: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:*","Resource":"*"}}"#;
+
+fn named(text: &str) -> Named {
+    let source = PolicySource::Inline { of: "test".into(), name: "test".into() };
+    Named { source, policy: Arc::new(Policy::parse(text, PolicyKind::Identity).unwrap()) }
+}
+
+impl Directory for Users {
+    fn rights<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<Arc<Rights>, DirectoryError>> {
+        let name = match principal {
+            Principal::User { name, .. } | Principal::Role { name, .. } => name.as_str(),
+            _ => "",
+        };
+        let identity = match name {
+            "plain" => vec![],
+            "denied" => vec![named(ALL), named(DENY)],
+            "named" if principal.account() == Some(OWNER.parse().unwrap()) => vec![],
+            _ => vec![named(ALL)],
+        };
+        let boundary = (name == "bounded").then(|| named(NONE));
+        Box::pin(async move { Ok(Arc::new(Rights { identity, boundary, tags: Vec::new() })) })
+    }
+
+    fn unique_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, DirectoryError>> {
+        Box::pin(async move { Ok(arn.rsplit('/').next().filter(|name| *name != "missing").map(id_of)) })
+    }
+
+    fn account_exists(&self, account: AccountId) -> bool {
+        [OWNER, STRANGER].contains(&account.as_str())
+    }
+}
+
+fn id_of(name: &str) -> String {
+    format!("AIDA{}", name.to_uppercase().replace('-', ""))
+}
+
+fn user(account: &str, name: &str) -> Principal {
+    Principal::User { account: account.parse().unwrap(), path: "/".into(), name: name.into(), id: id_of(name) }
+}
+
+/// Who asks, and with which session policy.
+struct Who(Principal, Option<&'static str>);
+
 struct Server {
     s3: S3,
     _dir: tempfile::TempDir,
@@ -108,15 +188,20 @@ async fn server() -> Server {
     let dir = tempfile::tempdir().unwrap();
     let random = Arc::new(SystemRandom);
     let blobs = Blobs::open(Arc::new(RealDisk), random.clone(), dir.path(), BlobConfig::default()).unwrap();
-    let lake = Lake::open(Arc::new(MemoryKv::new()), blobs, Arc::new(SystemClock), random, LakeConfig::default())
-        .await
-        .unwrap();
-    let kernel = Arc::new(testing::kernel(OWNER.parse().unwrap()).unwrap());
-    Server { s3: S3::new(lake, kernel, "us-east-1".parse().unwrap()), _dir: dir }
+    let kv = Arc::new(MemoryKv::new());
+    let lake = Lake::open(kv.clone(), blobs, Arc::new(SystemClock), random, LakeConfig::default()).await.unwrap();
+    let region: millpond_types::Region = "us-east-1".parse().unwrap();
+    let kernel = Kernel::new(OWNER.parse().unwrap(), region.clone(), Epoch::load(kv).await.unwrap());
+    kernel.use_directory(Arc::new(Users));
+    Server { s3: S3::new(lake, Arc::new(kernel), region, keys::sealers(Arc::default())), _dir: dir }
 }
 
 impl Server {
     async fn send(&self, principal: Principal, row: &Row, upload: &str) -> Result<(String, Response), ServiceError> {
+        self.send_as(&Who(principal, None), row, upload).await
+    }
+
+    async fn send_as(&self, who: &Who, row: &Row, upload: &str) -> Result<(String, Response), ServiceError> {
         let (_, method, target, headers, body) = row;
         let target = target.replace("UPLOAD", upload);
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
@@ -129,13 +214,38 @@ impl Server {
             headers,
             host_bucket: None,
         };
-        let caller = Arc::new(testing::caller(principal));
+        let caller = Arc::new(caller(who));
         let operation = self.s3.identify(&head)?;
         let bytes = Bytes::from_static(body.as_bytes());
         let payload = Payload::new(Box::new(Whole(Some(bytes.clone()))), Some(bytes.len() as u64));
         let response = self.s3.call(ServiceRequest { head, operation, payload, caller }).await?;
         Ok((operation.name.to_owned(), response))
     }
+}
+
+fn caller(Who(principal, session): &Who) -> Caller {
+    let session = session.map(|policy| {
+        Arc::new(Session {
+            policies: Some(vec![named(policy)]),
+            tags: Vec::new(),
+            transitive: Vec::new(),
+            source_identity: None,
+            issued: Timestamp::from_seconds(1_800_000_000),
+            expires: Timestamp::from_seconds(1_800_003_600),
+            by: SessionKind::AssumeRole,
+            causes: Default::default(),
+        })
+    });
+    Caller::authenticated(Authenticated {
+        principal: principal.clone(),
+        session,
+        access_key_id: None,
+        auth: if *principal == Principal::Anonymous { AuthType::None } else { AuthType::Header },
+        signed: None,
+        transport: Transport::internal(),
+        request_id: RequestId(7),
+        received: Timestamp::from_seconds(1_800_000_000),
+    })
 }
 
 fn body(response: Response) -> String {
@@ -145,36 +255,76 @@ fn body(response: Response) -> String {
     }
 }
 
+/// The kinds of callers, and whether the policies let them: to the bucket, to an account's own (its list of buckets, a new bucket), and to
+/// the public access block of the owner's account.
+fn callers() -> Vec<(&'static str, Who, [bool; 3])> {
+    let role = Principal::Role {
+        account: OWNER.parse().unwrap(),
+        path: "/".into(),
+        name: "role".into(),
+        id: "AROAROLE".into(),
+        session: "s".into(),
+    };
+    vec![
+        ("anonymous", Who(Principal::Anonymous, None), [false, false, false]),
+        ("no grant", Who(user(OWNER, "plain"), None), [false, false, false]),
+        ("explicit deny of the identity", Who(user(OWNER, "denied"), None), [false, false, false]),
+        ("explicit deny of the resource", Who(user(OWNER, "shut-out"), None), [false, true, true]),
+        ("other account", Who(Principal::Root(STRANGER.parse().unwrap()), None), [false, true, false]),
+        ("other account, identity alone", Who(user(STRANGER, "able"), None), [false, true, false]),
+        ("other account, resource alone", Who(user(STRANGER, "plain"), None), [false, false, false]),
+        ("session policy", Who(role.clone(), Some(NONE)), [false, false, false]),
+        ("boundary", Who(user(OWNER, "bounded"), None), [false, false, false]),
+        ("identity allow", Who(user(OWNER, "able"), None), [true, true, true]),
+        ("resource allow", Who(user(OWNER, "named"), None), [true, false, false]),
+        ("other account, both sides", Who(user(STRANGER, "named"), None), [true, true, false]),
+        ("role and session policy", Who(role, Some(ALL)), [true, true, true]),
+        ("owner", Who(Principal::Root(OWNER.parse().unwrap()), None), [true, true, true]),
+    ]
+}
+
+/// What of another account's a policy cannot give away.
+const OWNERS_OWN: [&str; 3] = ["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"];
+
 #[tokio::test]
 async fn every_operation_asks_for_permission() {
     let server = server().await;
     let owner = Principal::Root(OWNER.parse().unwrap());
-    for row in [
-        ("", "PUT", "/bucket", &[] as &[_], ""),
-        ("", "PUT", "/bucket/key", &[], "bytes"),
-        ("", "PUT", "/bucket?tagging", &[], TAGGING),
-    ] {
-        server.send(owner.clone(), &row, "").await.unwrap();
-    }
-    let created = server.send(owner.clone(), &("", "POST", "/bucket/up?uploads", &[], ""), "").await.unwrap().1;
-    let created = body(created);
-    let upload = created.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
+    server.send(owner.clone(), &("", "PUT", "/bucket", &[], ""), "").await.unwrap();
     for row in ROWS {
-        for refused in [Principal::Anonymous, Principal::Root(STRANGER.parse().unwrap())] {
-            let own_bucket = row.0 == "CreateBucket" || row.0 == "ListBuckets";
-            // A stranger may do with an account of its own what it likes; DeleteBucket's is not there before its row.
-            if own_bucket && refused != Principal::Anonymous
-                || row.0 == "DeleteBucket" && refused == Principal::Anonymous
-            {
-                continue;
-            }
-            let answer = server.send(refused.clone(), row, upload).await;
-            let code = answer.map(|(name, _)| name).map_err(|error| error.code.into_owned());
-            assert_eq!(code, Err("AccessDenied".to_owned()), "{} by {refused:?}", row.0);
+        // What earlier rows changed, as it was.
+        for row in [
+            ("", "PUT", "/bucket?policy", &[] as &[_], CLOSED),
+            ("", "PUT", "/bucket/key", &[], "bytes"),
+            ("", "PUT", "/bucket?tagging", &[], TAGGING),
+        ] {
+            server.send(owner.clone(), &row, "").await.unwrap();
         }
-        match server.send(owner.clone(), row, upload).await {
-            Ok((name, _)) => assert_eq!(name, row.0),
-            Err(error) => assert_ne!(error.code, "AccessDenied", "{}: {error}", row.0),
+        let created = server.send(owner.clone(), &("", "POST", "/bucket/up?uploads", &[], ""), "").await.unwrap().1;
+        let created = body(created);
+        let upload = created.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
+        for (kind, who, may) in callers() {
+            let may = match row {
+                ("ListBuckets" | "CreateBucket", ..) => may[1],
+                (_, _, path, ..) if path.starts_with("/v2018") => may[2],
+                _ => may[0],
+            };
+            let foreign = who.0.account() == Some(STRANGER.parse().unwrap());
+            let code = match server.send_as(&who, row, upload).await {
+                Ok((name, _)) => {
+                    assert_eq!(name, row.0);
+                    None
+                }
+                Err(error) => Some(error.code.into_owned()),
+            };
+            if may && foreign && OWNERS_OWN.contains(&row.0) {
+                assert_eq!(code.as_deref(), Some("MethodNotAllowed"), "{} by {kind}", row.0);
+            } else {
+                assert_eq!(code.as_deref() != Some("AccessDenied"), may, "{} by {kind}: {code:?}", row.0);
+            }
+            if may && row.0 == "DeleteBucketPolicy" {
+                server.send(owner.clone(), &("", "PUT", "/bucket?policy", &[], CLOSED), "").await.unwrap();
+            }
         }
     }
 }

@@ -63,7 +63,9 @@ async fn main() -> Result<(), LakeError> {
     let lake = Lake::open(Arc::new(MemoryKv::new()), blobs, clock, random, LakeConfig::default()).await?;
     let (name, region) = ("bucket".parse(), "us-east-1".parse());
     let (Ok(name), Ok(region)) = (name, region) else { return Err(LakeError::NoSuchBucket) };
-    let bucket = lake.create_bucket(NewBucket { name, owner: account(), region, tags: None }, &origin()).await?;
+    let bucket = lake
+        .create_bucket(NewBucket { name, owner: account(), region, tags: None, configs: Default::default() }, &origin())
+        .await?;
     let body = Bytes::from(vec![7u8; BODY]);
 
     let begun = Instant::now();

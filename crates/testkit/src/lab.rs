@@ -11,10 +11,11 @@ use millpond_digest::ChecksumAlgorithm;
 use millpond_io::sim::SimDisk;
 use millpond_io::{Clock, Disk, ManualClock, RealDisk, SeededRandom};
 use millpond_lake::{
-    Bucket, CheckReport, Checksum, Condition, IngestPlan, Ingested, Lake, LakeConfig, LakeError, Metadata, NewBucket,
-    PutRequest, Tags, Version, Written, tables,
+    Bucket, CheckReport, Checksum, Condition, Configs, Encryption, Ingest, IngestPlan, Ingested, Lake, LakeConfig,
+    LakeError, Lock, Metadata, NewBucket, PutRequest, Sealing, Tags, Upload, Version, Written, tables,
 };
 use millpond_meta::{FjallConfig, FjallKv, Kv, MemoryKv, Scan};
+use millpond_seal::Key;
 use millpond_types::{AccountId, ObjectKey, Origin, RequestId, Timestamp};
 
 /// Bodies up to this size are inline in a laboratory.
@@ -34,6 +35,54 @@ pub struct Lab {
     pub kv: Arc<dyn Kv>,
     /// Its clock.
     pub clock: Arc<ManualClock>,
+    /// What keys of new objects are kept under, one of these each time; `None` for an object that is not encrypted.
+    pub locks: Vec<Option<Lock>>,
+    random: Arc<SeededRandom>,
+}
+
+/// Every way to encrypt that the lake tells apart.
+pub fn locks() -> Vec<Option<Lock>> {
+    let context = [("arn".to_owned(), "bucket".to_owned())].into();
+    let (key, data_key) = ("arn:aws:kms:us-east-1:123456789012:key/1".to_owned(), Bytes::from_static(b"sealed"));
+    vec![
+        Some(Lock::Server),
+        Some(Lock::Kms { key, data_key, bucket_key: true, context }),
+        Some(Lock::Customer { salt: Bytes::from_static(b"salt") }),
+    ]
+}
+
+/// Keeps an object's key, as nobody but a test may: as it is.
+pub fn kept(key: Key, lock: Lock) -> Sealing {
+    let encryption = Encryption { lock, key: Bytes::copy_from_slice(key.expose()) };
+    Sealing { key, encryption }
+}
+
+/// The key of [`kept`].
+pub fn key_of(encryption: &Encryption) -> Result<Key, LakeError> {
+    let bytes = encryption.key.as_ref().try_into();
+    bytes.map(Key::from_bytes).map_err(|_| LakeError::Internal("a test's key has 32 bytes".into()))
+}
+
+/// How a copy of a version is encrypted: under the key that its bytes have, or under a new one where they are plain.
+pub fn kept_anew(source: &Version, new: Option<Sealing>) -> Result<Option<Sealing>, LakeError> {
+    let Some(encryption) = source.encryption() else { return Ok(new) };
+    let lock = new.map_or_else(|| encryption.lock.clone(), |new| new.encryption.lock);
+    Ok(Some(kept(key_of(encryption)?, lock)))
+}
+
+/// A version with its key at hand.
+pub fn unlocked(mut version: Version) -> Result<Version, LakeError> {
+    let key = version.encryption().map(key_of).transpose()?;
+    key.map_or(Ok(()), |key| version.unlock(key))?;
+    Ok(version)
+}
+
+/// An upload with its key at hand.
+pub fn unlocked_upload(mut upload: Upload) -> Result<Upload, LakeError> {
+    if let Some(key) = upload.encryption.as_ref().map(key_of).transpose()? {
+        upload.unlock(key);
+    }
+    Ok(upload)
 }
 
 /// A lake's settings for tests.
@@ -63,7 +112,9 @@ pub async fn open(kv: Arc<dyn Kv>, disk: Arc<dyn Disk>, dir: &Path, seed: u64) -
     let blobs = Blobs::open(disk, random.clone(), dir, blob_config())?;
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_700_000_000)));
     let lake = Lake::open(kv.clone(), blobs, clock.clone(), random, config()).await?;
-    Ok(Lab { lake, kv, clock })
+    // Not the lake's own, so that what is chosen here does not change what the lake chooses.
+    let random = Arc::new(SeededRandom::new(seed ^ 0x10CC));
+    Ok(Lab { lake, kv, clock, locks: vec![None], random })
 }
 
 /// A lake in memory.
@@ -95,23 +146,62 @@ pub fn origin() -> Origin {
     }
 }
 
+fn plan(body: &[u8], checksums: &[ChecksumAlgorithm]) -> IngestPlan {
+    IngestPlan { expected_len: Some(body.len() as u64), md5: true, checksums: checksums.to_vec() }
+}
+
+async fn filled(mut ingest: Ingest, body: &[u8]) -> Result<Ingested, LakeError> {
+    for chunk in body.chunks(100) {
+        ingest.write(Bytes::copy_from_slice(chunk)).await?;
+    }
+    ingest.finish().await
+}
+
 impl Lab {
     /// A new bucket.
     pub async fn bucket(&self, name: &str) -> Result<Arc<Bucket>, LakeError> {
         let bad = |_| LakeError::Internal("a bad name".into());
         let name = name.parse().map_err(bad)?;
         let region = "us-east-1".parse().map_err(|_| LakeError::Internal("a bad region".into()))?;
-        self.lake.create_bucket(NewBucket { name, owner: account(), region, tags: None }, &origin()).await
+        self.lake
+            .create_bucket(NewBucket { name, owner: account(), region, tags: None, configs: Configs::new() }, &origin())
+            .await
+    }
+
+    /// How a new object is encrypted, by one of the laboratory's locks.
+    pub fn sealing(&self) -> Option<Sealing> {
+        let lock = self.locks.get(self.random.below(self.locks.len().max(1) as u64) as usize).cloned().flatten();
+        lock.map(|lock| kept(Key::random(&*self.random), lock))
     }
 
     /// Takes a body in, in chunks of up to 100 bytes.
     pub async fn ingest(&self, body: &[u8], checksums: &[ChecksumAlgorithm]) -> Result<Ingested, LakeError> {
-        let plan = IngestPlan { expected_len: Some(body.len() as u64), md5: true, checksums: checksums.to_vec() };
-        let mut ingest = self.lake.ingest(plan);
-        for chunk in body.chunks(100) {
-            ingest.write(Bytes::copy_from_slice(chunk)).await?;
-        }
-        ingest.finish().await
+        self.ingest_sealed(body, checksums, None).await
+    }
+
+    /// The same, encrypted with `sealing`.
+    pub async fn ingest_sealed(
+        &self,
+        body: &[u8],
+        checksums: &[ChecksumAlgorithm],
+        sealing: Option<Sealing>,
+    ) -> Result<Ingested, LakeError> {
+        let plan = plan(body, checksums);
+        let ingest = match sealing {
+            Some(sealing) => self.lake.ingest_sealed(plan, sealing)?,
+            None => self.lake.ingest(plan),
+        };
+        filled(ingest, body).await
+    }
+
+    /// Takes a part in.
+    pub async fn ingest_part(
+        &self,
+        upload: &Upload,
+        body: &[u8],
+        checksums: &[ChecksumAlgorithm],
+    ) -> Result<Ingested, LakeError> {
+        filled(self.lake.ingest_part(plan(body, checksums), upload)?, body).await
     }
 
     /// Puts an object.
@@ -122,7 +212,7 @@ impl Lab {
         body: &[u8],
         condition: Condition,
     ) -> Result<Written, LakeError> {
-        let ingested = self.ingest(body, &[ChecksumAlgorithm::Crc64Nvme]).await?;
+        let ingested = self.ingest_sealed(body, &[ChecksumAlgorithm::Crc64Nvme], self.sealing()).await?;
         let checksum = ingested.checksum(ChecksumAlgorithm::Crc64Nvme).map(Checksum::full);
         let request = PutRequest {
             bucket: bucket.clone(),
@@ -139,7 +229,7 @@ impl Lab {
 
     /// Reads a range of a version.
     pub async fn read(&self, version: &Version, range: std::ops::Range<u64>) -> Result<Vec<u8>, LakeError> {
-        let mut reader = self.lake.read(version, range).await?;
+        let mut reader = self.lake.read(&unlocked(version.clone())?, range).await?;
         let mut bytes = Vec::new();
         while let Some(chunk) = reader.next().await {
             bytes.extend_from_slice(&chunk?);

@@ -102,6 +102,11 @@ fn arns() {
     replay("arn", targets::arn);
 }
 
+#[test]
+fn session_tokens() {
+    replay("session_token", targets::session_token);
+}
+
 /// A replay that accepts everything would say nothing.
 #[test]
 #[should_panic(expected = "SEED=1")]

@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use millpond_digest::Md5;
 use millpond_io::sim::SimDisk;
 use millpond_lake::{
-    Bucket, CompletePart, CompleteRequest, Condition, CopyRequest, DeleteCondition, DeleteItem, Found, LakeError,
-    Metadata, NewUpload, Tags, Upload, Version, VersionId, Versioning, VersionsRequest,
+    Bucket, CompletePart, CompleteRequest, Condition, ConfigKind, Configs, CopyRequest, DeleteCondition, DeleteItem,
+    Found, LakeError, Metadata, NewBucket, NewUpload, PutRequest, Tags, Upload, Version, VersionId, Versioning,
+    VersionsRequest,
 };
 use millpond_meta::MemoryKv;
 use millpond_testkit::between::BetweenKv;
@@ -49,6 +50,7 @@ async fn scene(versioning: Versioning) -> Arc<Scene> {
         old = Some(first.version.id);
     }
     let new = NewUpload {
+        sealing: None,
         bucket: bucket.clone(),
         key: key("k"),
         metadata: Metadata::default(),
@@ -120,6 +122,7 @@ fn operations() -> Vec<(&'static str, Run)> {
         }),
         ("enable versioning", |s| Box::pin(versioning(s, Versioning::Enabled))),
         ("suspend versioning", |s| Box::pin(versioning(s, Versioning::Suspended))),
+        ("configure", |s| Box::pin(configure(s))),
         ("upkeep", |s| Box::pin(async move { s.lab.lake.upkeep_once().await.map(drop) })),
     ]
 }
@@ -132,8 +135,14 @@ async fn versioning(s: Arc<Scene>, versioning: Versioning) -> Result<(), LakeErr
     s.lab.lake.set_versioning(&s.bucket, versioning, &origin()).await.map(drop)
 }
 
+async fn configure(s: Arc<Scene>) -> Result<(), LakeError> {
+    let value = Some("a policy".into());
+    s.lab.lake.set_config(&s.bucket, ConfigKind::Policy, value, &origin()).await.map(drop)
+}
+
 async fn copy(s: Arc<Scene>, to: &'static str) -> Result<(), LakeError> {
     let request = CopyRequest {
+        sealing: None,
         source: s.source.clone(),
         bucket: s.bucket.clone(),
         key: key(to),
@@ -148,6 +157,7 @@ async fn copy(s: Arc<Scene>, to: &'static str) -> Result<(), LakeError> {
 
 async fn complete(s: Arc<Scene>) -> Result<(), LakeError> {
     let request = CompleteRequest {
+        object_key: None,
         bucket: s.bucket.clone(),
         key: key("k"),
         upload: s.upload.id,
@@ -169,6 +179,7 @@ fn expected(error: &LakeError) -> bool {
     matches!(
         error,
         LakeError::Changed
+            | LakeError::Reconfigured
             | LakeError::NoSuchKey
             | LakeError::NoSuchUpload
             | LakeError::IsDeleteMarker
@@ -197,6 +208,10 @@ async fn look(s: &Scene, what: &str) {
     }
 }
 
+fn changes_the_bucket(name: &str) -> bool {
+    name.ends_with("versioning") || name == "configure"
+}
+
 #[tokio::test]
 async fn every_pair() {
     let mut pairs = 0;
@@ -204,7 +219,7 @@ async fn every_pair() {
         for (outer_name, outer) in operations() {
             for (inner_name, inner) in operations() {
                 // Changes of the bucket itself stand in line within the process.
-                if outer_name.ends_with("versioning") && inner_name.ends_with("versioning") {
+                if changes_the_bucket(outer_name) && changes_the_bucket(inner_name) {
                     continue;
                 }
                 let what = format!("{mode:?}: {inner_name} within {outer_name}");
@@ -252,6 +267,82 @@ async fn a_write_sees_what_became_of_its_bucket() {
     });
     assert_eq!(s.lab.lake.delete_bucket(&busy, &origin()).await, Err(LakeError::BucketNotEmpty));
     look(&s, "buckets").await;
+}
+
+/// Whatever changes a bucket was decided under the configuration that it has at the commit; parts alone wait for their completion.
+#[tokio::test]
+async fn what_was_decided_under_another_configuration_is_not_committed() {
+    for (name, run) in operations() {
+        let s = scene(Versioning::Enabled).await;
+        let within = s.clone();
+        if changes_the_bucket(name) {
+            configure(within).await.unwrap();
+        } else {
+            s.kv.before_next_commit(async move { configure(within).await.unwrap() });
+        }
+        let before = s.lab.lake.bucket_usage(&s.bucket).await.unwrap();
+        let result = run(s.clone()).await;
+        let unbound = ["abort", "replace a part", "copy a part", "upkeep", "put if absent"].contains(&name);
+        if !unbound {
+            assert_eq!(result, Err(LakeError::Reconfigured), "{name}");
+            assert_eq!(s.lab.lake.bucket_usage(&s.bucket).await.unwrap(), before, "{name}");
+        }
+        look(&s, name).await;
+    }
+}
+
+/// Configurations are there after a restart, and gone with their bucket.
+#[tokio::test]
+async fn configurations_are_kept_with_their_bucket() {
+    let (kv, disk) = (MemoryKv::new(), Arc::new(SimDisk::new()));
+    let open = async || lab::open(Arc::new(kv.clone()), disk.clone(), Path::new("/blobs"), 1).await.unwrap();
+    let lab = open().await;
+    let new = NewBucket {
+        name: "bucket".parse().unwrap(),
+        owner: account(),
+        region: "us-east-1".parse().unwrap(),
+        tags: None,
+        configs: Configs::from([(ConfigKind::Ownership, "o".into()), (ConfigKind::Acl, "a".into())]),
+    };
+    let bucket = lab.lake.create_bucket(new, &origin()).await.unwrap();
+    let bucket = lab.lake.set_config(&bucket, ConfigKind::Policy, Some("p".into()), &origin()).await.unwrap();
+    let bucket = lab.lake.set_config(&bucket, ConfigKind::Acl, None, &origin()).await.unwrap();
+    let large = vec![0; millpond_lake::MAX_CONFIG_BYTES + 1];
+    let refused = lab.lake.set_config(&bucket, ConfigKind::Acl, Some(large.into()), &origin()).await;
+    assert!(matches!(refused, Err(LakeError::ConfigTooLarge { .. })), "{refused:?}");
+
+    let lab = open().await;
+    let again = lab.lake.bucket(&bucket.name).await.unwrap();
+    assert_eq!(*again, *bucket);
+    let expected = Configs::from([(ConfigKind::Ownership, "o".into()), (ConfigKind::Policy, "p".into())]);
+    assert_eq!((again.revision, &*again.configs), (3, &expected));
+    assert_eq!(lab.check().await.unwrap().problems, Vec::<String>::new());
+    lab.lake.delete_bucket(&again, &origin()).await.unwrap();
+    assert_eq!(lab.check().await.unwrap().problems, Vec::<String>::new());
+    assert_eq!(lab.bucket("bucket").await.unwrap().configs.len(), 0);
+}
+
+/// A write that was refused as it was decided too early keeps its bytes for the next try.
+#[tokio::test]
+async fn a_write_is_decided_anew() {
+    let s = scene(Versioning::Unset).await;
+    let mut request = PutRequest {
+        bucket: s.bucket.clone(),
+        key: key("new"),
+        ingested: s.lab.ingest(&[7; LONG], &[]).await.unwrap(),
+        metadata: Metadata::default(),
+        tags: Tags::new(),
+        checksum: None,
+        owner: account(),
+        condition: Condition::Always,
+    };
+    configure(s.clone()).await.unwrap();
+    assert_eq!(s.lab.lake.try_put(&mut request, &origin()).await.err(), Some(LakeError::Reconfigured));
+    request.bucket = s.lab.lake.bucket(&s.bucket.name).await.unwrap();
+    assert_eq!(request.bucket.config(ConfigKind::Policy).map(|value| &value[..]), Some(&b"a policy"[..]));
+    let written = s.lab.lake.try_put(&mut request, &origin()).await.unwrap().version;
+    assert_eq!(s.lab.read(&written, 0..LONG as u64).await.unwrap(), [7; LONG]);
+    look(&s, "a second try").await;
 }
 
 /// A write that reads its bucket's row anew must not put back what a change of the bucket replaces just then.

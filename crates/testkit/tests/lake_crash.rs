@@ -107,7 +107,10 @@ impl Worker {
         let lake = &self.lab.lake;
         let found = lake.lookup(&self.bucket, &ObjectKey::new(&from).unwrap(), None).await?;
         let Found::Object(source) = found else { panic!("{from} is gone") };
+        let source = lab::unlocked(source)?;
+        let sealing = lab::kept_anew(&source, self.lab.sealing())?;
         let request = CopyRequest {
+            sealing,
             source,
             bucket: self.bucket.clone(),
             key: ObjectKey::new(&to).unwrap(),
@@ -126,6 +129,7 @@ impl Worker {
         self.begin(&key, Some(bodies.concat()));
         let lake = &self.lab.lake;
         let new = NewUpload {
+            sealing: self.lab.sealing(),
             bucket: self.bucket.clone(),
             key: ObjectKey::new(&key).unwrap(),
             metadata: Metadata::default(),
@@ -137,11 +141,12 @@ impl Worker {
         let upload = lake.create_upload(new, &origin()).await?;
         let mut parts = Vec::new();
         for (number, body) in (1u16..).zip(&bodies) {
-            let ingested = self.lab.ingest(body, &[ChecksumAlgorithm::Crc32]).await?;
+            let ingested = self.lab.ingest_part(&upload, body, &[ChecksumAlgorithm::Crc32]).await?;
             let part = lake.put_part(&upload, number, ingested, &origin()).await?;
             parts.push(CompletePart { number, etag: part.md5.to_string(), checksum: None });
         }
         let request = CompleteRequest {
+            object_key: upload.object_key().cloned(),
             bucket: self.bucket.clone(),
             key: upload.key.clone(),
             upload: upload.id,
@@ -166,7 +171,11 @@ struct Image {
 async fn power_cut(seed: u64, disk: SimDisk) -> Image {
     let random = SeededRandom::new(seed);
     let kv = MemoryKv::with_mode(SyncMode::NextPoll);
-    let lab = Arc::new(lab::open(Arc::new(kv.clone()), Arc::new(disk.clone()), Path::new(BLOBS), seed).await.unwrap());
+    let mut lab = lab::open(Arc::new(kv.clone()), Arc::new(disk.clone()), Path::new(BLOBS), seed).await.unwrap();
+    if !seed.is_multiple_of(3) {
+        lab.locks = lab::locks();
+    }
+    let lab = Arc::new(lab);
     let bucket = lab.bucket("bucket").await.unwrap();
     if random.one_in(2) {
         lab.lake.set_versioning(&bucket, Versioning::Enabled, &origin()).await.unwrap();

@@ -195,6 +195,7 @@ async fn buckets_refuse() {
         owner: "210987654321".parse().unwrap(),
         region: "us-east-1".parse().unwrap(),
         tags: None,
+        configs: millpond_lake::Configs::new(),
     };
     assert_eq!(it.lab.lake.create_bucket(new, &origin()).await.err(), Some(LakeError::BucketAlreadyExists));
     assert_eq!(it.lab.lake.bucket(&"nobody".parse().unwrap()).await.err(), Some(LakeError::NoSuchBucket));
@@ -234,6 +235,7 @@ async fn a_marker_alone_holds_a_bucket() {
 
 async fn begin(it: &Fragile, checksum: Option<(ChecksumAlgorithm, ChecksumType)>) -> Upload {
     let new = NewUpload {
+        sealing: None,
         bucket: it.bucket.clone(),
         key: key("up"),
         metadata: Metadata::default(),
@@ -254,6 +256,7 @@ async fn part(it: &Fragile, upload: &Upload, number: u16, body: &[u8]) -> Comple
 
 fn completion(it: &Fragile, upload: UploadId, parts: Vec<CompletePart>) -> CompleteRequest {
     CompleteRequest {
+        object_key: None,
         bucket: it.bucket.clone(),
         key: key("up"),
         upload,

@@ -9,8 +9,10 @@ use millpond_blob::{BlobConfig, Blobs};
 use millpond_digest::{ChecksumAlgorithm, Hasher, Md5};
 use millpond_io::sim::SimDisk;
 use millpond_io::{ManualClock, SeededRandom};
-use millpond_lake::{Ingest, IngestPlan, Lake, LakeConfig};
+use millpond_lake::{Ingest, IngestPlan, Lake, LakeConfig, Lock};
 use millpond_meta::MemoryKv;
+use millpond_seal::Key;
+use millpond_testkit::lab;
 use millpond_types::Timestamp;
 
 const KIB: usize = 1 << 10;
@@ -26,9 +28,15 @@ async fn lake(ingest_budget: usize) -> Lake {
     Lake::open(Arc::new(MemoryKv::new()), blobs, clock, random, config).await.unwrap()
 }
 
+/// Every other body is encrypted, by its length.
 fn begin(lake: &Lake, length: usize) -> Ingest {
     let checksums = vec![ChecksumAlgorithm::Crc64Nvme];
-    lake.ingest(IngestPlan { expected_len: Some(length as u64), md5: true, checksums })
+    let plan = IngestPlan { expected_len: Some(length as u64), md5: true, checksums };
+    if length.is_multiple_of(2) {
+        lake.ingest(plan)
+    } else {
+        lake.ingest_sealed(plan, lab::kept(Key::from_bytes(&[3; 32]), Lock::Server)).unwrap()
+    }
 }
 
 fn body(length: usize, seed: usize) -> Vec<u8> {
@@ -53,13 +61,14 @@ async fn a_hundred_slow_uploads_do_not_hinder_a_fast_one() {
     let mut slow = Vec::new();
     for n in 0..100 {
         // Enough for files of their own, and for segments.
-        let mut ingest = begin(&lake, if n % 2 == 0 { 100 * MIB } else { MIB });
+        let mut ingest = begin(&lake, [100 * MIB, MIB, 100 * MIB + 1, MIB + 1][n % 4]);
         for _ in 0..7 {
             ingest.write(Bytes::from(vec![1; 10 * KIB])).await.unwrap();
         }
         slow.push(ingest);
     }
     send(&lake, &body(9 * MIB, 0), 100 * KIB).await;
+    send(&lake, &body(9 * MIB + 1, 0), 100 * KIB).await;
     // They are as welcome as before.
     for ingest in &mut slow {
         ingest.write(Bytes::from(vec![1; 10 * KIB])).await.unwrap();
@@ -71,14 +80,15 @@ async fn what_is_on_disk_holds_nothing() {
     // Far more than the budget has come in from each, and none of it is still held.
     let lake = lake(12 * MIB).await;
     let mut slow = Vec::new();
-    for _ in 0..12 {
-        let mut ingest = begin(&lake, 100 * MIB);
+    for n in 0..12 {
+        let mut ingest = begin(&lake, 100 * MIB + n);
         for _ in 0..8 {
             ingest.write(Bytes::from(vec![1; MIB])).await.unwrap();
         }
         slow.push(ingest);
     }
     send(&lake, &body(9 * MIB, 0), 100 * KIB).await;
+    send(&lake, &body(9 * MIB + 1, 0), 100 * KIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +99,7 @@ async fn bodies_that_together_exceed_the_budget_all_come_to_their_end() {
     let tasks: Vec<_> = (0..48)
         .map(|n| {
             let lake = lake.clone();
-            let length = if n % 4 == 0 { 5 * MIB } else { MIB + n };
+            let length = if n % 4 == 0 { 5 * MIB + n / 4 } else { MIB + n };
             tokio::spawn(async move { send(&lake, &body(length, n), [20 * KIB, 1000, 9000][n % 3]).await })
         })
         .collect();

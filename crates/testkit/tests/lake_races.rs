@@ -132,6 +132,7 @@ impl Storm {
     async fn copy(&self) -> Result<(), LakeError> {
         let Some(source) = self.source().await? else { return Ok(()) };
         let request = CopyRequest {
+            sealing: None,
             source,
             bucket: self.bucket.clone(),
             key: self.key(),
@@ -202,6 +203,7 @@ impl Storm {
 
 fn new_upload(bucket: &Arc<Bucket>, key: ObjectKey) -> NewUpload {
     NewUpload {
+        sealing: None,
         bucket: bucket.clone(),
         key,
         metadata: Metadata::default(),
@@ -214,6 +216,7 @@ fn new_upload(bucket: &Arc<Bucket>, key: ObjectKey) -> NewUpload {
 
 fn completion(bucket: &Arc<Bucket>, key: &ObjectKey, upload: UploadId, parts: Vec<CompletePart>) -> CompleteRequest {
     CompleteRequest {
+        object_key: None,
         bucket: bucket.clone(),
         key: key.clone(),
         upload,

@@ -7,6 +7,9 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId([u8; 12]);
 
+/// What canonical ids begin with, to be as long as AWS's.
+const CANONICAL: &[u8] = b"millpond-canonical--";
+
 /// Why a text is no account id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("an account id has exactly 12 digits")]
@@ -24,11 +27,24 @@ impl AccountId {
     pub fn canonical_id(&self) -> String {
         use std::fmt::Write;
         let mut id = String::with_capacity(64);
-        for byte in b"millpond-canonical--".iter().chain(self.0.iter()) {
+        for byte in CANONICAL.iter().chain(self.0.iter()) {
             // Writing to a String cannot fail.
             let _ = write!(id, "{byte:02x}");
         }
         id
+    }
+
+    /// The account of a canonical user id.
+    pub fn from_canonical(id: &str) -> Option<Self> {
+        let (start, digits) = id.split_at_checked(2 * CANONICAL.len())?;
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes = |text: &str| text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>();
+        if bytes(start)? != CANONICAL {
+            return None;
+        }
+        let account: Self = std::str::from_utf8(&bytes(digits)?).ok()?.parse().ok()?;
+        // One spelling alone.
+        (account.canonical_id() == id).then_some(account)
     }
 }
 

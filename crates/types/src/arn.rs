@@ -32,6 +32,11 @@ impl Arn {
         Self(format!("arn:aws:{service}:{region}:{account}:{resource}"))
     }
 
+    /// `*`: what actions touch that have no resource of their own, such as `kms:CreateKey`.
+    pub fn any() -> Self {
+        Self("*".to_owned())
+    }
+
     /// The whole ARN.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -39,6 +39,11 @@ impl<'a> FormPairs<'a> {
         FormNode { pairs: &self.pairs, depth: 0, name: "" }
     }
 
+    /// All parameters, sorted as above.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// The value of a parameter at the top, such as `Action`.
     pub fn get(&self, name: &'static str) -> Option<&str> {
         self.root().child(name).and_then(|node| node.text())

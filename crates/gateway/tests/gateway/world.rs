@@ -16,6 +16,7 @@ use millpond_kernel::{
     BodyFailed, Credential, CredentialError, Credentials, OperationRef, Principal, RequestHead, Response, ResponseBody,
     SecretKey, Service, ServiceError, ServiceRequest,
 };
+use millpond_meta::MemoryKv;
 use millpond_types::Timestamp;
 use millpond_wire::Protocol;
 use prometheus_client::registry::Registry;
@@ -256,6 +257,7 @@ impl World {
                 toy("kms", Protocol::Json11, Some("TrentService")),
             ],
             credentials: Arc::new(OneKey),
+            audit: millpond_kernel::testing::audit(Arc::new(MemoryKv::new())).unwrap(),
             clock,
             random: Arc::new(SystemRandom),
             registry: Registry::default(),

@@ -218,6 +218,8 @@ impl Check<'_> {
                 format!("the change {at} of {}", self.bucket_of(key))
             }
             tables::USAGE => format!("a counter of {}", self.bucket_of(key)),
+            tables::ACCOUNT_CONFIG => "a configuration of an account".to_owned(),
+            tables::CONFIG => format!("a configuration of {}", self.bucket_of(key)),
             _ => match body_of(key) {
                 Some(body) => match wanted.owners.get(&body).and_then(Owners::text) {
                     Some(owners) => format!("{body} of {owners}"),

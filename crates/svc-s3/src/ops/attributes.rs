@@ -8,6 +8,7 @@ use millpond_lake::{Object, PartInfo, Version};
 use crate::answer;
 use crate::call::Call;
 use crate::checksums;
+use crate::encryption::For;
 use crate::errors::{self, About};
 use crate::listing::{self, set_checksum};
 use crate::operations::OnVersion;
@@ -22,7 +23,13 @@ pub async fn get(
     call: &Call<'_>,
     operation: Authorized<OnVersion<api::GetObjectAttributesInput>>,
 ) -> Result<Response, ServiceError> {
-    let version = found(operation.get())?;
+    let mut version = found(operation.get())?.clone();
+    let wants = |attribute| operation.get().target.input.object_attributes.contains(&attribute);
+    let digests = wants(api::ObjectAttributes::Checksum) || wants(api::ObjectAttributes::ObjectParts);
+    let (bucket, customer) = (&operation.get().target.bucket, call.customer_key()?);
+    let what_for = if digests { For::Content } else { For::Metadata };
+    call.unlock(bucket, &mut version, customer.as_ref(), what_for).await?;
+    let version = &version;
     let Some(object) = version.object() else { return Err(ServiceError::internal()) };
     let input = &operation.get().target.input;
     if input.object_attributes.is_empty() {
@@ -32,7 +39,6 @@ pub async fn get(
             "At least one object attribute must be named.",
         ));
     }
-    let wants = |attribute: api::ObjectAttributes| input.object_attributes.contains(&attribute);
     let mut output = api::GetObjectAttributesOutput::default();
     if wants(api::ObjectAttributes::ETag) {
         // Without quotes here, alone among all answers.

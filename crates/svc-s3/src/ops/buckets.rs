@@ -3,14 +3,16 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 use millpond_api_s3 as api;
 use millpond_kernel::{Authorized, Response, ServiceError};
-use millpond_lake::{NewBucket, Versioning};
+use millpond_lake::{ConfigKind, Configs, NewBucket, Versioning};
 use millpond_types::{BucketName, Region};
 
 use crate::answer;
 use crate::call::Call;
 use crate::errors::{self, About};
 use crate::operations::{self, OnBucket, OnService};
-use crate::tags;
+use crate::ownership::Ownership;
+use crate::public_access::PublicAccess;
+use crate::{ops, tags};
 
 /// The most buckets of one page of ListBuckets.
 const MAX_BUCKETS_PAGE: i32 = 10_000;
@@ -27,12 +29,22 @@ pub async fn create(call: &Call<'_>) -> Result<Response, ServiceError> {
     refuse_unknown_kinds(&input)?;
     let region = location(call, &input)?;
     let owner = call.caller.account().unwrap_or(call.s3.kernel.account());
-    let operation = call.authorize(operations::NewBucket { input, name: name.clone(), owner }).await?.into_inner();
+    let ownership = input.object_ownership.map(Ownership::from).unwrap_or_default();
+    let operation = operations::NewBucket { input, name: name.clone(), owner, asked: call.asked() };
+    let operation = call.authorize(operation).await?;
+    let (pin, operation) = (operation.pin(), operation.into_inner());
     let pairs = operation.input.create_bucket_configuration.and_then(|c| c.tags).unwrap_or_default();
     let tags = tags::tag_set(pairs.into_iter().map(|tag| (tag.key, tag.value)), tags::MAX_BUCKET_TAGS)?;
-    let new = NewBucket { name: name.clone(), owner, region, tags: (!tags.is_empty()).then_some(tags) };
+    // As on AWS since April 2023: nothing public, and no ACLs unless they are asked for.
+    let mut configs = Configs::from([
+        (ConfigKind::PublicAccessBlock, PublicAccess::CLOSED.encode()),
+        (ConfigKind::Ownership, ownership.encode()),
+    ]);
+    configs.extend(ops::acl::of_new_bucket(call, ownership, owner)?.map(|acl| (ConfigKind::Acl, acl)));
+    let tags = (!tags.is_empty()).then_some(tags);
+    let new = NewBucket { name: name.clone(), owner, region, tags, configs };
     let about = About { bucket: name.as_str(), ..About::default() };
-    match call.s3.lake.create_bucket(new, &call.origin("CreateBucket")).await {
+    match call.lake(pin).create_bucket(new, &call.origin("CreateBucket")).await {
         Ok(_) => {}
         Err(millpond_lake::LakeError::BucketAlreadyOwnedByYou) if call.s3.region.as_str() == US_EAST_1 => {}
         Err(error) => return Err(errors::from_lake(error, about)),
@@ -45,9 +57,6 @@ pub async fn create(call: &Call<'_>) -> Result<Response, ServiceError> {
 fn refuse_unknown_kinds(input: &api::CreateBucketInput) -> Result<(), ServiceError> {
     if input.object_lock_enabled_for_bucket == Some(true) {
         return Err(ServiceError::not_implemented("Object lock (x-amz-bucket-object-lock-enabled)"));
-    }
-    if input.object_ownership.as_ref().is_some_and(|o| o.as_str() != "BucketOwnerEnforced") {
-        return Err(ServiceError::not_implemented("An object ownership other than BucketOwnerEnforced"));
     }
     if input.bucket_namespace.is_some_and(|namespace| namespace != api::BucketNamespace::Global) {
         return Err(ServiceError::not_implemented("A bucket namespace other than global (x-amz-bucket-namespace)"));
@@ -146,10 +155,10 @@ pub async fn delete(
     call: &Call<'_>,
     operation: Authorized<OnBucket<api::DeleteBucketInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let bucket = operation.into_inner().bucket;
     let about = About { bucket: bucket.name.as_str(), ..About::default() };
-    call.s3
-        .lake
+    call.lake(pin)
         .delete_bucket(&bucket, &call.origin("DeleteBucket"))
         .await
         .map_err(|error| errors::from_lake(error, about))?;
@@ -180,6 +189,7 @@ pub async fn put_versioning(
     call: &Call<'_>,
     operation: Authorized<OnBucket<api::PutBucketVersioningInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let OnBucket { input, bucket } = operation.into_inner();
     let configuration = input.versioning_configuration;
     if configuration.mfa_delete.as_ref().is_some_and(|mfa| mfa.as_str() == "Enabled") {
@@ -197,8 +207,7 @@ pub async fn put_versioning(
         }
     };
     let about = About { bucket: bucket.name.as_str(), ..About::default() };
-    call.s3
-        .lake
+    call.lake(pin)
         .set_versioning(&bucket, versioning, &call.origin("PutBucketVersioning"))
         .await
         .map_err(|error| errors::from_lake(error, about))?;

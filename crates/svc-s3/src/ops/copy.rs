@@ -1,27 +1,25 @@
 //! CopyObject and UploadPartCopy: references to bytes, never copies of them.
 
-use std::sync::Arc;
-
-use http::StatusCode;
 use millpond_api_s3 as api;
-use millpond_kernel::{Response, ServiceError};
-use millpond_lake::{
-    Bucket, CopyRequest, Found, LakeError, MAX_PUT_BYTES, Metadata, UploadId, Version, VersionId, Versioning,
-};
+use millpond_kernel::{Pin, Response, ServiceError};
+use millpond_lake::{CopyRequest, Found, LakeError, MAX_PUT_BYTES, Metadata, UploadId, Version, VersionId, Versioning};
 use millpond_types::ObjectKey;
 
 use crate::answer;
 use crate::call::{Call, parse_key, parse_version};
 use crate::checksums;
 use crate::conditions::{Outcome, ReadConditions, precondition_failed};
+use crate::encryption::{self, COPY_SOURCE, For, Shown};
 use crate::errors::{self, About};
 use crate::operations::{Copying, Input};
+use crate::ops::acl;
 use crate::ops::put::set_version;
+use crate::rules::Site;
 use crate::{address, metadata, range, tags, write};
 
 /// What `x-amz-copy-source` names.
 struct Source {
-    bucket: Arc<Bucket>,
+    bucket: Site,
     key: ObjectKey,
     named: Option<VersionId>,
     found: Found,
@@ -46,7 +44,7 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
         input.copy_source_if_modified_since,
         input.copy_source_if_unmodified_since,
     );
-    let (Copying { target, source, named, .. }, version) =
+    let (pin, Copying { target, source, named, .. }, version) =
         authorized(call, input, source, conditions, !replace_tags).await?;
     let Some(object) = version.object() else { return Err(ServiceError::internal()) };
     if object.size > MAX_PUT_BYTES {
@@ -56,36 +54,47 @@ pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
     }
     let class = metadata::storage_class(call.headers())?;
     let redirect = call.headers().contains_key("x-amz-website-redirect-location");
+    let asked = call.asked_encryption()?;
     let onto_itself = source.id == target.bucket.id && version.key == target.key && named.is_none();
     let classed = call.headers().contains_key("x-amz-storage-class");
-    let changes = replace_metadata || classed || redirect || algorithm.is_some();
+    let changes = replace_metadata || classed || redirect || algorithm.is_some() || asked.is_explicit();
     if onto_itself && !changes {
         return Err(errors::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
              metadata, storage class, website redirect location or encryption attributes.",
         ));
     }
-    let metadata = copied_metadata(call, &object.metadata, replace_metadata, class)?;
+    // An ACL is never copied.
+    let (owner, acl) = acl::of_new_object(call, &target.bucket)?;
+    let metadata = Metadata { acl, ..copied_metadata(call, &object.metadata, replace_metadata, class)? };
     let tags = if replace_tags { given_tags.unwrap_or_default() } else { object.tags.clone() };
     let failed = write::condition_name(&condition);
     let source_id = (source.versioning != Versioning::Unset).then(|| version.id.to_string());
     let about = About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), ..About::default() };
+    // The bytes stay sealed as they are: their key is kept in another way. Plain ones are sealed now.
+    let key = object.encrypted.as_ref().and_then(|encrypted| encrypted.key().cloned());
+    let key = key.unwrap_or_else(|| call.s3.keys.random());
+    let sealing = call.s3.keys.keep(call.caller, &target.bucket, &target.key, key.clone(), &asked).await?;
     let request = CopyRequest {
         source: version.clone(),
-        bucket: target.bucket.clone(),
+        bucket: target.bucket.bucket(),
         key: target.key.clone(),
         metadata,
         tags,
         checksum: algorithm,
-        owner: call.s3.kernel.account(),
+        sealing: Some(sealing),
+        owner,
         condition,
     };
-    let written = call.s3.lake.copy(request, &call.origin("CopyObject")).await.map_err(|error| match error {
+    let mut written = call.lake(pin).copy(request, &call.origin("CopyObject")).await.map_err(|error| match error {
         LakeError::PreconditionFailed => precondition_failed(failed),
         LakeError::Changed => errors::no_such_key(version.key.as_str()),
         other => errors::from_lake(other, about),
     })?;
+    written.version.unlock(key).map_err(|error| errors::from_lake(error, about))?;
     let mut response = answer::document(copied(&written.version, source_id).write())?;
+    let (encryption, customer) = (written.version.encryption(), asked.customer());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
     set_version(&mut response.headers, written.versioned, written.version.id);
     Ok(response)
 }
@@ -97,15 +106,21 @@ async fn authorized<I: Input>(
     source: Source,
     conditions: ReadConditions,
     with_tags: bool,
-) -> Result<(Copying<I>, Version), ServiceError> {
+) -> Result<(Pin, Copying<I>, Version), ServiceError> {
     let target = call.target(input).await?;
     let Source { bucket, key, named, found } = source;
     let operation = Copying { target, source: bucket, key, named, found, with_tags };
-    let operation = call.authorize(operation).await?.into_inner();
-    let version = there(&operation)?;
+    let operation = call.authorize(operation).await?;
+    let (pin, operation) = (operation.pin(), operation.into_inner());
+    if !matches!(operation.found, Found::Object(_)) {
+        call.may_learn_of_absence(&operation.source).await?;
+    }
+    let mut version = there(&operation)?;
+    let customer = encryption::customer_key(call.headers(), &COPY_SOURCE, call.caller.transport())?;
+    call.unlock(&operation.source, &mut version, customer.as_ref(), For::Content).await?;
     let etag = version.object().map(|object| object.etag.as_str()).unwrap_or_default();
     match conditions.judge(etag, version.modified) {
-        Outcome::Proceed => Ok((operation, version)),
+        Outcome::Proceed => Ok((pin, operation, version)),
         // A copy has nothing to say "not modified" about: every condition that fails is a 412.
         Outcome::NotModified => Err(precondition_failed("x-amz-copy-source-If-None-Match")),
         Outcome::Failed(condition) => Err(precondition_failed(match condition {
@@ -207,7 +222,7 @@ async fn source(call: &Call<'_>, header: &str) -> Result<Source, ServiceError> {
         Some(id) => Some(parse_version(&address::decode(id).ok_or_else(malformed)?)?),
     };
     let expected = call.headers().get("x-amz-source-expected-bucket-owner").map(|v| v.to_str().unwrap_or_default());
-    let bucket = call.s3.bucket_of(bucket, expected).await?;
+    let bucket = call.site(bucket, expected).await?;
     let key: ObjectKey = parse_key(key)?;
     let found = call.s3.look_up(&bucket, &key, named).await?;
     Ok(Source { bucket, key, named, found })
@@ -235,7 +250,7 @@ pub async fn part(call: &Call<'_>) -> Result<Response, ServiceError> {
         input.copy_source_if_modified_since,
         input.copy_source_if_unmodified_since,
     );
-    let (Copying { target, source, .. }, version) = authorized(call, input, source, conditions, false).await?;
+    let (pin, Copying { target, source, .. }, version) = authorized(call, input, source, conditions, false).await?;
     let size = version.object().map_or(0, |object| object.size);
     let bytes = bytes.unwrap_or(0..size);
     if bytes.end > size {
@@ -248,14 +263,17 @@ pub async fn part(call: &Call<'_>) -> Result<Response, ServiceError> {
     let about =
         About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), upload: &upload_id, ..About::default() };
     let id = UploadId::parse(&upload_id).ok_or_else(|| errors::no_such_upload(&upload_id))?;
-    let upload =
+    let mut upload =
         call.s3.lake.upload(&target.bucket, &target.key, id).await.map_err(|error| errors::from_lake(error, about))?;
-    let part = call.s3.lake.copy_part(&upload, number, &version, bytes, &call.origin("UploadPartCopy")).await.map_err(
-        |error| match error {
-            LakeError::Changed => errors::no_such_key(version.key.as_str()),
-            other => errors::from_lake(other, about),
-        },
-    )?;
+    let customer = call.customer_key()?;
+    call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
+    let part =
+        call.lake(pin).copy_part(&upload, number, &version, bytes, &call.origin("UploadPartCopy")).await.map_err(
+            |error| match error {
+                LakeError::Changed => errors::no_such_key(version.key.as_str()),
+                other => errors::from_lake(other, about),
+            },
+        )?;
     let mut result = api::CopyPartResult {
         etag: Some(answer::quoted(&part.md5.to_string())),
         last_modified: Some(part.modified),
@@ -269,7 +287,8 @@ pub async fn part(call: &Call<'_>) -> Result<Response, ServiceError> {
         copy_source_version_id: (source.versioning != Versioning::Unset).then(|| version.id.to_string()),
         ..api::UploadPartCopyOutput::default()
     };
-    let response = answer::document(output.write())?;
-    debug_assert_eq!(response.status, StatusCode::OK);
+    let mut response = answer::document(output.write())?;
+    let (encryption, customer) = (upload.encryption.as_ref(), customer.as_ref());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
     Ok(response)
 }

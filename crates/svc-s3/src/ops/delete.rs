@@ -6,11 +6,12 @@ use millpond_kernel::{Authorized, Response, ServiceError};
 use millpond_lake::{DeleteCondition, DeleteItem, Deleted, LakeError, MAX_DELETE_KEYS};
 
 use crate::answer;
-use crate::call::{Call, parse_key, parse_version};
+use crate::call::{Call, DECIDE_ATTEMPTS, parse_key, parse_version};
 use crate::conditions::{bare, precondition_failed};
 use crate::documents;
 use crate::errors::{self, About};
 use crate::operations::{self, OnObject};
+use crate::rules::Site;
 
 fn condition(if_match: Option<&str>) -> DeleteCondition {
     match if_match {
@@ -24,16 +25,18 @@ pub async fn one(
     call: &Call<'_>,
     operation: Authorized<OnObject<api::DeleteObjectInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let OnObject { input, bucket, key, version } = operation.into_inner();
     let named = input.version_id.as_deref();
     let about = About { bucket: bucket.name.as_str(), key: key.as_str(), version: named, ..About::default() };
     let condition = condition(input.if_match.as_deref());
-    let deleted = call.s3.lake.delete(&bucket, &key, version, condition, &call.origin("DeleteObject")).await.map_err(
-        |error| match error {
-            LakeError::PreconditionFailed => precondition_failed("If-Match"),
-            other => errors::from_lake(other, about),
-        },
-    )?;
+    let deleted =
+        call.lake(pin).delete(&bucket, &key, version, condition, &call.origin("DeleteObject")).await.map_err(
+            |error| match error {
+                LakeError::PreconditionFailed => precondition_failed("If-Match"),
+                other => errors::from_lake(other, about),
+            },
+        )?;
     let mut response = answer::empty(StatusCode::NO_CONTENT);
     if deleted.marker.is_some() || deleted.was_marker {
         response.headers.insert(HeaderName::from_static("x-amz-delete-marker"), HeaderValue::from_static("true"));
@@ -44,17 +47,9 @@ pub async fn one(
     Ok(response)
 }
 
-/// One key of a DeleteObjects on its way.
-enum Item {
-    /// It may be deleted.
-    Allowed(DeleteItem),
-    /// It may not, or is malformed.
-    Refused(ServiceError),
-}
-
 /// DeleteObjects: each key is decided and deleted by itself, and has an answer of its own.
 pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
-    let bucket = call.bucket().await?;
+    call.bucket().await?;
     let input: api::DeleteObjectsInput = match documents::demand_digest(call.headers()) {
         Ok(()) => call.parse(api::DeleteObjectsInput::parse),
         Err(error) => Err(error),
@@ -65,39 +60,10 @@ pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
     if wanted.is_empty() || wanted.len() > MAX_DELETE_KEYS {
         return Err(errors::malformed_xml().field("Reason", format!("1 to {MAX_DELETE_KEYS} keys are expected")));
     }
-    let mut items = Vec::with_capacity(wanted.len());
-    for object in wanted {
-        items.push(match item(object) {
-            Err(error) => Item::Refused(error),
-            Ok(item) => match call.authorize(operations::DeleteItem { bucket: bucket.clone(), item }).await {
-                Ok(allowed) => Item::Allowed(allowed.into_inner().item),
-                Err(error) => Item::Refused(error),
-            },
-        });
-    }
-    let allowed: Vec<DeleteItem> = items
-        .iter()
-        .filter_map(|item| match item {
-            Item::Allowed(item) => Some(item.clone()),
-            Item::Refused(_) => None,
-        })
-        .collect();
-    let results = call.s3.lake.delete_many(&bucket, &allowed, &call.origin("DeleteObjects")).await;
-    let about = About { bucket: bucket.name.as_str(), ..About::default() };
-    let mut results = results.map_err(|error| errors::from_lake(error, about))?.into_iter();
+    let results = delete(call, wanted).await?;
     let quiet = input.delete.quiet.unwrap_or(false);
     let mut output = api::DeleteObjectsOutput::default();
-    for (object, item) in wanted.iter().zip(items) {
-        let result = match item {
-            Item::Refused(error) => Err(error),
-            Item::Allowed(_) => results.next().unwrap_or(Err(LakeError::Busy)).map_err(|error| match error {
-                LakeError::PreconditionFailed => precondition_failed("If-Match"),
-                other => errors::from_lake(
-                    other,
-                    About { bucket: bucket.name.as_str(), key: &object.key, ..About::default() },
-                ),
-            }),
-        };
+    for (object, result) in wanted.iter().zip(results) {
         match result {
             Ok(_) if quiet => {}
             Ok(deleted) => output.deleted.get_or_insert_default().push(shown(object, &deleted)),
@@ -110,6 +76,52 @@ pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
         }
     }
     answer::document(output.write())
+}
+
+/// Decides and deletes. What was decided before policies changed is decided anew, and nothing else.
+async fn delete(
+    call: &Call<'_>,
+    wanted: &[api::ObjectIdentifier],
+) -> Result<Vec<Result<Deleted, ServiceError>>, ServiceError> {
+    let mut results: Vec<_> = wanted.iter().map(|_| Err(errors::decided_too_early())).collect();
+    let mut pending: Vec<usize> = (0..wanted.len()).collect();
+    for _ in 0..DECIDE_ATTEMPTS {
+        let bucket = call.bucket().await?;
+        let pin = call.s3.kernel.epoch().now();
+        let (mut allowed, mut items) = (Vec::new(), Vec::new());
+        for at in std::mem::take(&mut pending) {
+            match decide(call, &bucket, &wanted[at]).await {
+                Ok(item) => {
+                    allowed.push(at);
+                    items.push(item);
+                }
+                Err(error) => results[at] = Err(error),
+            }
+        }
+        let deleted = call.lake(pin).delete_many(&bucket, &items, &call.origin("DeleteObjects")).await;
+        let about = About { bucket: bucket.name.as_str(), ..About::default() };
+        for (at, result) in allowed.into_iter().zip(deleted.map_err(|error| errors::from_lake(error, about))?) {
+            results[at] = match result {
+                Err(LakeError::Reconfigured) => {
+                    pending.push(at);
+                    continue;
+                }
+                Err(LakeError::PreconditionFailed) => Err(precondition_failed("If-Match")),
+                Err(error) => Err(errors::from_lake(error, About { key: &wanted[at].key, ..about })),
+                Ok(deleted) => Ok(deleted),
+            };
+        }
+        if pending.is_empty() {
+            break;
+        }
+        call.reread_policies().await?;
+    }
+    Ok(results)
+}
+
+async fn decide(call: &Call<'_>, bucket: &Site, object: &api::ObjectIdentifier) -> Result<DeleteItem, ServiceError> {
+    let operation = operations::DeleteItem { bucket: bucket.clone(), item: item(object)? };
+    Ok(call.authorize(operation).await?.into_inner().item)
 }
 
 fn item(object: &api::ObjectIdentifier) -> Result<DeleteItem, ServiceError> {

@@ -14,6 +14,7 @@ use millpond_wire::parse_http_date;
 use crate::answer;
 use crate::call::Call;
 use crate::conditions::{Outcome, ReadConditions, precondition_failed};
+use crate::encryption::{self, For};
 use crate::errors::{self, About};
 use crate::metadata;
 use crate::operations::OnVersion;
@@ -68,7 +69,8 @@ pub async fn get(
     operation: Authorized<OnVersion<api::GetObjectInput>>,
 ) -> Result<Response, ServiceError> {
     let read = read_of!(call, &operation.get().target.input);
-    let shown = match show(call, &operation, &read).await? {
+    let version = unlocked(call, &operation, For::Content).await?;
+    let shown = match show(call, &operation, &version, &read).await? {
         Ok(shown) => shown,
         Err(response) => return Ok(response),
     };
@@ -86,7 +88,10 @@ pub async fn head(
     operation: Authorized<OnVersion<api::HeadObjectInput>>,
 ) -> Result<Response, ServiceError> {
     let read = read_of!(call, &operation.get().target.input);
-    let shown = match show(call, &operation, &read).await? {
+    // Without a checksum nothing is shown that a key has sealed.
+    let what_for = if read.checksums { For::Content } else { For::Metadata };
+    let version = unlocked(call, &operation, what_for).await?;
+    let shown = match show(call, &operation, &version, &read).await? {
         Ok(shown) => shown,
         Err(response) => return Ok(response),
     };
@@ -120,16 +125,30 @@ pub fn found<I>(operation: &OnVersion<I>) -> Result<&Version, ServiceError> {
     }
 }
 
+/// The version that a read is of, with its key at hand where it is needed and the caller may use it.
+async fn unlocked<I>(
+    call: &Call<'_>,
+    operation: &Authorized<OnVersion<I>>,
+    what_for: For,
+) -> Result<Version, ServiceError> {
+    let mut version = found(operation.get())?.clone();
+    let customer = call.customer_key()?;
+    call.unlock(&operation.get().target.bucket, &mut version, customer.as_ref(), what_for).await?;
+    Ok(version)
+}
+
 /// Everything of an answer but the bytes; an inner error is an answer without an object, such as 304.
 async fn show<'a, I>(
     call: &Call<'_>,
-    operation: &'a Authorized<OnVersion<I>>,
+    operation: &Authorized<OnVersion<I>>,
+    version: &'a Version,
     read: &Read,
 ) -> Result<Result<Shown<'a>, Response>, ServiceError> {
-    let version = found(operation.get())?;
     let Some(object) = version.object() else { return Err(ServiceError::internal()) };
     let versioned = operation.get().target.bucket.versioning != millpond_lake::Versioning::Unset;
     let mut headers = base_headers(version, object, versioned);
+    let customer = call.customer_key()?;
+    encryption::set(&mut headers, encryption::Shown { encryption: version.encryption(), customer: customer.as_ref() });
     match read.conditions.judge(&object.etag, version.modified) {
         Outcome::Proceed => {}
         Outcome::Failed(condition) => return Err(precondition_failed(condition)),

@@ -9,14 +9,20 @@ use crate::call::Call;
 use crate::errors::{self, About};
 use crate::listing::{self, Names};
 use crate::operations::OnBucket;
+use crate::rules::Site;
 
-async fn page(call: &Call<'_>, bucket: &millpond_lake::Bucket, request: ListRequest) -> Result<Page, ServiceError> {
+async fn page(call: &Call<'_>, bucket: &Site, request: ListRequest) -> Result<Page, ServiceError> {
     if request.limit == 0 {
         // AWS answers max-keys=0 with an empty page that is not truncated.
         return Ok(Page::default());
     }
     let about = About { bucket: bucket.name.as_str(), ..About::default() };
-    call.s3.lake.list_current(bucket, request).await.map_err(|error| errors::from_lake(error, about))
+    let page = call.s3.lake.list_current(bucket, request).await;
+    let mut page = page.map_err(|error| errors::from_lake(error, about))?;
+    for entry in &mut page.entries {
+        entry.owner = bucket.owner_of(entry.owner);
+    }
+    Ok(page)
 }
 
 fn common_prefixes(prefixes: Vec<String>, names: Names) -> Option<Vec<api::CommonPrefix>> {
@@ -153,7 +159,7 @@ pub async fn versions(
             version_id: Some(version.id.to_string()),
             is_latest: Some(version.is_latest),
             last_modified: Some(entry.modified),
-            owner: Some(listing::owner(entry.owner)),
+            owner: Some(listing::owner(bucket.owner_of(entry.owner))),
             ..api::ObjectVersion::default()
         });
     }

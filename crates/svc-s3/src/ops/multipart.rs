@@ -5,17 +5,21 @@ use millpond_api_s3 as api;
 use millpond_digest::{Checksum as Digest, ChecksumAlgorithm, ChecksumType};
 use millpond_kernel::{Authorized, Payload, Response, ServiceError};
 use millpond_lake::{
-    AfterUpload, CompletePart, CompleteRequest, LakeError, MAX_PART_BYTES, NewUpload, Part, Upload, UploadId,
-    UploadsRequest,
+    AfterUpload, CompletePart, CompleteRequest, LakeError, Lock, MAX_PART_BYTES, Metadata, NewUpload, Part, Upload,
+    UploadId, UploadsRequest,
 };
 
+use millpond_seal::Key;
+
 use crate::answer;
-use crate::call::Call;
+use crate::call::{Call, DECIDE_ATTEMPTS};
 use crate::checksums::{self, Expected};
 use crate::conditions::{bare, precondition_failed};
+use crate::encryption::{self, Shown};
 use crate::errors::{self, About};
 use crate::listing::{self, Names, get_checksum, set_checksum};
 use crate::operations::{OnBucket, OnObject};
+use crate::ops::acl;
 use crate::ops::put::set_version;
 use crate::{metadata, tags, write};
 
@@ -82,20 +86,29 @@ pub async fn create(
     call: &Call<'_>,
     operation: Authorized<OnObject<api::CreateMultipartUploadInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let target = operation.into_inner();
     let checksum = checksum_plan(&target.input)?;
+    let wanted = call.asked_encryption()?;
+    let sealing = Some(call.new_sealing(&target.bucket, &target.key, &wanted).await?);
+    let (owner, acl) = acl::of_new_object(call, &target.bucket)?;
+    let asked = target.bucket.asked.upload_keys();
     let new = NewUpload {
-        bucket: target.bucket.clone(),
+        bucket: target.bucket.bucket(),
         key: target.key.clone(),
-        metadata: metadata::from_headers(call.headers())?,
+        metadata: Metadata { acl, asked, ..metadata::from_headers(call.headers())? },
         tags: target.input.tagging.as_deref().map(tags::from_header).transpose()?.unwrap_or_default(),
-        owner: call.s3.kernel.account(),
+        owner,
         initiator: call.caller.arn(),
         checksum,
+        sealing,
     };
     let origin = call.origin("CreateMultipartUpload");
-    let upload =
-        call.s3.lake.create_upload(new, &origin).await.map_err(|error| errors::from_lake(error, about(&target, "")))?;
+    let upload = call
+        .lake(pin)
+        .create_upload(new, &origin)
+        .await
+        .map_err(|error| errors::from_lake(error, about(&target, "")))?;
     let output = api::CreateMultipartUploadOutput {
         bucket: Some(target.bucket.name.to_string()),
         key: Some(target.key.to_string()),
@@ -104,7 +117,10 @@ pub async fn create(
         checksum_type: checksum.map(|(_, kind)| listing::checksum_type(kind)),
         ..api::CreateMultipartUploadOutput::default()
     };
-    answer::document(output.write())
+    let mut response = answer::document(output.write())?;
+    let (encryption, customer) = (upload.encryption.as_ref(), wanted.customer());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
+    Ok(response)
 }
 
 /// UploadPart.
@@ -113,23 +129,37 @@ pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, 
     let target = operation.get();
     let number = part_number(target.input.part_number)?;
     let id = target.input.upload_id.clone();
-    let upload = upload_of(call, target, &id).await?;
+    let mut upload = upload_of(call, target, &id).await?;
+    let customer = call.customer_key()?;
+    call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
     let expected = Expected::of(call.headers())?;
     check_algorithm(&upload, expected.algorithm())?;
     let shown = expected.algorithm().is_some() || upload.checksum.is_some();
     let algorithms = upload.part_checksums(expected.algorithm());
     let origin = call.origin("UploadPart");
     let s3 = call.s3;
+    let mut pin = operation.pin();
     let target = operation.into_inner();
     let about = about(&target, &id);
-    let received = write::receive(&s3.lake, payload, &expected, algorithms, MAX_PART_BYTES, about).await?;
+    let begin = |plan| s3.lake.ingest_part(plan, &upload);
+    let mut received = write::receive(begin, payload, &expected, algorithms, MAX_PART_BYTES, about).await?;
     let digest = received.digest;
-    let part = s3
-        .lake
-        .put_part(&upload, number, received.ingested, &origin)
-        .await
-        .map_err(|error| errors::from_lake(error, about))?;
+    let mut attempts = 0;
+    let part = loop {
+        match call.lake(pin).try_put_part(&upload, number, &mut received.ingested, &origin).await {
+            Ok(part) => break part,
+            Err(LakeError::Reconfigured) if attempts < DECIDE_ATTEMPTS => attempts += 1,
+            Err(error) => return Err(errors::from_lake(error, about)),
+        }
+        // As with PutObject: the bytes are there already.
+        call.reread_policies().await?;
+        let again = call.on_object::<api::UploadPartInput>().await?;
+        pin = again.pin();
+        call.unlock_upload(&again.get().bucket, &mut upload, customer.as_ref()).await?;
+    };
     let mut response = answer::empty(StatusCode::OK);
+    let (encryption, customer) = (upload.encryption.as_ref(), customer.as_ref());
+    encryption::set(&mut response.headers, Shown { encryption, customer });
     answer::set(&mut response.headers, http::header::ETAG, &answer::quoted(&part.md5.to_string()));
     if let Some(digest) = digest.filter(|_| shown) {
         let name = http::HeaderName::from_static(digest.algorithm().header());
@@ -265,26 +295,32 @@ pub async fn complete(
     call: &Call<'_>,
     operation: Authorized<OnObject<api::CompleteMultipartUploadInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let target = operation.into_inner();
     let id = target.input.upload_id.clone();
     let condition = write::condition(call.headers())?;
     let failed = write::condition_name(&condition);
     let whole = WholeChecksum::of(&target.input)?;
     let request = CompleteRequest {
-        bucket: target.bucket.clone(),
+        bucket: target.bucket.bucket(),
         key: target.key.clone(),
         upload: UploadId::parse(&id).ok_or_else(|| errors::no_such_upload(&id))?,
         parts: named_parts(&target.input)?,
         expected_size: expected_size(&target.input)?,
         checksum: whole.value,
+        object_key: key_to_complete(call, &target).await?,
         condition,
     };
+    let object_key = request.object_key.clone();
     whole.check(call, &target, request.parts.len()).await?;
     let origin = call.origin("CompleteMultipartUpload");
-    let written = call.s3.lake.complete(request, &origin).await.map_err(|error| match error {
+    let mut written = call.lake(pin).complete(request, &origin).await.map_err(|error| match error {
         LakeError::PreconditionFailed => precondition_failed(failed),
         other => errors::from_lake(other, about(&target, &id)),
     })?;
+    if let Some(key) = object_key {
+        written.version.unlock(key).map_err(|error| errors::from_lake(error, about(&target, &id)))?;
+    }
     let object = written.version.object();
     let bucket = target.bucket.name.as_str();
     let mut output = api::CompleteMultipartUploadOutput {
@@ -301,7 +337,30 @@ pub async fn complete(
     }
     let mut response = answer::document(output.write())?;
     set_version(&mut response.headers, written.versioned, written.version.id);
+    encryption::set(&mut response.headers, Shown { encryption: written.version.encryption(), customer: None });
     Ok(response)
+}
+
+/// The key of an upload that is completed, where its parts' digests are sealed: for KMS the caller must be allowed to use it (S3 User Guide,
+/// "Multipart upload API and permissions"); a client that keeps its own sends it when there are checksums.
+async fn key_to_complete(
+    call: &Call<'_>,
+    target: &OnObject<api::CompleteMultipartUploadInput>,
+) -> Result<Option<Key>, ServiceError> {
+    let id = &target.input.upload_id;
+    let parsed = UploadId::parse(id).ok_or_else(|| errors::no_such_upload(id))?;
+    let mut upload = match call.s3.lake.upload(&target.bucket, &target.key, parsed).await {
+        Ok(upload) => upload,
+        // Perhaps it is complete: then this is the same request once more, or the lake refuses it.
+        Err(LakeError::NoSuchUpload) => return Ok(None),
+        Err(error) => return Err(errors::from_lake(error, about(target, id))),
+    };
+    let customer = call.customer_key()?;
+    let is_customers = upload.encryption.as_ref().is_some_and(|e| matches!(e.lock, Lock::Customer { .. }));
+    if !is_customers || customer.is_some() {
+        call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
+    }
+    Ok(upload.object_key().cloned())
 }
 
 /// AbortMultipartUpload.
@@ -309,11 +368,11 @@ pub async fn abort(
     call: &Call<'_>,
     operation: Authorized<OnObject<api::AbortMultipartUploadInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let target = operation.into_inner();
     let id = target.input.upload_id.clone();
     let upload = upload_of(call, &target, &id).await?;
-    call.s3
-        .lake
+    call.lake(pin)
         .abort(&upload, &call.origin("AbortMultipartUpload"))
         .await
         .map_err(|error| errors::from_lake(error, about(&target, &id)))?;
@@ -334,7 +393,13 @@ pub async fn list_parts(
 ) -> Result<Response, ServiceError> {
     let target = operation.into_inner();
     let id = target.input.upload_id.clone();
-    let upload = upload_of(call, &target, &id).await?;
+    let mut upload = upload_of(call, &target, &id).await?;
+    let customer = call.customer_key()?;
+    let is_customers = upload.encryption.as_ref().is_some_and(|e| matches!(e.lock, Lock::Customer { .. }));
+    // Without the client's key there are no checksums to be seen.
+    if !is_customers || customer.is_some() {
+        call.unlock_upload(&target.bucket, &mut upload, customer.as_ref()).await?;
+    }
     let limit = page_size("max-parts", target.input.max_parts)?;
     let marker = part_marker(target.input.part_number_marker)?;
     let page = match limit {

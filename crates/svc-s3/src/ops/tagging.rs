@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 use millpond_api_s3 as api;
-use millpond_kernel::{Authorized, Response, ServiceError};
+use millpond_kernel::{Authorized, Pin, Response, ServiceError};
 use millpond_lake::{Tags, Version, Versioning};
 
 use crate::answer;
@@ -34,12 +34,12 @@ pub fn get_bucket(operation: Authorized<OnBucket<api::GetBucketTaggingInput>>) -
 async fn set_bucket(
     call: &Call<'_>,
     bucket: &millpond_lake::Bucket,
+    pin: Pin,
     tags: Option<Tags>,
     name: &'static str,
 ) -> Result<Response, ServiceError> {
     let about = About { bucket: bucket.name.as_str(), ..About::default() };
-    call.s3
-        .lake
+    call.lake(pin)
         .set_bucket_tags(bucket, tags, &call.origin(name))
         .await
         .map_err(|error| errors::from_lake(error, about))?;
@@ -51,9 +51,10 @@ pub async fn put_bucket(
     call: &Call<'_>,
     operation: Authorized<OnBucket<api::PutBucketTaggingInput>>,
 ) -> Result<Response, ServiceError> {
+    let pin = operation.pin();
     let OnBucket { input, bucket } = operation.into_inner();
     let tags = tags_of(input.tagging, MAX_BUCKET_TAGS)?;
-    set_bucket(call, &bucket, Some(tags), "PutBucketTagging").await
+    set_bucket(call, &bucket, pin, Some(tags), "PutBucketTagging").await
 }
 
 /// DeleteBucketTagging.
@@ -61,7 +62,7 @@ pub async fn delete_bucket(
     call: &Call<'_>,
     operation: Authorized<OnBucket<api::DeleteBucketTaggingInput>>,
 ) -> Result<Response, ServiceError> {
-    set_bucket(call, &operation.get().bucket, None, "DeleteBucketTagging").await
+    set_bucket(call, &operation.get().bucket, operation.pin(), None, "DeleteBucketTagging").await
 }
 
 /// GetObjectTagging.
@@ -79,21 +80,20 @@ fn name_version<I>(headers: &mut HeaderMap, operation: &OnVersion<I>, version: &
 
 async fn set<I>(
     call: &Call<'_>,
-    operation: OnVersion<I>,
+    operation: Authorized<OnVersion<I>>,
     tags: Tags,
     name: &'static str,
     status: StatusCode,
 ) -> Result<Response, ServiceError> {
-    let version = found(&operation)?;
-    let target = &operation.target;
+    let version = found(operation.get())?;
+    let target = &operation.get().target;
     let about = About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), ..About::default() };
-    call.s3
-        .lake
+    call.lake(operation.pin())
         .set_tags(&target.bucket, &target.key, Some(version.id), tags, &call.origin(name))
         .await
         .map_err(|error| errors::from_lake(error, about))?;
     let mut response = answer::empty(status);
-    name_version(&mut response.headers, &operation, version);
+    name_version(&mut response.headers, operation.get(), version);
     Ok(response)
 }
 
@@ -102,8 +102,7 @@ pub async fn put(
     call: &Call<'_>,
     operation: Authorized<OnVersion<api::PutObjectTaggingInput>>,
 ) -> Result<Response, ServiceError> {
-    let operation = operation.into_inner();
-    let tags = tags_of(operation.target.input.tagging.clone(), MAX_OBJECT_TAGS)?;
+    let tags = tags_of(operation.get().target.input.tagging.clone(), MAX_OBJECT_TAGS)?;
     set(call, operation, tags, "PutObjectTagging", StatusCode::OK).await
 }
 
@@ -112,5 +111,5 @@ pub async fn delete(
     call: &Call<'_>,
     operation: Authorized<OnVersion<api::DeleteObjectTaggingInput>>,
 ) -> Result<Response, ServiceError> {
-    set(call, operation.into_inner(), Tags::new(), "DeleteObjectTagging", StatusCode::NO_CONTENT).await
+    set(call, operation, Tags::new(), "DeleteObjectTagging", StatusCode::NO_CONTENT).await
 }

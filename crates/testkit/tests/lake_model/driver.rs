@@ -21,6 +21,8 @@ pub struct Driver {
     pub models: Vec<BucketModel>,
     /// Uploads that are over, with what they came to (or not).
     pub over: Vec<(usize, String, UploadId)>,
+    /// ETags of parts that are not their MD5.
+    pub etags: BTreeMap<(UploadId, u16), String>,
     pub step: usize,
 }
 
@@ -31,7 +33,15 @@ impl Driver {
             buckets.push(lab.bucket(name).await.unwrap());
         }
         let models = vec![BucketModel::default(); BUCKETS.len()];
-        Self { lab, random: SeededRandom::new(seed ^ 0x5EED), buckets, models, over: Vec::new(), step: 0 }
+        Self {
+            lab,
+            random: SeededRandom::new(seed ^ 0x5EED),
+            buckets,
+            models,
+            over: Vec::new(),
+            etags: BTreeMap::new(),
+            step: 0,
+        }
     }
 
     pub fn below(&self, n: usize) -> usize {

@@ -10,7 +10,7 @@ mod ops;
 mod verify;
 
 use driver::Driver;
-use millpond_testkit::lab;
+use millpond_testkit::lab::{self, Lab};
 
 const SEEDS: u64 = 16;
 const STEPS: usize = 400;
@@ -22,11 +22,21 @@ fn seeds(default: u64) -> Vec<u64> {
     }
 }
 
+/// Objects that are not encrypted, that all are, or both.
+fn locked(mut lab: Lab, seed: u64) -> Lab {
+    lab.locks = match seed % 4 {
+        0 => vec![None],
+        1 => vec![None].into_iter().chain(lab::locks()).collect(),
+        _ => lab::locks(),
+    };
+    lab
+}
+
 #[tokio::test]
 async fn in_memory() {
     for seed in seeds(SEEDS) {
         println!("seed {seed}");
-        let lab = lab::memory(seed).await.unwrap();
+        let lab = locked(lab::memory(seed).await.unwrap(), seed);
         Driver::new(lab, seed).await.run(STEPS).await;
     }
 }
@@ -36,7 +46,7 @@ async fn on_the_embedded_engine_and_a_real_disk() {
     for seed in seeds(2) {
         println!("seed {seed}");
         let dir = tempfile::tempdir().unwrap();
-        let lab = lab::real(dir.path(), seed).await.unwrap();
+        let lab = locked(lab::real(dir.path(), seed + 1).await.unwrap(), seed + 1);
         Driver::new(lab, seed).await.run(STEPS / 2).await;
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use millpond_digest::{ChecksumAlgorithm, ChecksumType, Composite, Hasher, Md5};
 use millpond_lake::{
     CompletePart, CompleteRequest, Condition, CopyRequest, DeleteCondition, DeleteItem, Found, LakeError, Metadata,
-    NewUpload, Tags, Upload, UploadId, Version, VersionId, Versioning, Written,
+    NewUpload, Part, Tags, Upload, UploadId, Version, VersionId, Versioning, Written,
 };
-use millpond_testkit::lab::{MIN_PART, account, origin};
+use millpond_testkit::lab::{self, MIN_PART, account, origin};
 use millpond_testkit::model::{Item, Object};
 use millpond_types::ObjectKey;
 
@@ -15,6 +15,24 @@ use crate::driver::Driver;
 
 pub fn key(name: &str) -> ObjectKey {
     ObjectKey::new(name).unwrap()
+}
+
+/// The ETag that an object has: what the model says, or where that must not be seen, anything else.
+fn etag(version: &Version, expected: &Object) -> String {
+    let found = &version.object().unwrap().etag;
+    let plain = Object::put(expected.body.clone()).etag;
+    let parts = |etag: &str| etag.split_once('-').map(|(_, parts)| parts.to_owned());
+    match version.encryption() {
+        None => assert_eq!(*found, expected.etag),
+        Some(encryption) if encryption.hides_digests() => {
+            assert_ne!(*found, plain);
+            assert_eq!(parts(found), parts(&expected.etag));
+        }
+        Some(_) if expected.parts.is_empty() => assert_eq!(*found, plain),
+        // Perhaps a copy of one that hides its digests.
+        Some(_) => assert_eq!(parts(found), parts(&expected.etag)),
+    }
+    found.clone()
 }
 
 impl Driver {
@@ -37,9 +55,12 @@ impl Driver {
         name: &str,
         expected: Result<(), LakeError>,
         got: Result<Written, LakeError>,
-        object: Object,
+        mut object: Object,
     ) {
         let step = self.step;
+        if let Ok(written) = &got {
+            object.etag = etag(&written.version, &object);
+        }
         match (expected, got) {
             (Ok(()), Ok(written)) => {
                 let versioned = self.models[bucket].versioning;
@@ -112,7 +133,9 @@ impl Driver {
             None => self.models[bucket].head(name),
         };
         match (found, model) {
-            (Found::Object(version), Some(Item { object: Some(object), .. })) => Some((version, object.clone())),
+            (Found::Object(version), Some(Item { object: Some(object), .. })) => {
+                Some((lab::unlocked(version).unwrap(), object.clone()))
+            }
             (Found::DeleteMarker(_), Some(Item { object: None, .. })) | (Found::None, None) => None,
             (found, model) => panic!("step {}: {name:?} {id:?}: {found:?}, {model:?}", self.step),
         }
@@ -132,7 +155,14 @@ impl Driver {
             1 => Some(ChecksumAlgorithm::Crc64Nvme),
             _ => Some(ChecksumAlgorithm::Sha256),
         };
+        let sealing = lab::kept_anew(&source, self.lab.sealing()).unwrap();
+        let mut object = object;
+        if source.encryption().is_none() && sealing.is_some() {
+            // Written anew, so that it has no parts.
+            object = Object { tags: object.tags, ..Object::put(object.body) };
+        }
         let request = CopyRequest {
+            sealing,
             source,
             bucket: self.buckets[bucket].clone(),
             key: key(name),
@@ -144,7 +174,8 @@ impl Driver {
         };
         let got = self.lab.lake.copy(request, &origin()).await;
         if let (Some(algorithm), Ok(written)) = (checksum, &got) {
-            let value = written.version.object().unwrap().checksum.unwrap();
+            let version = lab::unlocked(written.version.clone()).unwrap();
+            let value = version.object().unwrap().checksum.unwrap();
             assert_eq!((value.kind, value.value), (ChecksumType::FullObject, Hasher::of(algorithm, &object.body)));
         }
         self.wrote(bucket, name, expected, got, object);
@@ -188,6 +219,7 @@ impl Driver {
             Some((ChecksumAlgorithm::Sha256, ChecksumType::Composite)),
         ]);
         let new = NewUpload {
+            sealing: self.lab.sealing(),
             bucket: self.buckets[bucket].clone(),
             key: key(name),
             metadata: Metadata::default(),
@@ -203,7 +235,8 @@ impl Driver {
     async fn open_upload(&self) -> Option<(usize, Upload)> {
         let bucket = self.any_bucket();
         let (name, id) = self.any_upload(bucket)?;
-        Some((bucket, self.lab.lake.upload(&self.buckets[bucket], &key(&name), id).await.unwrap()))
+        let upload = self.lab.lake.upload(&self.buckets[bucket], &key(&name), id).await.unwrap();
+        Some((bucket, lab::unlocked_upload(upload).unwrap()))
     }
 
     pub async fn put_part(&mut self) {
@@ -211,9 +244,11 @@ impl Driver {
         let (number, body) = (self.random.below(5) as u16 + 1, self.any_body());
         let sent = *self.pick(&[None, Some(ChecksumAlgorithm::Sha1), Some(ChecksumAlgorithm::Crc64Nvme)]);
         let algorithms = upload.part_checksums(sent);
-        let ingested = self.lab.ingest(&body, &algorithms).await.unwrap();
+        let ingested = self.lab.ingest_part(&upload, &body, &algorithms).await.unwrap();
         let part = self.lab.lake.put_part(&upload, number, ingested, &origin()).await.unwrap();
-        assert_eq!((part.number, part.size, part.md5), (number, body.len() as u64, Md5::of(&body)));
+        assert_eq!((part.number, part.size), (number, body.len() as u64));
+        assert_eq!(part.checksum, Some(Hasher::of(algorithms[0], &body)));
+        self.part_etag(&upload, &part, &body);
         self.parts(bucket, &(upload.key.to_string(), upload.id)).insert(number, body);
     }
 
@@ -225,10 +260,32 @@ impl Driver {
         let end = start + self.below(size - start + 1);
         let number = self.random.below(5) as u16 + 1;
         let range = start as u64..end as u64;
-        let part = self.lab.lake.copy_part(&upload, number, &source, range, &origin()).await.unwrap();
+        let got = self.lab.lake.copy_part(&upload, number, &source, range, &origin()).await;
+        if source.encryption().is_some() && upload.encryption.is_none() {
+            return assert_eq!(got, Err(LakeError::PlainUpload), "step {}", self.step);
+        }
+        let part = got.unwrap();
         let body = object.body[start..end].to_vec();
-        assert_eq!((part.size, part.md5), (body.len() as u64, Md5::of(&body)), "step {}", self.step);
+        assert_eq!(part.size, body.len() as u64, "step {}", self.step);
+        self.part_etag(&upload, &part, &body);
         self.parts(bucket, &(upload.key.to_string(), upload.id)).insert(number, body);
+    }
+
+    /// A part's ETag is the MD5 of its bytes, unless the upload hides that.
+    fn part_etag(&mut self, upload: &Upload, part: &Part, body: &[u8]) {
+        let hides = upload.encryption.as_ref().is_some_and(|encryption| encryption.hides_digests());
+        assert_eq!(part.md5 == Md5::of(body), !hides, "step {}", self.step);
+        self.etags.insert((upload.id, part.number), part.md5.to_string());
+    }
+
+    /// The same list with the ETags that the parts have, where it has those that their bytes would have.
+    fn as_shown(&self, upload: UploadId, parts: &BTreeMap<u16, Vec<u8>>, named: &[CompletePart]) -> Vec<CompletePart> {
+        let shown = |part: &CompletePart| {
+            let is_md5 = parts.get(&part.number).is_some_and(|body| Md5::of(body).to_string() == part.etag);
+            let etag = self.etags.get(&(upload, part.number)).filter(|_| is_md5);
+            CompletePart { etag: etag.unwrap_or(&part.etag).clone(), ..part.clone() }
+        };
+        named.iter().map(shown).collect()
     }
 
     /// Mostly all parts in order; sometimes one left out, one too many, the wrong order or a wrong ETag.
@@ -253,6 +310,7 @@ impl Driver {
         let bucket = self.any_bucket();
         let Some((name, id)) = self.any_upload(bucket) else { return };
         let upload = self.lab.lake.upload(&self.buckets[bucket], &key(&name), id).await.unwrap();
+        let upload = lab::unlocked_upload(upload).unwrap();
         let named = self.named_parts(&self.models[bucket].uploads[&(name.clone(), id)]);
         let condition = self.any_condition(bucket, &name);
         let object = self.models[bucket].completes(&name, id, &named, MIN_PART);
@@ -260,7 +318,9 @@ impl Driver {
             Ok(_) => self.models[bucket].allows(&name, &condition),
             Err(error) => Err(error.clone()),
         };
-        let request = self.completion(bucket, &name, id, named, condition);
+        let named = self.as_shown(id, &self.models[bucket].uploads[&(name.clone(), id)], &named);
+        let mut request = self.completion(bucket, &name, id, named, condition);
+        request.object_key = upload.object_key().cloned();
         let got = self.lab.lake.complete(request.clone(), &origin()).await;
         if let (Ok(written), Ok(object)) = (&got, &object) {
             self.check_completed(&upload, &written.version, object, &request);
@@ -281,12 +341,24 @@ impl Driver {
         condition: Condition,
     ) -> CompleteRequest {
         let bucket = self.buckets[bucket].clone();
-        CompleteRequest { bucket, key: key(name), upload, parts, expected_size: None, checksum: None, condition }
+        let object_key = None;
+        CompleteRequest {
+            object_key,
+            bucket,
+            key: key(name),
+            upload,
+            parts,
+            expected_size: None,
+            checksum: None,
+            condition,
+        }
     }
 
     fn check_completed(&self, upload: &Upload, version: &Version, object: &Object, request: &CompleteRequest) {
+        let version = lab::unlocked(version.clone()).unwrap();
         let found = version.object().unwrap();
-        assert_eq!((found.etag.as_str(), found.size), (object.etag.as_str(), object.body.len() as u64));
+        etag(&version, object);
+        assert_eq!(found.size, object.body.len() as u64);
         assert_eq!(found.parts, Some(request.parts.len() as u32));
         let (algorithm, kind) = upload.checksum.unwrap_or((millpond_lake::DEFAULT_CHECKSUM, ChecksumType::FullObject));
         let expected = match kind {
@@ -322,8 +394,8 @@ impl Driver {
         let Some((bucket, upload)) = self.open_upload().await else { return };
         self.lab.lake.abort(&upload, &origin()).await.unwrap();
         assert_eq!(self.lab.lake.abort(&upload, &origin()).await, Err(LakeError::NoSuchUpload));
-        let ingested =
-            self.lab.ingest(b"late", &[ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha256]).await.unwrap();
+        let ingested = [ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha256];
+        let ingested = self.lab.ingest_part(&upload, b"late", &ingested).await.unwrap();
         assert_eq!(self.lab.lake.put_part(&upload, 1, ingested, &origin()).await, Err(LakeError::NoSuchUpload));
         self.models[bucket].uploads.remove(&(upload.key.to_string(), upload.id));
         self.over.push((bucket, upload.key.to_string(), upload.id));

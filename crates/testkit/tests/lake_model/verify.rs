@@ -1,7 +1,7 @@
 //! Compares everything there is to see.
 
 use millpond_lake::{
-    After, AfterUpload, AfterVersion, Found, ListRequest, Object, UploadsRequest, Version, VersionsRequest,
+    After, AfterUpload, AfterVersion, Found, LakeError, ListRequest, Object, UploadsRequest, Version, VersionsRequest,
 };
 use millpond_testkit::model::{Item, Object as Model};
 
@@ -155,6 +155,9 @@ impl Driver {
     }
 
     async fn verify_object(&self, version: &Version, found: &Object, object: &Model) {
+        if found.encrypted.is_some() && found.size > 0 {
+            assert!(matches!(self.lab.lake.read(version, 0..found.size).await, Err(LakeError::Locked)));
+        }
         assert_eq!((&found.etag, found.size, &found.tags), (&object.etag, object.body.len() as u64, &object.tags));
         let size = object.body.len();
         assert_eq!(self.lab.read(version, 0..size as u64).await.unwrap(), object.body, "step {}", self.step);

@@ -67,6 +67,16 @@ impl<'a> XmlReader<'a> {
     /// # Errors
     /// `TooLarge` beyond [`MAX_XML_BYTES`], `NotUtf8`, and `MalformedXml`, also when the root is not called `root`.
     pub fn open(body: &'a [u8], root: &str) -> Result<Option<(Self, Element<'a>)>, ParseError> {
+        match Self::start(body)? {
+            Some((_, element)) if element.name() != root => {
+                Err(ParseError::malformed_xml(format!("the root element must be {root}")))
+            }
+            opened => Ok(opened),
+        }
+    }
+
+    /// As [`Self::open`], whatever the root is called.
+    pub(super) fn start(body: &'a [u8]) -> Result<Option<(Self, Element<'a>)>, ParseError> {
         if body.len() > MAX_XML_BYTES {
             return Err(ParseError::new("", Location::Body, ErrorKind::TooLarge { limit: MAX_XML_BYTES }));
         }
@@ -84,9 +94,6 @@ impl<'a> XmlReader<'a> {
         let mut reader = Self { reader, depth: 0, elements: 0 };
         let element =
             reader.next_start()?.ok_or_else(|| ParseError::malformed_xml("the document has no root element"))?;
-        if element.name() != root {
-            return Err(ParseError::malformed_xml(format!("the root element must be {root}")));
-        }
         Ok(Some((reader, element)))
     }
 
@@ -240,7 +247,7 @@ impl<'a> XmlReader<'a> {
         }
     }
 
-    fn enter(&mut self, tag: BytesStart<'a>) -> Result<Element<'a>, ParseError> {
+    pub(super) fn enter(&mut self, tag: BytesStart<'a>) -> Result<Element<'a>, ParseError> {
         let too = |kind| Err(ParseError::new("", Location::Body, kind));
         self.depth += 1;
         self.elements += 1;
@@ -256,13 +263,13 @@ impl<'a> XmlReader<'a> {
         Ok(Element { tag })
     }
 
-    fn leave(&mut self) -> Result<(), ParseError> {
+    pub(super) fn leave(&mut self) -> Result<(), ParseError> {
         self.depth =
             self.depth.checked_sub(1).ok_or_else(|| ParseError::malformed_xml("an end tag without a start tag"))?;
         Ok(())
     }
 
-    fn event(&mut self) -> Result<Event<'a>, ParseError> {
+    pub(super) fn event(&mut self) -> Result<Event<'a>, ParseError> {
         match self.reader.read_event() {
             Ok(Event::DocType(_)) => Err(ParseError::malformed_xml("a document type is not allowed")),
             Ok(event) => Ok(event),
@@ -272,7 +279,7 @@ impl<'a> XmlReader<'a> {
 }
 
 /// The character of a reference: one of the five names, or a number.
-fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<char, ParseError> {
+pub(super) fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Result<char, ParseError> {
     let number = reference.resolve_char_ref().map_err(|e| ParseError::malformed_xml(e.to_string()))?;
     if let Some(character) = number {
         // XML 1.0 has no control characters, not even by reference, XML 1.1 all but NUL. Keys may hold them, listings show them by
