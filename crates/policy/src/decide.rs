@@ -8,15 +8,66 @@ const OWNERS_OWN: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:D
 
 /// Decides.
 pub fn decide(question: &Question<'_>, policies: &Policies<'_>) -> Verdict {
-    let bounded = policies.boundary.is_some();
-    let resource = policies.resource.map(|named| named.policy.says(question, bounded)).unwrap_or_default();
-    if let Some(kind) = explicit(question, policies, resource) {
+    let sides = Sides::of(question, policies);
+    if let Some(kind) = sides.denies(question) {
         return Verdict::Denied(Denial::Explicit(kind));
     }
-    let own = identity_side(question, policies);
-    match resource_side(question, policies, resource.allows) {
+    match resource_side(question, policies, sides.resource.allows) {
         Err(denial) => Verdict::Denied(denial),
-        Ok(reach) => combine(question, policies, reach, own),
+        Ok(reach) => combine(question, policies, reach, sides.own(question.principal)),
+    }
+}
+
+/// What the policies of each kind say together. Every one of them is asked once.
+struct Sides {
+    /// Whether one denies, and whether each level allows.
+    service_control: (bool, bool),
+    identity: Says,
+    resource: Says,
+    boundary: Option<Says>,
+    session: Option<Says>,
+}
+
+impl Sides {
+    fn of(question: &Question<'_>, policies: &Policies<'_>) -> Self {
+        let bounded = policies.boundary.is_some();
+        let together = |list: &[Named]| {
+            list.iter().map(|named| named.policy.says(question, false)).fold(Says::default(), Says::or)
+        };
+        let levels = policies.service_control.iter().map(|level| together(level));
+        Self {
+            service_control: levels.fold((false, true), |(denies, allows), says| {
+                (denies || says.denies, allows && says.allows != Reach::None)
+            }),
+            identity: together(policies.identity),
+            resource: policies.resource.map(|named| named.policy.says(question, bounded)).unwrap_or_default(),
+            boundary: policies.boundary.map(|named| named.policy.says(question, false)),
+            session: policies.session.map(together),
+        }
+    }
+
+    /// The first kind of policy that denies explicitly.
+    fn denies(&self, question: &Question<'_>) -> Option<Kind> {
+        [
+            (self.service_control.0, Kind::ServiceControl),
+            (self.identity.denies, Kind::Identity),
+            (self.resource.denies && !is_owners_own(question), Kind::Resource),
+            (self.boundary.is_some_and(|says| says.denies), Kind::Boundary),
+            (self.session.is_some_and(|says| says.denies), Kind::Session),
+        ]
+        .into_iter()
+        .find(|(denies, _)| *denies)
+        .map(|(_, kind)| kind)
+    }
+
+    fn own(&self, principal: &Principal) -> Own {
+        let allows = |says: Says| says.allows != Reach::None;
+        Own {
+            service_control: self.service_control.1,
+            identity: is_root(principal) || allows(self.identity),
+            boundary: self.boundary.is_none_or(allows),
+            session: self.session.is_none_or(allows),
+        }
     }
 }
 
@@ -44,31 +95,6 @@ impl Own {
     }
 }
 
-fn any_allows(policies: &[Named], question: &Question<'_>) -> bool {
-    policies.iter().any(|named| named.policy.says(question, false).allows != Reach::None)
-}
-
-fn any_denies<'a>(policies: impl IntoIterator<Item = &'a Named>, question: &Question<'_>) -> bool {
-    policies.into_iter().any(|named| named.policy.says(question, false).denies)
-}
-
-/// The kind of the first policy that denies explicitly.
-fn explicit(question: &Question<'_>, policies: &Policies<'_>, resource: Says) -> Option<Kind> {
-    if any_denies(policies.service_control.iter().flatten(), question) {
-        return Some(Kind::ServiceControl);
-    }
-    if any_denies(policies.identity, question) {
-        return Some(Kind::Identity);
-    }
-    if resource.denies && !is_owners_own(question) {
-        return Some(Kind::Resource);
-    }
-    if any_denies(policies.boundary, question) {
-        return Some(Kind::Boundary);
-    }
-    any_denies(policies.session.unwrap_or_default(), question).then_some(Kind::Session)
-}
-
 pub(crate) fn is_owners_own(question: &Question<'_>) -> bool {
     matches!(question.principal, Principal::Root(account) if *account == question.owner)
         && OWNERS_OWN.contains(&question.action)
@@ -80,16 +106,6 @@ fn is_root(principal: &Principal) -> bool {
         Principal::Root(_) => true,
         Principal::Federated { user, .. } => is_root(user),
         _ => false,
-    }
-}
-
-fn identity_side(question: &Question<'_>, policies: &Policies<'_>) -> Own {
-    let allows = |named: &Named| named.policy.says(question, false).allows != Reach::None;
-    Own {
-        service_control: policies.service_control.iter().all(|level| any_allows(level, question)),
-        identity: is_root(question.principal) || any_allows(policies.identity, question),
-        boundary: policies.boundary.is_none_or(allows),
-        session: policies.session.is_none_or(|session| any_allows(session, question)),
     }
 }
 

@@ -87,6 +87,13 @@ pub struct Says {
     pub allows: Reach,
 }
 
+impl Says {
+    /// What two policies say together.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { denies: self.denies || other.denies, allows: self.allows.max(other.allows) }
+    }
+}
+
 impl Policy {
     /// Parses, validates and compiles a document.
     pub fn parse(text: &str, kind: PolicyKind) -> Result<Self, PolicyError> {

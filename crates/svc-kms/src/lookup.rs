@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use millpond_api_kms::GrantOperation;
-use millpond_kernel::{Caller, Grantee};
+use millpond_kernel::Caller;
 use millpond_types::AccountId;
 
 use crate::errors::{About, KmsError};
@@ -149,7 +149,7 @@ impl Core {
             .of(caller.principal())
             .filter(|grant| fits(grant))
             .filter_map(|grant| {
-                let to = Grantee::Principal(grant.grantee.arn_of(caller.principal())?);
+                let to = millpond_kernel::Grantee::Principal(grant.grantee.arn_of(caller.principal())?);
                 Some(millpond_kernel::Grant { to, what: format!("grant {}", grant.id) })
             })
             .collect()
