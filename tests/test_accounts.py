@@ -2,10 +2,12 @@
 
 import json
 import re
+import threading
+import time
 
 import pytest
 from harness.clients import refused
-from harness.identity import allow, assume, client, millpond, new_account, new_role, new_user, trust, unique
+from harness.identity import Keys, allow, assume, client, millpond, new_account, new_role, new_user, trust, unique
 from harness.server import ACCOUNT
 
 pytestmark = pytest.mark.restarts  # reaches into the data dir
@@ -52,6 +54,32 @@ def test_beside_a_server_and_without_one(make_server):
     server.kill()
     server.start()
     assert set(listed(server)) == {ACCOUNT, named, by_lot, offline}
+
+
+def test_a_kill_leaves_whole_accounts(make_server):
+    server = make_server()
+    acknowledged, ended = [], threading.Event()
+
+    def create():
+        while not ended.is_set():
+            done = millpond(server, "account", "create", "--json", check=False)
+            if done.returncode == 0:
+                acknowledged.append(json.loads(done.stdout))
+
+    # One that finds no server opens the data dir itself, so that the server is only started again when it is done.
+    worker = threading.Thread(target=create)
+    worker.start()
+    while len(acknowledged) < 5:
+        assert worker.is_alive()
+        time.sleep(0.05)
+    ended.set()
+    server.kill()
+    worker.join()
+    server.start()
+    assert {one["account_id"] for one in acknowledged} <= set(listed(server))
+    for one in acknowledged:
+        keys = Keys(one["access_key_id"], one["secret_access_key"])
+        assert client(server, "sts", keys).get_caller_identity()["Account"] == one["account_id"]
 
 
 @pytest.mark.parametrize("args, words", [

@@ -1,9 +1,10 @@
 """HTTPS with a certificate of one's own."""
 
+import json
 import subprocess
 
 import pytest
-from harness.clients import s3_client
+from harness.clients import refused, s3_client
 from harness.sums import noise
 
 pytestmark = pytest.mark.restarts
@@ -45,6 +46,23 @@ def test_boto3_over_tls(make_server, tmp_path):
         except ConnectionError:
             pass
     assert server.alive() and client.list_buckets()["Buckets"]
+
+
+def test_policies_ask_for_the_version(make_server, tmp_path):
+    cert, key = certificate(tmp_path)
+    server = make_server(args=["--tls-cert", str(cert), "--tls-key", str(key)], scheme="https")
+    client = s3_client(server, verify=str(cert))
+    client.create_bucket(Bucket="secure")
+    client.put_object(Bucket="secure", Key="k", Body=b"x")
+    for least, refuses in (("1.2", False), ("1.3", False), ("1.4", True)):
+        condition = {"NumericLessThan": {"s3:TlsVersion": least}}
+        deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::secure/*", "Condition": condition}
+        client.put_bucket_policy(Bucket="secure", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+        if refuses:
+            with refused("AccessDenied", 403):
+                client.get_object(Bucket="secure", Key="k")
+        else:
+            assert client.get_object(Bucket="secure", Key="k")["Body"].read() == b"x"
 
 
 @pytest.mark.parametrize("spoil", ["no key", "no such file", "not a certificate"])

@@ -45,8 +45,8 @@ impl AccessKeys {
     fn known(&self, id: &str, token: Option<&str>) -> Result<Credential, CredentialError> {
         match token {
             Some(token) if id.starts_with(TEMPORARY) => self.sessions.open(id, token),
-            // A temporary key without its token, or a long-term key with one.
-            None if id.starts_with(TEMPORARY) => Err(CredentialError::InvalidToken),
+            // Without its token a temporary key is none that is known, as AWS has it.
+            None if id.starts_with(TEMPORARY) => Err(CredentialError::Unknown),
             None => self.identities.credential(id),
             Some(_) => self.identities.credential(id).and(Err(CredentialError::InvalidToken)),
         }

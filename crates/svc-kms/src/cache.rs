@@ -13,6 +13,7 @@ use crate::model::{Alias, Grant, Key};
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     by_id: BTreeMap<GrantId, Arc<Grant>>,
+    /// By the grantee's unique id, else its ARN.
     by_grantee: HashMap<String, Vec<Arc<Grant>>>,
 }
 
@@ -30,38 +31,36 @@ impl Grants {
     }
 
     fn insert(&mut self, grant: Arc<Grant>) {
-        self.by_grantee.entry(grant.grantee.arn.clone()).or_default().push(Arc::clone(&grant));
+        self.by_grantee.entry(grant.grantee.name().to_owned()).or_default().push(Arc::clone(&grant));
         self.by_id.insert(grant.id, grant);
     }
 
     fn remove(&mut self, id: GrantId) {
         let Some(grant) = self.by_id.remove(&id) else { return };
-        if let Some(list) = self.by_grantee.get_mut(&grant.grantee.arn) {
+        if let Some(list) = self.by_grantee.get_mut(grant.grantee.name()) {
             list.retain(|other| other.id != id);
             if list.is_empty() {
-                self.by_grantee.remove(&grant.grantee.arn);
+                self.by_grantee.remove(grant.grantee.name());
             }
         }
     }
 
-    /// Those that can be a principal's: by its own ARN, its role's, that of the user behind it, or its account's.
-    pub fn of<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a Arc<Grant>> {
+    /// Those that can be a principal's.
+    pub fn of<'a>(&'a self, principal: &Principal) -> impl Iterator<Item = &'a Arc<Grant>> {
         let names = if self.by_id.is_empty() { BTreeSet::new() } else { names(principal) };
-        names
-            .into_iter()
-            .filter_map(|name| self.by_grantee.get(&name))
-            .flatten()
-            .filter(|grant| grant.grantee.is(principal))
+        names.into_iter().filter_map(|name| self.by_grantee.get(&name)).flatten()
     }
 }
 
-/// The ARNs by which a grant can mean a principal.
-pub(crate) fn names(principal: &Principal) -> BTreeSet<String> {
-    let mut names = BTreeSet::from([principal.arn(), principal.condition_arn()]);
-    if let Principal::Federated { user, .. } = principal {
-        names.insert(user.arn());
-    }
+/// The names by which a grant can mean a principal: its unique id or that of the user behind it, its own ARN, its account's.
+fn names(principal: &Principal) -> BTreeSet<String> {
+    let mut names = BTreeSet::from([principal.arn()]);
     names.extend(principal.account().map(|account| format!("arn:aws:iam::{account}:root")));
+    match principal {
+        Principal::User { id, .. } | Principal::Role { id, .. } => _ = names.insert(id.clone()),
+        Principal::Federated { user, .. } => names.append(&mut self::names(user)),
+        Principal::Anonymous | Principal::Root(_) | Principal::Service { .. } => {}
+    }
     names
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use millpond_api_kms::GrantOperation;
-use millpond_kernel::Caller;
+use millpond_kernel::{Caller, Grantee};
 use millpond_types::AccountId;
 
 use crate::errors::{About, KmsError};
@@ -148,7 +148,10 @@ impl Core {
         grants
             .of(caller.principal())
             .filter(|grant| fits(grant))
-            .map(|grant| millpond_kernel::Grant { to: grant.grantee.grantee(), what: format!("grant {}", grant.id) })
+            .filter_map(|grant| {
+                let to = Grantee::Principal(grant.grantee.arn_of(caller.principal())?);
+                Some(millpond_kernel::Grant { to, what: format!("grant {}", grant.id) })
+            })
             .collect()
     }
 

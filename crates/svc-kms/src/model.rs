@@ -8,7 +8,7 @@ use millpond_api_kms::{
     CustomerMasterKeySpec, EncryptionAlgorithmSpec, GrantOperation, KeySpec, KeyState, KeyUsageType, MacAlgorithmSpec,
     RotationType,
 };
-use millpond_kernel::{Grantee, Named, Principal};
+use millpond_kernel::{Named, Principal};
 use millpond_types::{AccountId, Arn, Timestamp};
 
 use crate::crypto::Secret;
@@ -236,21 +236,21 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// Whether the id, if there is one, is that of a principal.
-    pub fn is(&self, principal: &Principal) -> bool {
-        let Some(bound) = &self.id else { return true };
-        match principal {
-            Principal::User { id, .. } | Principal::Role { id, .. } => id == bound,
-            Principal::Federated { user, .. } => self.is(user),
-            _ => false,
-        }
+    /// What tells it from others: the id where there is one.
+    pub fn name(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.arn)
     }
 
-    /// Whom a grant to it lets in: whoever has the id, and only without one whoever has the ARN.
-    pub fn grantee(&self) -> Grantee {
-        match &self.id {
-            Some(id) => Grantee::Identity { arn: self.arn.clone(), id: id.clone() },
-            None => Grantee::Principal(self.arn.clone()),
+    /// By which ARN a principal is meant, if it is: its own of today, as names of users change. `None` when another has the name now.
+    pub fn arn_of(&self, principal: &Principal) -> Option<String> {
+        let Some(bound) = &self.id else { return Some(self.arn.clone()) };
+        match principal {
+            // Of a session the ARN says which one is meant; with the role's id it is that role's.
+            Principal::User { id, .. } | Principal::Role { id, .. } if id != bound => None,
+            Principal::Role { .. } if self.arn.contains(":assumed-role/") => Some(self.arn.clone()),
+            Principal::User { .. } | Principal::Role { .. } => Some(principal.condition_arn()),
+            Principal::Federated { user, .. } => self.arn_of(user),
+            Principal::Anonymous | Principal::Root(_) | Principal::Service { .. } => None,
         }
     }
 }

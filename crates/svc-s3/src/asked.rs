@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millpond_kernel::{AuthType, Caller, Context, ContextValue, RequestHead};
+use millpond_kernel::{Access, AuthType, Caller, Context, ContextValue, RequestHead};
 use millpond_lake::Tags;
 
 /// Headers that become keys of writes, each as it was sent: without the header there is no key.
@@ -54,10 +54,11 @@ impl Asked {
         crate::acl::is_asked_for(&self.head.headers)
     }
 
-    /// Adds the keys for an action.
-    pub fn keys(&self, action: &str, context: &mut Context) {
+    /// Adds the keys for an access.
+    pub fn keys(&self, access: &Access, context: &mut Context) {
+        context.text("s3:ResourceAccount", access.resource.owner.as_str());
         self.common(context);
-        let action = action.strip_prefix("s3:").unwrap_or(action);
+        let action = access.action.strip_prefix("s3:").unwrap_or(access.action);
         match action {
             "PutObject" => {
                 self.headers(&CONDITIONS, context);
@@ -148,7 +149,8 @@ pub fn request_tags(tags: &Tags, context: &mut Context) {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderName, Method};
-    use millpond_kernel::{Principal, testing};
+    use millpond_kernel::{Principal, Resource, testing};
+    use millpond_types::Arn;
 
     use super::*;
 
@@ -174,6 +176,7 @@ mod tests {
             (
                 "s3:PutObject",
                 vec![
+                    "s3:ResourceAccount=111122223333",
                     "s3:authType=REST-HEADER",
                     "s3:x-amz-content-sha256=UNSIGNED-PAYLOAD",
                     "s3:if-match=\"e\"",
@@ -184,10 +187,18 @@ mod tests {
                     "s3:x-amz-copy-source=b/a b",
                 ],
             ),
-            ("s3:GetObject", vec!["s3:authType=REST-HEADER", "s3:x-amz-content-sha256=UNSIGNED-PAYLOAD"]),
+            (
+                "s3:GetObject",
+                vec![
+                    "s3:ResourceAccount=111122223333",
+                    "s3:authType=REST-HEADER",
+                    "s3:x-amz-content-sha256=UNSIGNED-PAYLOAD",
+                ],
+            ),
             (
                 "s3:PutBucketAcl",
                 vec![
+                    "s3:ResourceAccount=111122223333",
                     "s3:authType=REST-HEADER",
                     "s3:x-amz-content-sha256=UNSIGNED-PAYLOAD",
                     "s3:x-amz-acl=private",
@@ -196,7 +207,8 @@ mod tests {
             ),
         ] {
             let mut context = Context::default();
-            asked.keys(action, &mut context);
+            let resource = Resource::new(Arn::s3("b", Some("k")), "111122223333".parse().unwrap());
+            asked.keys(&Access { action, resource }, &mut context);
             let found: Vec<_> =
                 context.iter().map(|(key, value)| format!("{key}={}", value.texts().join(","))).collect();
             assert_eq!(found, expected, "{action}");

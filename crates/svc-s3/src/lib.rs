@@ -156,7 +156,6 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
 }
 
 /// Decides and carries out an operation whose document, if it has one, was read.
-
 async fn carry_out(operation: Operation, call: &Call<'_>) -> Result<Response, ServiceError> {
     if let Some(answer) = access(operation, call).await {
         return answer;

@@ -146,7 +146,7 @@ impl<I: Input> Operation for OnBucket<I> {
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        self.bucket.asked.keys(access.action, context);
+        self.bucket.asked.keys(access, context);
         self.input.keys(context);
     }
 }
@@ -159,7 +159,7 @@ impl<I: Input> Operation for OnObject<I> {
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        self.bucket.asked.keys(access.action, context);
+        self.bucket.asked.keys(access, context);
         if let Some(version) = self.version {
             context.set("s3:VersionId", ContextValue::Text(version.to_string()));
         }
@@ -213,7 +213,7 @@ impl<I: Input> Operation for Copying<I> {
         if !access.action.starts_with("s3:GetObject") {
             return self.target.context(access, context);
         }
-        self.source.asked.keys(access.action, context);
+        self.source.asked.keys(access, context);
         if let Some(version) = self.named {
             context.set("s3:VersionId", ContextValue::Text(version.to_string()));
         }
@@ -239,7 +239,7 @@ impl Operation for DeleteItem {
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        self.bucket.asked.keys(access.action, context);
+        self.bucket.asked.keys(access, context);
         if let Some(version) = self.item.version {
             context.set("s3:VersionId", ContextValue::Text(version.to_string()));
         }
@@ -276,7 +276,7 @@ impl Operation for NewBucket {
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        self.asked.keys(access.action, context);
+        self.asked.keys(access, context);
         let configuration = self.input.create_bucket_configuration.as_ref();
         if let Some(location) = configuration.and_then(|c| c.location_constraint.as_ref()) {
             context.text("s3:LocationConstraint", location.as_str());
@@ -296,7 +296,7 @@ impl Operation for Listing {
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        self.0.asked.keys(access.action, context);
+        self.0.asked.keys(access, context);
     }
 }
 
@@ -319,7 +319,7 @@ impl Operation for OnAccount {
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        self.asked.keys(access.action, context);
+        self.asked.keys(access, context);
     }
 }
 

@@ -139,7 +139,14 @@ impl Site {
         let mut resource = Resource::new(Arn::s3(self.name.as_str(), Some(key.as_str())), self.owner);
         resource.policy = self.rules.policy.clone();
         resource.limits = self.block.limits();
-        let Some(version) = version.filter(|_| self.rules.ownership.has_acls()) else { return resource };
+        if !self.rules.ownership.has_acls() {
+            return resource;
+        }
+        let Some(version) = version else {
+            // There is nothing to be read; who may list the bucket by its ACL learns so.
+            resource.grants = self.acl().map(|acl| acl.grants("s3:ListBucket")).unwrap_or_default();
+            return resource;
+        };
         resource.object_owner = Some(version.owner);
         if let Some(acl) = object_acl(version) {
             resource.grants = acl.grants(action);

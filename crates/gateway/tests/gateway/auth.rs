@@ -111,6 +111,8 @@ async fn others_are_told_what_is_wrong() {
     let with = |id: &str, secret: &str, region: &str, service: &str| Signer::new(id, secret, region, service);
     let mut tokened = signer("s3");
     tokened.session_token = Some("token".to_owned());
+    let mut ended = signer("s3");
+    ended.session_token = Some("ended".to_owned());
     for (signer, status, code, field) in [
         (with("NOBODY", SECRET, REGION, "s3"), 403, "InvalidAccessKeyId", Some(("AWSAccessKeyId", "NOBODY"))),
         (with(KEY, "wrong", REGION, "s3"), 403, "SignatureDoesNotMatch", Some(("AWSAccessKeyId", KEY))),
@@ -120,6 +122,7 @@ async fn others_are_told_what_is_wrong() {
         (with(KEY, SECRET, REGION, "ec2"), 501, "NotImplemented", None),
         (with("BROKEN", SECRET, REGION, "s3"), 500, "InternalError", None),
         (tokened, 400, "InvalidToken", None),
+        (ended, 400, "ExpiredToken", None),
     ] {
         let (text, _) = signed(&signer, WHO, &[], Payload::Body(b""));
         client.send(text).await;
@@ -137,7 +140,31 @@ async fn others_are_told_what_is_wrong() {
     client.send(head("GET /b/Hello", &["Authorization: Bearer x"])).await;
     client.answer().await.assert_error(400, "InvalidArgument");
     let metrics = client.get("/_millpond/metrics").await;
-    assert!(metrics.text().contains("millpond_http_auth_failures_total 8"), "{}", metrics.text());
+    assert!(metrics.text().contains("millpond_http_auth_failures_total 9"), "{}", metrics.text());
+}
+
+#[tokio::test]
+async fn tokens_are_refused_in_the_words_of_each_protocol() {
+    let world = World::new().await;
+    let mut client = Client::to(&world).await;
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+    const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.1");
+    const TARGET: (&str, &str) = ("x-amz-target", "TrentService.Encrypt");
+    let body: &[u8] = b"Action=Echo&Version=1";
+    for (service, headers, token, expected) in [
+        ("sts", vec![FORM], "ended", "<Code>ExpiredToken</Code>"),
+        ("sts", vec![FORM], "forged", "<Code>InvalidClientTokenId</Code>"),
+        ("kms", vec![JSON, TARGET], "ended", "ExpiredTokenException"),
+        ("kms", vec![JSON, TARGET], "forged", "UnrecognizedClientException"),
+    ] {
+        let mut signer = signer(service);
+        signer.session_token = Some(token.to_owned());
+        let headers = [headers, vec![("content-length", "21")]].concat();
+        let (text, _) = signed(&signer, ("POST", "/", ""), &headers, Payload::Body(body));
+        client.send([text.as_bytes(), body].concat()).await;
+        let answer = client.answer().await;
+        assert!(answer.status == 403 && answer.text().contains(expected), "{service} {token}: {answer:?}");
+    }
 }
 
 #[tokio::test]

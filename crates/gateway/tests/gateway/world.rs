@@ -40,6 +40,7 @@ impl Credentials for OneKey {
                     principal: Principal::Root("123456789012".parse().unwrap()),
                     session: None,
                 }),
+                (KEY, Some("ended")) => Err(CredentialError::Expired),
                 (KEY, Some(_)) => Err(CredentialError::InvalidToken),
                 ("BROKEN", _) => Err(CredentialError::Failed("the disk is on fire".to_owned())),
                 _ => Err(CredentialError::Unknown),

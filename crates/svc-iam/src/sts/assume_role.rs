@@ -51,7 +51,7 @@ pub(super) async fn assume_role(
     let role = role.ok_or_else(ServiceError::internal)?;
     let facts = role.role.as_ref().ok_or_else(ServiceError::internal)?;
     passed.exist(&sts.identities, owner)?;
-    let size = passed.size(&inherited.tags)?;
+    let size = passed.size(&inherited)?;
     let source_identity = same_identity(caller, source_identity)?;
     let seconds = seconds(&input, facts, caller)?;
     begin(sts, caller, &input, &role, Begun { passed, inherited, size, source_identity, seconds })

@@ -81,7 +81,7 @@ pub(super) async fn get_federation_token(
     tag_keys(&passed.tags, &mut resolved.keys);
     sts.kernel.authorize(caller, GetFederationToken(resolved)).await.map_err(errors::refused)?;
     passed.exist(&sts.identities, account)?;
-    let size = passed.size(&passed.tags)?;
+    let size = passed.size(&passed.inherit(None)?)?;
     let (issued, expires) = times(sts, seconds(input.duration_seconds, caller.principal()));
     let begin = Begin {
         principal: principal.clone(),

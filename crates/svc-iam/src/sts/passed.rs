@@ -88,11 +88,11 @@ impl Passed {
     }
 
     /// How much of its room a session's policies and tags take, in percent; `None` when there are none.
-    pub fn size(&self, tags: &[(String, String)]) -> Result<Option<i32>, ServiceError> {
+    pub fn size(&self, all: &Inherited) -> Result<Option<i32>, ServiceError> {
         let plain = self.policy.as_ref().map_or(0, |text| text.chars().count());
         let arns: usize = self.policy_arns.iter().map(|arn| arn.len() + AROUND).sum();
-        let tags: usize = tags.iter().map(|(key, value)| key.len() + value.len() + 3 * AROUND).sum();
-        let transitive: usize = self.transitive.iter().map(|key| key.len() + AROUND).sum();
+        let tags: usize = all.tags.iter().map(|(key, value)| key.len() + value.len() + 3 * AROUND).sum();
+        let transitive: usize = all.transitive.iter().map(|key| key.len() + AROUND).sum();
         let packed = self.policy.as_ref().map_or(0, String::len) + arns + tags + transitive;
         let percent = (plain * 100).div_ceil(limits::SESSION).max((packed * 100).div_ceil(PACKED));
         if percent > 100 {

@@ -13,7 +13,7 @@ use crate::ids::{GrantId, KeyId, LongId};
 use crate::inputs::Input;
 use crate::limits::{MAX_CONSTRAINT_PAIR, MAX_CONSTRAINT_PAIRS, MAX_GRANTS};
 use crate::lookup::{Forms, enabled};
-use crate::model::{Bound, Grant, Key, Spec};
+use crate::model::{Grant, Key, Spec};
 use crate::paging::Page;
 use crate::resolved::{OnKey, Touched};
 use crate::state::{Core, Draft};
@@ -296,15 +296,16 @@ fn may_retire(grant: &Grant, caller: &Caller, on: OnKey) -> Touched {
     let mut touched = Touched::key("kms:RetireGrant", on, Vec::new());
     touched.resource.policy = None;
     touched.resource.rule = ResourceRule::Required;
-    let root = |account| Grantee::Principal(format!("arn:aws:iam::{account}:root"));
-    let mut to = vec![root(touched.resource.owner), root(grant.issuer)];
+    let mut to =
+        vec![format!("arn:aws:iam::{}:root", touched.resource.owner), format!("arn:aws:iam::{}:root", grant.issuer)];
     let principal = caller.principal();
-    to.extend(grant.retiring.iter().filter(|bound| bound.is(principal)).map(Bound::grantee));
-    if grant.operations.contains(&Op::RetireGrant) && grant.grantee.is(principal) {
-        to.push(grant.grantee.grantee());
+    to.extend(grant.retiring.iter().filter_map(|bound| bound.arn_of(principal)));
+    if grant.operations.contains(&Op::RetireGrant) {
+        to.extend(grant.grantee.arn_of(principal));
     }
     let what = format!("grant {}", grant.id);
-    touched.resource.grants = to.into_iter().map(|to| millpond_kernel::Grant { to, what: what.clone() }).collect();
+    touched.resource.grants =
+        to.into_iter().map(|arn| millpond_kernel::Grant { to: Grantee::Principal(arn), what: what.clone() }).collect();
     touched
 }
 

@@ -217,3 +217,21 @@ pub fn key_policy(statements: &[Value]) -> String {
 pub fn allow(principals: &[&str], actions: Value) -> Value {
     json!({"Effect": "Allow", "Principal": {"AWS": principals}, "Action": actions, "Resource": "*"})
 }
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+pub fn code(code: &str) -> Result<Value, String> {
+    Err(code.to_owned())
+}
+
+pub async fn seal(world: &World, key: &str, context: Value) -> String {
+    let body = json!({"KeyId": key, "Plaintext": base64(b"secret"), "EncryptionContext": context});
+    text(&world.root("Encrypt", body).await["CiphertextBlob"])
+}
+
+pub async fn open(world: &World, who: &Principal, blob: &str, context: Value) -> Result<Value, String> {
+    let body = json!({"CiphertextBlob": blob, "EncryptionContext": context});
+    world.call(caller(who.clone(), None), "Decrypt", body).await.map(|answer| answer["Plaintext"].clone())
+}

@@ -154,8 +154,6 @@ pub async fn delete(
 pub fn status(operation: Authorized<OnBucket<api::GetBucketPolicyStatusInput>>) -> Result<Response, ServiceError> {
     let bucket = &operation.get().bucket;
     let policy = bucket.rules.policy.as_ref().ok_or_else(|| no_policy(bucket))?;
-    // A block that keeps the public out makes it none.
-    let is_public = policy.policy.is_public() && !bucket.block.restrict;
-    let policy_status = Some(api::PolicyStatus { is_public: Some(is_public) });
+    let policy_status = Some(api::PolicyStatus { is_public: Some(policy.policy.is_public()) });
     answer::document(api::GetBucketPolicyStatusOutput { policy_status }.write())
 }
