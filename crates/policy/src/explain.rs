@@ -266,6 +266,15 @@ fn suggestion(
     Some(Suggestion { what, statement: Some(statement(question, policies, kind)) })
 }
 
+/// The resource whose policy speaks for the one that was asked for: an object's is its bucket's.
+fn policy_place<'a>(question: &'a Question<'_>) -> &'a str {
+    const BUCKETS: &str = "arn:aws:s3:::";
+    match question.resource.strip_prefix(BUCKETS).and_then(|rest| rest.find('/')) {
+        Some(slash) => &question.resource[..BUCKETS.len() + slash],
+        None => question.resource,
+    }
+}
+
 /// What keeps a request out that no statement of the resource's policy can let in.
 fn beyond_policies(question: &Question<'_>, policies: &Policies<'_>) -> Option<String> {
     if let Some(owner) = question.object_owner.filter(|owner| *owner != question.owner) {
@@ -320,15 +329,6 @@ fn literal(resource: &str, variables: bool, any: bool) -> String {
 /// What helps against a public access block.
 const RESTRICTED: &str = "The policy of the bucket is public, or would be, and its public access block (RestrictPublicBuckets) keeps other \
     accounts and those who do not sign out: make the policy one that is not public, or lift the block.";
-
-/// The resource whose policy speaks for the one that was asked for: an object's is its bucket's.
-fn policy_place<'a>(question: &'a Question<'_>) -> &'a str {
-    const BUCKETS: &str = "arn:aws:s3:::";
-    match question.resource.strip_prefix(BUCKETS).and_then(|rest| rest.find('/')) {
-        Some(slash) => &question.resource[..BUCKETS.len() + slash],
-        None => question.resource,
-    }
-}
 
 fn narrow(kind: Kind, policies: &Policies<'_>, looks: &[PolicyLook]) -> Suggestion {
     let denying = looks.iter().filter(|look| look.kind == kind.words()).find_map(|look| {

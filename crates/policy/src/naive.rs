@@ -63,7 +63,7 @@ pub fn decide(q: &Question<'_>, p: &Policies<'_>) -> Verdict {
         }
         Grantee::Account(account) => u8::from(caller == Some(*account)),
         Grantee::Principal(arn) => named(arn, q.principal),
-        // The id alone says who it is.
+        // The id alone counts, whatever the name is by now.
         Grantee::Identity { id, .. } => match q.principal {
             Principal::User { id: own, .. } if own == id => 3,
             Principal::Role { id: own, .. } if own == id => 2,

@@ -93,11 +93,11 @@ pub enum Grantee {
     Account(AccountId),
     /// A principal by its ARN (KMS grant): user, role, session or root. Of a user or role, whoever has the ARN; better [`Self::Identity`].
     Principal(String),
-    /// The user or role with a unique id, whatever it is called by now, and whoever has its ARN.
+    /// A user or role by its ARN, as long as it is the one with this unique id.
     Identity {
-        /// The ARN that it had when the grant was made.
+        /// The ARN.
         arn: String,
-        /// The unique id.
+        /// The unique id that it had when the grant was made.
         id: String,
     },
 }

@@ -63,19 +63,18 @@ impl Name {
 pub enum Holder {
     /// Whoever has it: the policy was not bound.
     Whoever,
-    /// The user or role with this unique id, also when another one has the name later.
+    /// The user or role with this unique id: it stays named under another name or path, and nobody inherits a name.
     Id(String),
     /// Nobody: there was no such user or role when the policy was bound.
     Nobody,
 }
 
 impl Holder {
-    /// Whether it means who has an id, and an ARN now. Once it is bound, the id alone counts: whoever was named stays named under another
-    /// name or path, and nobody inherits a name.
-    fn is(&self, named: &str, id: &str, arn: &str) -> bool {
+    /// Whether the user or role of an ARN and id is meant, where the policy says `arn`.
+    fn is(&self, arn: &str, own: &str, id: &str) -> bool {
         match self {
-            Self::Whoever => named == arn,
-            Self::Id(own) => own == id,
+            Self::Whoever => arn == own,
+            Self::Id(bound) => bound == id,
             Self::Nobody => false,
         }
     }
@@ -210,10 +209,10 @@ fn reach(name: &Name, principal: &Principal) -> Reach {
             if_so(principal.account().is_some_and(|account| account.canonical_id() == *id), Reach::Account)
         }
         (Name::Identity { arn, holder }, Principal::User { id, .. }) => {
-            if_so(holder.is(arn, id, &principal.condition_arn()), Reach::Direct)
+            if_so(holder.is(arn, &principal.condition_arn(), id), Reach::Direct)
         }
         (Name::Identity { arn, holder }, Principal::Role { id, .. }) => {
-            if_so(holder.is(arn, id, &principal.condition_arn()), Reach::Role)
+            if_so(holder.is(arn, &principal.condition_arn(), id), Reach::Role)
         }
         (Name::Identity { .. } | Name::Id(_), Principal::Federated { user, .. }) => reach(name, user).min(Reach::Role),
         (Name::Session(arn), Principal::Role { .. } | Principal::Federated { .. }) => {

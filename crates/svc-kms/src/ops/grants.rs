@@ -296,15 +296,16 @@ fn may_retire(grant: &Grant, caller: &Caller, on: OnKey) -> Touched {
     let mut touched = Touched::key("kms:RetireGrant", on, Vec::new());
     touched.resource.policy = None;
     touched.resource.rule = ResourceRule::Required;
-    let root = |account| Grantee::Principal(format!("arn:aws:iam::{account}:root"));
-    let mut to = vec![root(touched.resource.owner), root(grant.issuer)];
+    let mut to =
+        vec![format!("arn:aws:iam::{}:root", touched.resource.owner), format!("arn:aws:iam::{}:root", grant.issuer)];
     let principal = caller.principal();
-    to.extend(grant.retiring.iter().filter_map(|bound| bound.arn_of(principal)).map(Grantee::Principal));
+    to.extend(grant.retiring.iter().filter_map(|bound| bound.arn_of(principal)));
     if grant.operations.contains(&Op::RetireGrant) {
-        to.extend(grant.grantee.arn_of(principal).map(Grantee::Principal));
+        to.extend(grant.grantee.arn_of(principal));
     }
     let what = format!("grant {}", grant.id);
-    touched.resource.grants = to.into_iter().map(|to| millpond_kernel::Grant { to, what: what.clone() }).collect();
+    touched.resource.grants =
+        to.into_iter().map(|arn| millpond_kernel::Grant { to: Grantee::Principal(arn), what: what.clone() }).collect();
     touched
 }
 

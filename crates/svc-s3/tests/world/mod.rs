@@ -68,7 +68,9 @@ impl Directory for Users {
     }
 
     fn unique_id<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, Result<Option<String>, DirectoryError>> {
-        Box::pin(async move { Ok(arn.rsplit('/').next().filter(|name| *name != "missing").map(id_of)) })
+        let name = arn.rsplit('/').next().filter(|name| *name != "missing");
+        let account = arn.split(':').nth(4).unwrap_or_default();
+        Box::pin(async move { Ok(name.map(|name| id_of(account, name))) })
     }
 
     fn account_exists(&self, account: AccountId) -> bool {
@@ -76,12 +78,13 @@ impl Directory for Users {
     }
 }
 
-pub fn id_of(name: &str) -> String {
-    format!("AIDA{}", name.to_uppercase().replace('-', ""))
+/// Unique over all accounts, as ids are.
+pub fn id_of(account: &str, name: &str) -> String {
+    format!("AIDA{account}{}", name.to_uppercase().replace('-', ""))
 }
 
 pub fn user(account: &str, name: &str) -> Principal {
-    Principal::User { account: account.parse().unwrap(), path: "/".into(), name: name.into(), id: id_of(name) }
+    Principal::User { account: account.parse().unwrap(), path: "/".into(), name: name.into(), id: id_of(account, name) }
 }
 
 /// Who asks, and with which session policy.
