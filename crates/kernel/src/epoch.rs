@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use millpond_meta::{Cond, Key, Kv, Op, ReadError};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::tables;
 
@@ -14,6 +15,9 @@ use crate::tables;
 pub struct Epoch {
     kv: Arc<dyn Kv>,
     now: Arc<AtomicI64>,
+    /// Held from before a change's commit until every cache knows of it: else the epoch of one change could be learnt of by another, whose own
+    /// cache is true, while the first one's is not yet.
+    order: Arc<Mutex<()>>,
 }
 
 fn row() -> Key {
@@ -30,7 +34,7 @@ impl Epoch {
     /// Reads the epoch.
     pub async fn load(kv: Arc<dyn Kv>) -> Result<Self, ReadError> {
         let now = number(kv.get(&row()).await?.as_ref())?;
-        Ok(Self { kv, now: Arc::new(AtomicI64::new(now)) })
+        Ok(Self { kv, now: Arc::new(AtomicI64::new(now)), order: Arc::default() })
     }
 
     /// What a change of policies has to do in its commit.
@@ -38,8 +42,18 @@ impl Epoch {
         Op::Add(row(), 1)
     }
 
-    /// Reads the epoch anew: after a commit with [`Self::raise`] and after the caches know of it, before the change is acknowledged.
+    /// Begins a change of policies, as soon as no other one is between its commit and its caches. To be held over the commit.
+    pub async fn change(&self) -> EpochChange {
+        EpochChange { epoch: self.clone(), _order: Arc::clone(&self.order).lock_owned().await }
+    }
+
+    /// Learns of changes that others have made, once their caches know of them.
     pub async fn refresh(&self) -> Result<(), ReadError> {
+        let _order = self.order.lock().await;
+        self.read().await
+    }
+
+    async fn read(&self) -> Result<(), ReadError> {
         let now = number(self.kv.get(&row()).await?.as_ref())?;
         self.now.fetch_max(now, Ordering::SeqCst);
         Ok(())
@@ -48,6 +62,19 @@ impl Epoch {
     /// The epoch now.
     pub fn now(&self) -> Pin {
         Pin(self.now.load(Ordering::SeqCst))
+    }
+}
+
+/// A change of policies on its way from the store to those who decide.
+pub struct EpochChange {
+    epoch: Epoch,
+    _order: OwnedMutexGuard<()>,
+}
+
+impl EpochChange {
+    /// Makes the epoch known: after a commit with [`Epoch::raise`] and after the caches know of it, before the change is acknowledged.
+    pub async fn known(self) -> Result<(), ReadError> {
+        self.epoch.read().await
     }
 }
 
@@ -62,5 +89,30 @@ impl Pin {
             0 => Cond::Absent(row()),
             now => Cond::Equals(row(), Bytes::copy_from_slice(&now.to_le_bytes())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use millpond_meta::{Batch, MemoryKv};
+
+    use super::*;
+
+    /// Whose epoch is known must have his change in every cache: nobody learns of a change between its commit and its caches.
+    #[test]
+    fn an_epoch_is_not_learnt_of_before_the_caches_of_its_change() {
+        let kv: Arc<dyn Kv> = Arc::new(MemoryKv::new());
+        let epoch = Epoch::load(kv.clone()).now_or_never().unwrap().unwrap();
+        let before = epoch.now();
+        let change = epoch.change().now_or_never().unwrap();
+        let raise = Batch { conds: vec![before.cond()], ops: vec![Epoch::raise()], ..Batch::default() };
+        kv.commit(raise.clone()).now_or_never().unwrap().unwrap();
+        assert!(epoch.refresh().now_or_never().is_none() && epoch.change().now_or_never().is_none());
+        assert_eq!(epoch.now(), before);
+        change.known().now_or_never().unwrap().unwrap();
+        assert_ne!(epoch.now(), before);
+        epoch.refresh().now_or_never().unwrap().unwrap();
+        assert!(kv.commit(raise).now_or_never().unwrap().is_err(), "what was decided before is not committed");
     }
 }

@@ -29,7 +29,7 @@ pub use credential::{Credential, CredentialError, Credentials, SecretKey};
 pub use decisions::{Decided, Decision};
 pub use denials::{AUTHORIZATION_MESSAGE, DecodeError, Denials};
 pub use directory::{Directory, DirectoryError, Rights};
-pub use epoch::{Epoch, Pin};
+pub use epoch::{Epoch, EpochChange, Pin};
 pub use error::ServiceError;
 pub use keys::{DataKey, EncryptionContext, KeyService, KeyUse};
 pub use millpond_policy::{

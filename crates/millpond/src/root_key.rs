@@ -101,7 +101,8 @@ fn stored(disk: &dyn Disk, random: &dyn Random, data_dir: &Path) -> Result<(Stri
         return parse(&text[..length]).ok_or(RootKeyError::Malformed);
     }
     let access_key = format!("AKIA{}", letters(random, 16, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"));
-    let secret = letters(random, 40, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-");
+    // AWS's own alphabet: none of it looks like a flag at the beginning of an argument.
+    let secret = letters(random, 40, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
     let temporary = data_dir.join(format!("{FILE}.new"));
     if disk.exists(&temporary)? {
         disk.remove(&temporary)?;

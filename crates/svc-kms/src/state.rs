@@ -172,12 +172,13 @@ impl Core {
         let Draft { mut conds, mut ops, changes, urgent } = draft;
         conds.extend(pin.map(Pin::cond));
         ops.push(Epoch::raise());
+        let change = self.kernel.epoch().change().await;
         self.kv.commit(Batch { conds, ops, idem: None, urgent }).await?;
         {
             let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
             changes.into_iter().for_each(|change| maps.apply(change));
         }
-        self.kernel.epoch().refresh().await.map_err(|error| KmsError::from(error).into())
+        change.known().await.map_err(|error| KmsError::from(error).into())
     }
 
     /// Removes rows that nothing in memory stands for any more.

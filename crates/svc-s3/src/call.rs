@@ -263,8 +263,9 @@ impl S3 {
     ) -> Result<(), LakeError> {
         let epoch = self.kernel.epoch().clone();
         let all = async move {
+            let ordered = epoch.change().await;
             let changed = change.await;
-            epoch.refresh().await?;
+            ordered.known().await?;
             changed
         };
         tokio::spawn(all).await.map_err(|error| LakeError::Internal(error.to_string()))?

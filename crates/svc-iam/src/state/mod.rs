@@ -190,9 +190,11 @@ impl Identities {
     /// `Outdated` when it is to be decided anew; others of the store.
     pub async fn commit(&self, _: &Changing<'_>, draft: Draft, pin: Pin) -> Result<(), StateError> {
         let Some((batch, publish)) = draft.into_batch(pin)? else { return Ok(()) };
+        let change = self.inner.epoch.change().await;
         match self.inner.kv.commit(batch).await {
             Ok(_) => {}
             Err(CommitError::Conflict(_)) => {
+                drop(change);
                 self.inner.epoch.refresh().await?;
                 return Err(StateError::Outdated);
             }
@@ -200,7 +202,7 @@ impl Identities {
         }
         self.publish(publish);
         // Decisions that began before have an older pin, and what they allow is not committed.
-        Ok(self.inner.epoch.refresh().await?)
+        Ok(change.known().await?)
     }
 
     fn publish(&self, publish: draft::Publish) {
