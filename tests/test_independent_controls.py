@@ -309,7 +309,7 @@ def test_uses_of_the_key_are_on_record_with_caller_and_object(world, with_users)
     with refused("AccessDenied", 403):
         s3.get_object(Bucket=BUCKET, Key="audited")
     trail = world.client("cloudtrail")
-    wanted = {("GenerateDataKey", None), ("Decrypt", None), ("Decrypt", "AccessDenied")}
+    wanted = {("GenerateDataKey", None), ("Decrypt", None), ("Decrypt", "AccessDeniedException")}
     deadline = time.monotonic() + 30
     while True:
         pages = trail.get_paginator("lookup_events").paginate(LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": world.key}])
