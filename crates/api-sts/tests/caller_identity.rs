@@ -11,7 +11,8 @@ use millpond_wire::{FormPairs, QueryPairs, RequestView, Route};
 fn operations_are_found_by_action() {
     for (action, expected) in [
         ("GetCallerIdentity", Route::Served(Operation::GetCallerIdentity)),
-        ("AssumeRole", Route::Unserved("AssumeRole")),
+        ("AssumeRole", Route::Served(Operation::AssumeRole)),
+        ("AssumeRoleWithSAML", Route::Unserved("AssumeRoleWithSAML")),
         ("getcalleridentity", Route::Unknown),
         ("", Route::Unknown),
     ] {

@@ -179,6 +179,11 @@ impl Kernel {
         self.authorize_since(self.epoch.now(), caller, operation).await
     }
 
+    /// Whether there is such an account: a request may name any, and none that is not there gets a trail by it.
+    fn exists(&self, account: AccountId) -> bool {
+        account == self.account || self.directory.get().is_none_or(|directory| directory.account_exists(account))
+    }
+
     /// As [`Self::authorize`], with the epoch as it was before the operation's resources were resolved: what changed since then makes the
     /// commit fail, also a policy or a grant of theirs that was replaced before it could be decided by.
     pub async fn authorize_since<O: Operation>(
@@ -190,7 +195,7 @@ impl Kernel {
         let rights = self.rights(caller).await?;
         for access in operation.accesses() {
             // What a service touches on the way has records of its own.
-            if caller.via().is_empty() {
+            if caller.via().is_empty() && self.exists(access.resource.owner) {
                 caller.note().touches(access.resource.arn.as_str(), access.resource.owner);
             }
             if root_alone(caller, &access) {

@@ -114,12 +114,19 @@ impl Kept {
         serde_json::from_slice(&row.json).map(Some).map_err(|_| damaged())
     }
 
-    /// What an account may know of it: of resources of others no more than that they refused.
+    /// What an account may know of it: of resources of others no more than that they refused, and nothing of their tags and names.
     pub(super) fn seen_by(mut self, account: AccountId) -> Self {
         for decision in self.decisions.iter_mut().filter(|decision| decision.owner != account.as_str()) {
             decision.policies.retain(|policy| policy.kind != OF_THE_RESOURCE);
             decision.grants.clear();
             decision.suggestion = None;
+            decision.context.retain(|key, _| !is_of_the_resource(key));
+            let statements = decision.policies.iter_mut().flat_map(|policy| &mut policy.statements);
+            for condition in statements.flat_map(|statement| &mut statement.conditions) {
+                if is_of_the_resource(&condition.key) {
+                    condition.found = None;
+                }
+            }
             if !decision.allowed {
                 decision.reason = "the resource belongs to another account".to_owned();
             }
@@ -135,6 +142,14 @@ impl Kept {
         value["decisions"] = serde_json::to_value(&self.decisions).unwrap_or_default();
         value
     }
+}
+
+/// Whether a condition key tells something of the resource that only its owner may know.
+fn is_of_the_resource(key: &str) -> bool {
+    const TOLD: [&str; 5] =
+        ["aws:resourcetag/", "iam:resourcetag/", "s3:existingobjecttag/", "kms:resourcealiases", "kms:key"];
+    let key = key.to_ascii_lowercase();
+    TOLD.iter().any(|start| key.starts_with(start))
 }
 
 fn decoded(decision: &Explanation) -> Value {

@@ -37,7 +37,8 @@ pub(super) fn refused(refusal: Refusal) -> ServiceError {
 /// exist, the answer is the same.
 pub(super) fn not_assumed(refusal: Refusal) -> ServiceError {
     refused_as(refusal, |denied| match denied.denial {
-        Denial::Explicit(kind) if kind != Kind::Resource => denied.to_string(),
+        // To another account a deny of one's own would tell the role's tags, and so that it exists.
+        Denial::Explicit(kind) if kind != Kind::Resource && denied.same_account => denied.to_string(),
         _ => {
             let (action, arn) = (denied.access.action, &denied.access.resource.arn);
             format!("User: {} is not authorized to perform: {action} on resource: {arn}", denied.principal)
