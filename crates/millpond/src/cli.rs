@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::settings::{Settings, SettingsError};
 use crate::{account, explain, fsck, kms, serve};
 
-/// A data lake in one binary: durable objects behind the S3 API.
+/// A data lake in one binary: durable objects behind the S3 API, let in by IAM, bucket and key policies.
 ///
 /// Start it with `millpond run`, which prints the endpoint, the credentials and commands to try. Every flag can also be
 /// given by an environment variable (shown with each flag) or in the file named by --config, as `name = value` with
