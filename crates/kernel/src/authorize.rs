@@ -303,6 +303,7 @@ fn denied(caller: &Caller, decision: &Decision, denial: Denial) -> Denied {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
     use millpond_meta::{Batch, Kv, MemoryKv};
     use millpond_policy::{Named, Policy, PolicyKind, PolicySource};
     use millpond_types::Arn;
@@ -355,6 +356,38 @@ mod tests {
             Refusal::Denied(denied) => denied.quoted(),
             other => other.to_string(),
         })
+    }
+
+    /// A directory that knows one account and nobody in it.
+    struct Alone;
+
+    impl Directory for Alone {
+        fn rights<'a>(&'a self, _: &'a Principal) -> BoxFuture<'a, Result<Arc<Rights>, DirectoryError>> {
+            std::future::ready(Err(DirectoryError::Gone)).boxed()
+        }
+
+        fn unique_id<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, DirectoryError>> {
+            std::future::ready(Ok(None)).boxed()
+        }
+
+        fn account_exists(&self, account: AccountId) -> bool {
+            account.as_str() == MINE
+        }
+    }
+
+    /// Whoever names accounts that are not there must not make trails for them.
+    #[test]
+    fn accounts_that_are_not_there_have_no_records() {
+        let kernel = testing::kernel(MINE.parse().unwrap()).unwrap();
+        kernel.use_directory(Arc::new(Alone));
+        let caller = testing::caller(Principal::Root(MINE.parse().unwrap()));
+        caller.note().want();
+        for owner in [MINE, THEIRS] {
+            let touch = Touch(vec![("s3:GetObject", owner, None)]);
+            assert_eq!(kernel.authorize(&caller, touch).now_or_never().unwrap().is_ok(), owner == MINE);
+        }
+        let owners: Vec<_> = caller.note().noted().resources.into_iter().map(|(_, owner)| owner.to_string()).collect();
+        assert_eq!(owners, [MINE]);
     }
 
     #[test]

@@ -227,7 +227,9 @@ impl Operation for Touch {
         vec![of(MINE, "arn:aws:s3:::b/k", "s3:GetObject")]
     }
 
-    fn context(&self, _: &Access, _: &mut Context) {}
+    fn context(&self, _: &Access, context: &mut Context) {
+        context.text("s3:ExistingObjectTag/team", "red");
+    }
 }
 
 const DENIES: &str = r#"{"Statement":[
@@ -282,6 +284,9 @@ async fn foreign_accounts_and_probes() {
     let seen = Kept::of(&denial).seen_by(THEIRS.parse().unwrap());
     assert!(seen.decisions[0].policies.is_empty() && seen.decisions[0].suggestion.is_none());
     assert_eq!(seen.decisions[0].reason, "the resource belongs to another account");
+    // Nor does it tell what the resource is tagged with.
+    assert!(Kept::of(&denial).decisions[0].context.contains_key("s3:ExistingObjectTag/team"));
+    assert!(!seen.decisions[0].context.contains_key("s3:ExistingObjectTag/team"));
     // A question on which the answer depended explains a denial without others.
     let probed = denied(stranger, Some(DENIES), true).await.unwrap();
     assert!(probed.probed);
