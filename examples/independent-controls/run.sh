@@ -72,9 +72,11 @@ say "test 1: an upload that names the key"
 put paper.pdf
 say "test 2: an upload that does not"
 denied as authorized-users aws s3 cp paper.pdf "s3://$bucket/test2.pdf" --no-progress
-say "test 3: the download is decrypted on the way"
-get test3.pdf
+say "test 3: the download is decrypted on the way, be it asked for at once or after a look at its size"
+as authorized-users aws s3 cp "s3://$bucket/paper.pdf" test3.pdf --no-progress
 cmp paper.pdf test3.pdf
+get test3-at-once.pdf
+cmp paper.pdf test3-at-once.pdf
 say "who manages the bucket reads nothing of it, nor does who manages the key"
 denied as secure-bucket-admin aws s3api get-object --bucket "$bucket" --key paper.pdf stolen
 denied as secure-key-admin aws s3api get-object --bucket "$bucket" --key paper.pdf stolen
@@ -83,6 +85,7 @@ say "test 4: the role leaves the key's policy; bucket and identity policies stay
 as secure-key-admin aws kms put-key-policy --key-id "$key" --policy-name default --policy "$(document key-policy-without-users)"
 denied put test4.pdf
 denied get test4.pdf
+denied as authorized-users aws s3 cp "s3://$bucket/paper.pdf" test4.pdf --no-progress
 [ ! -s test4.pdf ] || { echo "bytes came out" >&2; exit 1; }
 
 say "and comes back"

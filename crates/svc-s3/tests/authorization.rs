@@ -6,6 +6,10 @@ mod world;
 use millpond_kernel::Principal;
 use world::{ALL, NONE, OWNER, Row, STRANGER, Who, body, server, user};
 
+/// A batch of one key, and its checksum.
+const DELETE: &str = "<Delete><Object><Key>key</Key></Object></Delete>";
+const DELETE_SUM: &[(&str, &str)] = &[("x-amz-checksum-crc32", "+0FcTQ==")];
+
 const COPY: &[(&str, &str)] = &[("x-amz-copy-source", "/bucket/key"), ("x-amz-metadata-directive", "REPLACE")];
 const ATTRIBUTES: &[(&str, &str)] = &[("x-amz-object-attributes", "ETag")];
 const ACL: &[(&str, &str)] = &[("x-amz-acl", "private")];
@@ -96,6 +100,7 @@ const ROWS: &[Row] = &[
     ("CompleteMultipartUpload", "POST", "/bucket/up?uploadId=UPLOAD", &[], COMPLETE),
     ("AbortMultipartUpload", "DELETE", "/bucket/up?uploadId=UPLOAD", &[], ""),
     ("DeleteObject", "DELETE", "/bucket/key", &[], ""),
+    ("DeleteObjects", "POST", "/bucket?delete", DELETE_SUM, DELETE),
     ("DeleteBucket", "DELETE", "/bucket", &[], ""),
 ];
 
@@ -127,6 +132,13 @@ fn callers() -> Vec<(&'static str, Who, [bool; 3])> {
     ]
 }
 
+/// The code of an answer to a batch, which refuses key by key; nothing where its one key was deleted.
+fn code_of_the_key(answer: &str) -> Option<String> {
+    let code = answer.split("<Code>").nth(1).and_then(|rest| rest.split('<').next()).map(str::to_owned);
+    assert_eq!(code.is_none(), answer.contains("<Deleted><Key>key</Key>"), "{answer}");
+    code
+}
+
 /// What of another account's a policy cannot give away.
 const OWNERS_OWN: [&str; 3] = ["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"];
 
@@ -155,9 +167,9 @@ async fn every_operation_asks_for_permission() {
             };
             let foreign = who.0.account() == Some(STRANGER.parse().unwrap());
             let code = match server.send_as(&who, row, upload).await {
-                Ok((name, _)) => {
+                Ok((name, response)) => {
                     assert_eq!(name, row.0);
-                    None
+                    if name == "DeleteObjects" { code_of_the_key(&body(response)) } else { None }
                 }
                 Err(error) => Some(error.code.into_owned()),
             };
@@ -175,25 +187,38 @@ async fn every_operation_asks_for_permission() {
 
 #[tokio::test]
 async fn a_batch_is_decided_key_by_key() {
+    const KEPT: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:DeleteObject",
+        "Resource":"arn:aws:s3:::bucket/kept"}}"#;
     let server = server().await;
     let owner = Principal::Root(OWNER.parse().unwrap());
-    server.send(owner.clone(), &("", "PUT", "/bucket", &[], ""), "").await.unwrap();
-    server.send(owner.clone(), &("", "PUT", "/bucket/key", &[], "bytes"), "").await.unwrap();
-    let document = "<Delete><Object><Key>key</Key></Object></Delete>";
-    let digest: &[_] = &[("x-amz-checksum-crc32", "+0FcTQ==")];
-    let row = ("DeleteObjects", "POST", "/bucket?delete", digest, document);
-    let nobody = server.send(Principal::Anonymous, &row, "").await;
-    assert_eq!(nobody.err().map(|error| error.code.into_owned()), Some("AccessDenied".to_owned()));
-    let answer = body(server.send(Principal::Root(STRANGER.parse().unwrap()), &row, "").await.unwrap().1);
-    assert!(answer.contains("<Code>AccessDenied</Code>") && !answer.contains("<Deleted>"), "{answer}");
-    let answer = body(server.send(owner, &row, "").await.unwrap().1);
+    for row in [
+        ("", "PUT", "/bucket", &[] as &[_], ""),
+        ("", "PUT", "/bucket?policy", &[], KEPT),
+        ("", "PUT", "/bucket/key", &[], "bytes"),
+        ("", "PUT", "/bucket/kept", &[], "bytes"),
+    ] {
+        server.send(owner.clone(), &row, "").await.unwrap();
+    }
+    let document = "<Delete><Object><Key>key</Key></Object><Object><Key>kept</Key></Object></Delete>";
+    let row = ("DeleteObjects", "POST", "/bucket?delete", &[("x-amz-checksum-crc32", "v7uD2g==")] as &[_], document);
+    let answer = body(server.send(user(OWNER, "able"), &row, "").await.unwrap().1);
     assert!(answer.contains("<Deleted><Key>key</Key></Deleted>"), "{answer}");
+    assert!(answer.contains("<Error><Key>kept</Key><Code>AccessDenied</Code>"), "{answer}");
+    for (path, there) in [("/bucket/key", false), ("/bucket/kept", true)] {
+        assert_eq!(server.send(owner.clone(), &("", "GET", path, &[], ""), "").await.is_ok(), there, "{path}");
+    }
 }
 
+/// Operations of the account-wide part of S3 are told from those of buckets by their path.
 #[test]
 fn every_served_operation_has_a_row() {
+    let of_account = |row: &&Row| row.2.starts_with("/v2018");
     for operation in millpond_api_s3::Operation::ALL {
         let name = operation.name();
-        assert!(name == "DeleteObjects" || ROWS.iter().any(|row| row.0 == name), "{name} has no row");
+        assert!(ROWS.iter().any(|row| row.0 == name && !of_account(&row)), "{name} has no row");
+    }
+    for operation in millpond_api_s3control::Operation::ALL {
+        let name = operation.name();
+        assert!(ROWS.iter().any(|row| row.0 == name && of_account(&row)), "{name} of the account has no row");
     }
 }

@@ -165,8 +165,14 @@ impl Server {
         element(&document, "UploadId")
     }
 
+    /// Refuses every use of a key.
     fn refuse(&self, code: Option<&'static str>) {
-        *self.keys.refuses.lock().unwrap() = code;
+        *self.keys.refuses.lock().unwrap() = code.map(|code| (code, 0));
+    }
+
+    /// Lets this many uses of keys, and none after them.
+    fn refuse_after(&self, uses: usize) {
+        *self.keys.refuses.lock().unwrap() = Some(("AccessDeniedException", uses));
     }
 }
 
@@ -254,10 +260,10 @@ async fn the_right_to_the_key_is_checked_at_every_read_and_write() {
             };
             // Who lost the right is refused at each of the keys.
             let mut expected = Vec::new();
-            for ask in asks.iter().take(1) {
+            for (uses, ask) in asks.iter().enumerate() {
                 expected.push((*ask).to_owned());
                 server.keys.take();
-                server.refuse(Some("AccessDeniedException"));
+                server.refuse_after(uses);
                 let refused = server.code(by, method, &target, headers, body).await;
                 assert_eq!(
                     (refused.as_str(), server.keys.take()),

@@ -204,7 +204,7 @@ fn authorization_rows(root: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// The operations whose codecs are generated: the committed models list them under `served`.
+/// The operations whose codecs are generated: the committed models list them under `operations`.
 fn served_operations(root: &Path) -> BTreeMap<String, Vec<String>> {
     let mut services = BTreeMap::new();
     for entry in fs::read_dir(root.join("models")).into_iter().flatten().flatten() {

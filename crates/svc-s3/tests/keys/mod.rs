@@ -22,8 +22,8 @@ pub type Asked = (String, String, String);
 
 #[derive(Default)]
 pub struct FakeKeys {
-    /// The code with which every use is refused.
-    pub refuses: Mutex<Option<&'static str>>,
+    /// The code with which uses are refused, and how many are let before the first that is.
+    pub refuses: Mutex<Option<(&'static str, usize)>>,
     pub asked: Mutex<Vec<Asked>>,
     pub contexts: Mutex<Vec<EncryptionContext>>,
 }
@@ -48,8 +48,12 @@ impl FakeKeys {
         let of = context.get("aws:s3:arn").cloned().unwrap_or_default();
         self.asked.lock().unwrap().push((what, name(arn).to_owned(), of));
         self.contexts.lock().unwrap().push(context.clone());
-        match *self.refuses.lock().unwrap() {
-            Some(code) => Err(ServiceError::new(code, 400, "the key says no")),
+        match &mut *self.refuses.lock().unwrap() {
+            Some((code, 0)) => Err(ServiceError::new(*code, 400, "the key says no")),
+            Some((_, let_before)) => {
+                *let_before -= 1;
+                Ok(())
+            }
             None => Ok(()),
         }
     }
