@@ -137,8 +137,8 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
     }
     encryption::refuse_others(call.headers(), uses_of_encryption(operation))?;
     match operation {
-        Operation::PutObject => return ops::put::put(&call, payload).await,
-        Operation::UploadPart => return ops::multipart::upload_part(&call, payload).await,
+        Operation::PutObject => return ops::put::put(&mut call, payload).await,
+        Operation::UploadPart => return ops::multipart::upload_part(&mut call, payload).await,
         _ if has_document(operation) => {
             call.admit(operation == Operation::CreateBucket).await?;
             call.read_document(payload, operation == Operation::CompleteMultipartUpload).await?;
@@ -147,7 +147,7 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
         _ => drop(payload),
     }
     for _ in 0..DECIDE_ATTEMPTS {
-        match carry_out(operation, &call).await {
+        match carry_out(operation, &mut call).await {
             Err(error) if error.code == errors::DECIDED_TOO_EARLY => call.reread_policies().await?,
             answer => return answer,
         }
@@ -156,7 +156,7 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
 }
 
 /// Decides and carries out an operation whose document, if it has one, was read.
-async fn carry_out(operation: Operation, call: &Call<'_>) -> Result<Response, ServiceError> {
+async fn carry_out(operation: Operation, call: &mut Call<'_>) -> Result<Response, ServiceError> {
     if let Some(answer) = access(operation, call).await {
         return answer;
     }

@@ -124,7 +124,7 @@ pub async fn create(
 }
 
 /// UploadPart.
-pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
+pub async fn upload_part(call: &mut Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
     let operation = call.on_object::<api::UploadPartInput>().await?;
     let target = operation.get();
     let number = part_number(target.input.part_number)?;
