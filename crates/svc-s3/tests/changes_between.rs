@@ -82,3 +82,32 @@ async fn nothing_becomes_public_once_its_account_blocks_it() {
     let row: Row = ("", "PUT", "/bucket/key?acl", PUBLIC, "");
     assert_eq!(interrupted(&server, &kv, (&root(), &row), block, "").await, "AccessDenied");
 }
+
+/// An object whose ACL lets another account in, and what that account does until the owner closes it. No epoch tells of an object's ACL.
+#[tokio::test]
+async fn what_an_objects_acl_let_in_is_not_committed_once_it_is_closed() {
+    let id = world::STRANGER.parse::<millpond_types::AccountId>().unwrap().canonical_id();
+    let grant: &'static str = Box::leak(format!("id={id}").into_boxed_str());
+    let shared: &'static [_] = Box::leak(Box::new([
+        ("x-amz-grant-read", grant),
+        ("x-amz-grant-read-acp", grant),
+        ("x-amz-grant-write-acp", grant),
+    ]));
+    let closed: Row = ("", "PUT", "/bucket/key?acl", &[("x-amz-acl", "private")], "");
+    let stranger = Who(user(world::STRANGER, "able"), None);
+    for row in [
+        ("", "PUT", "/bucket/key?acl", PUBLIC, ""),
+        ("", "PUT", "/mine/copy", COPY, ""),
+        ("", "PUT", "/mine/up?partNumber=1&uploadId=UPLOAD", COPY, ""),
+    ] {
+        let (server, kv) = scene(ACLS).await;
+        server.send_as(&stranger, &("", "PUT", "/mine", &[], ""), "").await.unwrap();
+        let created = server.send_as(&stranger, &("", "POST", "/mine/up?uploads", &[], ""), "").await.unwrap().1;
+        let created = world::body(created);
+        let upload = created.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
+        for (change, expected) in [(("", "PUT", "/bucket/key?acl", shared, ""), "ok"), (closed, "AccessDenied")] {
+            server.send_as(&root(), &("", "PUT", "/bucket/key?acl", shared, ""), "").await.unwrap();
+            assert_eq!(interrupted(&server, &kv, (&stranger, &row), change, upload).await, expected, "{}", row.2);
+        }
+    }
+}

@@ -175,7 +175,7 @@ pub async fn put_object(
     unless_blocked(call, bucket, "s3:PutObjectAcl", &acl)?;
     let about = About { bucket: bucket.name.as_str(), key: target.key.as_str(), ..About::default() };
     call.lake(pin)
-        .set_acl(bucket, &target.key, Some(version.id), acl.encode(owner), &call.origin("PutObjectAcl"))
+        .set_acl(bucket, version, acl.encode(owner), &call.origin("PutObjectAcl"))
         .await
         .map_err(|error| errors::from_lake(error, about))?;
     let mut response = answer::empty(StatusCode::OK);
