@@ -1,5 +1,7 @@
 """Tags of objects and buckets."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from harness.clients import refused
 
@@ -123,3 +125,16 @@ def test_bucket_tags(s3, bucket):
     assert s3.delete_bucket_tagging(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 204
     with refused("NoSuchTagSet", 404):
         s3.get_bucket_tagging(Bucket=bucket)
+
+
+def test_many_who_tag_one_object_get_their_turns(s3, bucket):
+    """Each is decided by the tags that the one before it left; none is turned away because others were faster."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+
+    def tag(number):
+        tagging = {"TagSet": [{"Key": "a", "Value": str(number)}]}
+        return s3.put_object_tagging(Bucket=bucket, Key="k", Tagging=tagging)["ResponseMetadata"]["HTTPStatusCode"]
+
+    with ThreadPoolExecutor(64) as pool:
+        assert set(pool.map(tag, range(400))) == {200}
+    assert int(as_dict(s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"])["a"]) < 400

@@ -37,7 +37,7 @@ impl Lake {
     /// Only the bytes of a plain source that is to be encrypted are read, and written anew.
     ///
     /// # Errors
-    /// As [`Lake::put`]; `Changed` when the source was removed meanwhile, `IsDeleteMarker`, `EntityTooLarge` above
+    /// As [`Lake::put`]; `Changed` when the source was removed meanwhile, `Reconfigured` when its tags or ACL were replaced, `IsDeleteMarker`, `EntityTooLarge` above
     /// [`MAX_PUT_BYTES`], `Damaged` when the bytes had to be read and are damaged, `Locked` when the source is encrypted and its key was not
     /// brought.
     pub async fn copy(&self, request: CopyRequest, origin: &Origin) -> Result<Written, LakeError> {
@@ -107,7 +107,7 @@ impl Lake {
         let ingested = ingest.finish().await?;
         let checksum = ingested.checksum(algorithm).map(Checksum::full);
         let mut new = PutRequest { bucket, key, ingested, metadata, tags, checksum, owner, condition };
-        self.write_object(&mut new, ChangeKind::ObjectCopied, origin).await
+        self.write_object(&mut new, Some(&source), ChangeKind::ObjectCopied, origin).await
     }
 
     /// What the row of a copy that refers to its source's bytes keeps of their digests.
@@ -135,19 +135,21 @@ impl Lake {
         Kept::new(self, sealing, known, etag, checksum)
     }
 
-    /// The row of a version that was looked up, provided that it still has the same bytes.
+    /// The row of a version that is copied. `Changed` when it does not have the same bytes any more, `Reconfigured` when it is to be decided anew
+    /// who may have them.
     pub(crate) async fn find_source(&self, source: &Version) -> Result<Stored, LakeError> {
+        let stored = self.find_again(source, true).await?.ok_or(LakeError::Changed)?;
+        if stored.row.decides_as(source) { Ok(stored) } else { Err(LakeError::Reconfigured) }
+    }
+
+    /// The row of a version that was looked up, provided that it still has the same bytes. `versioned` as in [`versions::find`].
+    pub(crate) async fn find_again(&self, version: &Version, versioned: bool) -> Result<Option<Stored>, LakeError> {
         let view = self.kv().snapshot().await?;
-        let found = versions::find(&*view, source.bucket, true, &source.key, source.id).await?;
-        let body = source.object().and_then(body_ref);
-        match found {
-            Some((stored, _))
-                if !stored.row.marker && stored.row.stamp == source.stamp && stored.row.body()? == body =>
-            {
-                Ok(stored)
-            }
-            _ => Err(LakeError::Changed),
-        }
+        let found = versions::find(&*view, version.bucket, versioned, &version.key, version.id).await?;
+        let Some((stored, _)) = found else { return Ok(None) };
+        let body = version.object().and_then(body_ref);
+        let same = !stored.row.marker && stored.row.stamp == version.stamp && stored.row.body()? == body;
+        Ok(same.then_some(stored))
     }
 
     /// The checksum of a copy: the source's, unless another is wanted.

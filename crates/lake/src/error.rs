@@ -21,8 +21,8 @@ pub enum LakeError {
     /// There are [`crate::MAX_BUCKETS`] buckets already.
     #[error("there are too many buckets")]
     TooManyBuckets,
-    /// A configuration of the bucket changed since the request was decided: decide anew.
-    #[error("the bucket's configuration changed meanwhile")]
+    /// A configuration of the bucket, or the tags or ACL of a version, changed since the request was decided: decide anew.
+    #[error("what the request was decided by changed meanwhile")]
     Reconfigured,
     /// A configuration of a bucket is larger than [`crate::MAX_CONFIG_BYTES`].
     #[error("a configuration of {size} bytes is more than the allowed {max}")]

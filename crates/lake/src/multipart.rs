@@ -126,6 +126,17 @@ impl Lake {
         ingested: &mut Ingested,
         _origin: &Origin,
     ) -> Result<Part, LakeError> {
+        self.part_of_body(upload, number, ingested, None).await
+    }
+
+    /// Makes a body that was taken in a part; `source` is where it was read from, if it was.
+    async fn part_of_body(
+        &self,
+        upload: &Upload,
+        number: u16,
+        ingested: &mut Ingested,
+        source: Option<&Version>,
+    ) -> Result<Part, LakeError> {
         let md5 = ingested.md5.ok_or_else(|| LakeError::Internal("a body without its MD5 cannot be a part".into()))?;
         let checksum = match upload.checksum {
             // The one that the client sent on its own account, for the completion to be compared with, or else the default.
@@ -149,7 +160,7 @@ impl Lake {
             };
             row.slices.push(SliceRow { key, ..SliceRow::of(body, 0, ingested.size) });
         }
-        self.commit_part(upload, row, Some(ingested), None).await
+        self.commit_part(upload, row, Some(ingested), source).await
     }
 
     /// A part's row without its bytes.
@@ -177,7 +188,7 @@ impl Lake {
     /// part's MD5); small or splintered ones are copied, and those of a plain object to an encrypted upload.
     ///
     /// # Errors
-    /// As [`Lake::put_part`]; `InvalidRange`, `IsDeleteMarker`, `Changed` when the source was removed meanwhile, `PlainUpload` for an
+    /// As [`Lake::put_part`]; `InvalidRange`, `IsDeleteMarker`, `Changed` when the source was removed meanwhile, `Reconfigured` when its tags or ACL were replaced, `PlainUpload` for an
     /// encrypted source and an upload that is not.
     pub async fn copy_part(
         &self,
@@ -185,7 +196,7 @@ impl Lake {
         number: u16,
         source: &Version,
         range: Range<u64>,
-        origin: &Origin,
+        _origin: &Origin,
     ) -> Result<Part, LakeError> {
         let object = source.object().ok_or(LakeError::IsDeleteMarker)?;
         if range.start > range.end || range.end > object.size {
@@ -209,7 +220,7 @@ impl Lake {
             while let Some(chunk) = reader.next().await {
                 ingest.write(chunk?).await?;
             }
-            return self.put_part(upload, number, ingest.finish().await?, origin).await;
+            return self.part_of_body(upload, number, &mut ingest.finish().await?, Some(source)).await;
         };
         let (md5, checksums) = self.digest(source, range, true, &algorithms).await?;
         let md5 = md5.ok_or_else(|| LakeError::Internal("the MD5 of a range is missing".into()))?;
@@ -259,7 +270,7 @@ impl Lake {
         Ok(Some(found))
     }
 
-    /// Writes a part's row. `ingested` is its new body; with `source` it refers to that version's bytes instead.
+    /// Writes a part's row. `ingested` is its new body; without, it refers to the bytes of `source`. Either way `source` must still be there to be had.
     async fn commit_part(
         &self,
         upload: &Upload,
@@ -286,7 +297,7 @@ impl Lake {
             if let Some(source) = source {
                 let stored = self.find_source(source).await?;
                 draft.equals(stored.at, stored.bytes);
-                for slice in &row.slices {
+                for slice in row.slices.iter().filter(|_| ingested.is_none()) {
                     draft.gain(slice.body()?);
                 }
             }

@@ -381,6 +381,11 @@ impl VersionHead {
 }
 
 impl VersionRow {
+    /// Whether it still has the tags and the ACL with which a version was looked up: what decides who may do what with it.
+    pub fn decides_as(&self, version: &Version) -> bool {
+        version.object().is_some_and(|object| self.tags == object.tags && self.acl == object.metadata.acl)
+    }
+
     pub fn id(&self) -> VersionId {
         version_id(self.null, self.stamp, self.nonce)
     }

@@ -8,11 +8,11 @@ use crate::error::LakeError;
 use crate::journal::{Change, ChangeKind};
 use crate::lake::Lake;
 use crate::limits::MAX_PUT_BYTES;
-use crate::model::{Bucket, Condition, Tags, Version, VersionId, Versioning};
+use crate::model::{Bucket, Condition, Tags, Version, Versioning};
 use crate::requests::{PutRequest, Written};
 use crate::rows::{self, NewObject, VersionRow};
 use crate::sealing::Kept;
-use crate::versions::{self, Head};
+use crate::versions::Head;
 
 impl Lake {
     /// Writes an object in one commit with its journal entry; durable when it returns.
@@ -27,13 +27,14 @@ impl Lake {
     /// The same, which leaves the bytes in the request when it fails with `Reconfigured`: decided anew, for the bucket as it is then, it can be
     /// tried again. Its encryption may be another then; see [`crate::Ingested::keep`].
     pub async fn try_put(&self, request: &mut PutRequest, origin: &Origin) -> Result<Written, LakeError> {
-        self.write_object(request, ChangeKind::ObjectPut, origin).await
+        self.write_object(request, None, ChangeKind::ObjectPut, origin).await
     }
 
-    /// Makes an object of a body that was taken in; the journal says how it came.
+    /// Makes an object of a body that was taken in; the journal says how it came. What was read from `source` must still be there to be had.
     pub(crate) async fn write_object(
         &self,
         request: &mut PutRequest,
+        source: Option<&Version>,
         kind: ChangeKind,
         origin: &Origin,
     ) -> Result<Written, LakeError> {
@@ -51,6 +52,10 @@ impl Lake {
             let head = Head::read(self.kv(), &cached.bucket, key).await?;
             head.allows(condition)?;
             let mut draft = Draft::in_bucket(&cached);
+            if let Some(source) = source {
+                let stored = self.find_source(source).await?;
+                draft.equals(stored.at, stored.bytes);
+            }
             let (body, size) = (ingested.body(), ingested.size);
             let new = NewObject { size, digests, parts: 0, encryption, body, metadata, tags, owner };
             let (row, now) = self.place(&mut draft, &cached, key, &head, new.row()).await?;
@@ -69,64 +74,50 @@ impl Lake {
         }
     }
 
-    /// Replaces the tags of an object: of the current one, or of the version that is named. Empty tags remove the tag set.
+    /// Replaces the tags of an object, of the version that was looked up and decided on. Empty tags remove the tag set.
     ///
     /// # Errors
-    /// `NoSuchKey`, `NoSuchVersion`, `IsDeleteMarker`.
+    /// `Reconfigured` when the version is not there as it was decided on: it has gone, or its tags or its ACL were replaced meanwhile.
     pub async fn set_tags(
         &self,
         bucket: &Bucket,
-        key: &ObjectKey,
-        version: Option<VersionId>,
+        decided: &Version,
         tags: Tags,
         origin: &Origin,
     ) -> Result<Version, LakeError> {
         let kind = if tags.is_empty() { ChangeKind::TagsDeleted } else { ChangeKind::TagsPut };
-        self.change_version(bucket, key, version, kind, |row| row.tags.clone_from(&tags), origin).await
+        self.change_version(bucket, decided, kind, |row| row.tags.clone_from(&tags), origin).await
     }
 
     /// Replaces the access control list of an object, as [`Lake::set_tags`] does tags.
     ///
     /// # Errors
-    /// `NoSuchKey`, `NoSuchVersion`, `IsDeleteMarker`.
+    /// As there.
     pub async fn set_acl(
         &self,
         bucket: &Bucket,
-        key: &ObjectKey,
-        version: Option<VersionId>,
+        decided: &Version,
         acl: Option<Bytes>,
         origin: &Origin,
     ) -> Result<Version, LakeError> {
-        self.change_version(bucket, key, version, ChangeKind::AclPut, |row| row.acl.clone_from(&acl), origin).await
+        self.change_version(bucket, decided, ChangeKind::AclPut, |row| row.acl.clone_from(&acl), origin).await
     }
 
+    /// Neither tags nor ACLs raise an epoch or a revision: the row itself is what the change was decided by.
     async fn change_version(
         &self,
         bucket: &Bucket,
-        key: &ObjectKey,
-        version: Option<VersionId>,
+        decided: &Version,
         kind: ChangeKind,
         change: impl Fn(&mut VersionRow) + Send + Sync,
         origin: &Origin,
     ) -> Result<Version, LakeError> {
+        let key = &decided.key;
         let mut turn = Turn::new(self, bucket, key);
         loop {
             let cached = self.decided(bucket)?;
-            let view = self.kv().snapshot().await?;
-            let stored = match version {
-                None => {
-                    let head = Head::read(&*view, &cached.bucket, key).await?;
-                    head.newest().cloned().ok_or(LakeError::NoSuchKey)?
-                }
-                Some(id) => {
-                    let found = versions::find(&*view, bucket.id, cached.bucket.is_versioned(), key, id).await?;
-                    found.map(|(stored, _)| stored).ok_or(LakeError::NoSuchVersion)?
-                }
-            };
-            drop(view);
-            if stored.row.marker {
-                return Err(LakeError::IsDeleteMarker);
-            }
+            let stored = self.find_again(decided, cached.bucket.is_versioned()).await?;
+            let stored = stored.filter(|stored| stored.row.decides_as(decided)).ok_or(LakeError::Reconfigured)?;
             let mut row = stored.row;
             change(&mut row);
             let mut draft = Draft::in_bucket(&cached);

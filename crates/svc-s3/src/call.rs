@@ -44,6 +44,8 @@ pub struct Call<'a> {
     document: Bytes,
     /// The document's share of the budget.
     memory: Option<OwnedSemaphorePermit>,
+    /// The policy epoch, from before anything that decides was read.
+    pin: Pin,
 }
 
 impl<'a> Call<'a> {
@@ -56,7 +58,8 @@ impl<'a> Call<'a> {
     ) -> Result<Self, ServiceError> {
         refused::check(&head.headers)?;
         let query = QueryPairs::parse(&head.query).map_err(|error| errors::from_parse(&error))?;
-        Ok(Self { s3, head, caller, address, query, document: Bytes::new(), memory: None })
+        let pin = s3.kernel.epoch().now();
+        Ok(Self { s3, head, caller, address, query, document: Bytes::new(), memory: None, pin })
     }
 
     /// The headers.
@@ -98,6 +101,8 @@ impl<'a> Call<'a> {
         self.memory = Some(permit.map_err(|_| ServiceError::internal())?);
         self.document = payload.collect(MAX_DOCUMENT, too_large).await?;
         let end = payload.end().ok_or_else(ServiceError::internal)?;
+        // It may have taken its time; nothing that decides is kept from before.
+        self.pin = self.s3.kernel.epoch().now();
         crate::events::note_document(self.caller.note(), &self.document);
         crate::documents::check_digest(&self.head.headers, &self.document, &end, about_object)
     }
@@ -150,6 +155,11 @@ impl<'a> Call<'a> {
         Ok(Site::new(bucket, rules, account.unwrap_or_default(), self.asked()))
     }
 
+    /// The policy epoch that this attempt is decided at.
+    pub fn pin(&self) -> Pin {
+        self.pin
+    }
+
     /// The lake, for what was decided at `pin`: nothing is committed once policies changed since.
     pub fn lake(&self, pin: Pin) -> Lake {
         self.s3.lake.provided(pin.cond())
@@ -165,11 +175,14 @@ impl<'a> Call<'a> {
     }
 
     /// Learns of changes of policies that were committed meanwhile, before something is decided anew.
-    pub async fn reread_policies(&self) -> Result<(), ServiceError> {
-        self.s3.kernel.epoch().refresh().await.map_err(|error| {
+    pub async fn reread_policies(&mut self) -> Result<(), ServiceError> {
+        let epoch = self.s3.kernel.epoch();
+        epoch.refresh().await.map_err(|error| {
             tracing::error!(%error, "the policy epoch cannot be read");
             ServiceError::internal()
-        })
+        })?;
+        self.pin = epoch.now();
+        Ok(())
     }
 
     /// Sets a configuration of a bucket that decisions depend on; `None` removes it. The bucket's revision keeps what was decided under the old one
@@ -189,9 +202,9 @@ impl<'a> Call<'a> {
         self.s3.change_policy(set).await.map_err(|error| errors::from_lake(error, about))
     }
 
-    /// Decides.
+    /// Decides, at the epoch from before the operation's resources were read.
     pub async fn authorize<O: Operation>(&self, operation: O) -> Result<Authorized<O>, ServiceError> {
-        self.s3.kernel.authorize(self.caller, operation).await.map_err(errors::from_refusal)
+        self.s3.kernel.authorize_since(self.pin, self.caller, operation).await.map_err(errors::from_refusal)
     }
 
     /// An operation on the service, decided.

@@ -29,6 +29,7 @@ mod tags;
 mod words;
 mod write;
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -39,7 +40,7 @@ use millpond_kernel::{Kernel, OperationRef, Payload, RequestHead, Response, Serv
 use millpond_lake::Lake;
 use millpond_types::Region;
 use millpond_wire::{Protocol, QueryPairs, Route};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::address::Address;
 use crate::call::{Call, DECIDE_ATTEMPTS};
@@ -57,14 +58,27 @@ pub struct S3 {
     documents: Arc<Semaphore>,
     /// What the buckets' configurations say.
     rules: Compiled,
+    /// Where requests that are decided anew stand in line, by what they address: those that change one object's tags or ACL would outrun each
+    /// other till their attempts are used up.
+    lines: Vec<Mutex<()>>,
 }
+
+/// Lines of requests that are decided anew: more than are at work at a time, so that few stand in one that is not theirs.
+const LINES: usize = 256;
 
 impl S3 {
     /// The service over a lake.
     pub fn new(lake: Lake, kernel: Arc<Kernel>, region: Region, sealers: Sealers) -> Self {
         let keys = encryption::Keys::new(sealers, &kernel);
         let documents = Arc::new(Semaphore::new(call::DOCUMENTS_KIB));
-        Self { lake, kernel, region, keys, documents, rules: Compiled::default() }
+        let lines = (0..LINES).map(|_| Mutex::default()).collect();
+        Self { lake, kernel, region, keys, documents, rules: Compiled::default(), lines }
+    }
+
+    /// Stands in the line of what is addressed.
+    async fn line(&self, address: &Address) -> MutexGuard<'_, ()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((&address.bucket, &address.key));
+        self.lines[hash as usize % LINES].lock().await
     }
 }
 
@@ -137,8 +151,8 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
     }
     encryption::refuse_others(call.headers(), uses_of_encryption(operation))?;
     match operation {
-        Operation::PutObject => return ops::put::put(&call, payload).await,
-        Operation::UploadPart => return ops::multipart::upload_part(&call, payload).await,
+        Operation::PutObject => return ops::put::put(&mut call, payload).await,
+        Operation::UploadPart => return ops::multipart::upload_part(&mut call, payload).await,
         _ if has_document(operation) => {
             call.admit(operation == Operation::CreateBucket).await?;
             call.read_document(payload, operation == Operation::CompleteMultipartUpload).await?;
@@ -146,9 +160,15 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
         // A body that no operation reads is cleared away by the gateway.
         _ => drop(payload),
     }
+    let mut line = None;
     for _ in 0..DECIDE_ATTEMPTS {
-        match carry_out(operation, &call).await {
-            Err(error) if error.code == errors::DECIDED_TOO_EARLY => call.reread_policies().await?,
+        match carry_out(operation, &mut call).await {
+            Err(error) if error.code == errors::DECIDED_TOO_EARLY => {
+                if line.is_none() {
+                    line = Some(call.s3.line(&call.address).await);
+                }
+                call.reread_policies().await?;
+            }
             answer => return answer,
         }
     }
@@ -156,7 +176,7 @@ async fn dispatch(operation: Operation, mut call: Call<'_>, payload: Payload) ->
 }
 
 /// Decides and carries out an operation whose document, if it has one, was read.
-async fn carry_out(operation: Operation, call: &Call<'_>) -> Result<Response, ServiceError> {
+async fn carry_out(operation: Operation, call: &mut Call<'_>) -> Result<Response, ServiceError> {
     if let Some(answer) = access(operation, call).await {
         return answer;
     }

@@ -3,7 +3,7 @@
 
 use millpond_api_s3 as api;
 use millpond_kernel::{Access, Context, ContextValue, Operation, Resource};
-use millpond_lake::{Found, VersionId};
+use millpond_lake::{Found, Tags, VersionId};
 use millpond_types::{AccountId, Arn, ObjectKey};
 use millpond_wire::{ParseError, RequestView};
 
@@ -99,11 +99,13 @@ pub struct Copying<I> {
 }
 
 impl<I> Copying<I> {
-    /// Whether there are tags to be copied.
-    fn copies_tags(&self) -> bool {
+    /// The tags to be copied, if there are any.
+    fn copied_tags(&self) -> Option<&Tags> {
         match &self.found {
-            Found::Object(version) => self.with_tags && version.object().is_some_and(|object| !object.tags.is_empty()),
-            Found::DeleteMarker(_) | Found::None => false,
+            Found::Object(version) if self.with_tags => {
+                version.object().map(|object| &object.tags).filter(|tags| !tags.is_empty())
+            }
+            _ => None,
         }
     }
 }
@@ -197,7 +199,7 @@ impl<I: Input> Operation for Copying<I> {
             None => ("s3:GetObject", "s3:GetObjectTagging"),
         };
         let mut accesses = vec![on_found(read, &self.source, &self.key, &self.found)];
-        if self.copies_tags() {
+        if self.copied_tags().is_some() {
             accesses.push(on_found(read_tags, &self.source, &self.key, &self.found));
             // Tags that are copied are written, as those of a header are.
             if !self.target.input.further(&self.target.bucket.asked).contains(&PUT_TAGS) {
@@ -211,7 +213,12 @@ impl<I: Input> Operation for Copying<I> {
     fn context(&self, access: &Access, context: &mut Context) {
         // Source and target may be one key; the reads are the source's.
         if !access.action.starts_with("s3:GetObject") {
-            return self.target.context(access, context);
+            self.target.context(access, context);
+            // Tags that are copied are tags of the new object, as those of a header are.
+            if let Some(tags) = self.copied_tags() {
+                request_tags(tags, context);
+            }
+            return;
         }
         self.source.asked.keys(access, context);
         if let Some(version) = self.named {
@@ -650,6 +657,10 @@ mod tests {
             let text = |value: &str| reads.then(|| ContextValue::Text(value.to_owned()));
             assert_eq!(context.get("s3:ExistingObjectTag/a"), text("1").as_ref(), "{}", access.action);
             assert_eq!(context.get("s3:VersionId"), text(&"7".repeat(32)).as_ref(), "{}", access.action);
+            // What is copied is what the new object is asked to have.
+            let new = (!reads).then(|| ContextValue::Text("1".to_owned()));
+            assert_eq!(context.get("s3:RequestObjectTag/a"), new.as_ref(), "{}", access.action);
+            assert_eq!(context.get("s3:RequestObjectTagKeys").is_some(), !reads, "{}", access.action);
         }
     }
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderName, Method};
-use keys::{FakeKeys, MANAGED, ONE, TWO, sealers};
+use keys::{FOREIGN, FOREIGN_ALIAS, FOREIGN_NOTHING, FakeKeys, MANAGED, ONE, TWO, sealers};
 use millpond_blob::{BlobConfig, Blobs};
 use millpond_io::{RealDisk, SystemClock, SystemRandom};
 use millpond_kernel::{
@@ -449,6 +449,46 @@ async fn what_is_wrong_with_a_key_is_told() {
         assert_eq!((&*error.code, &*error.message), (expected, message));
     }
     assert_eq!(server.ok("GET", "/bucket/key", &[], b"").await.1, b"secret");
+}
+
+/// Whether another account has an alias, and for which key, is not told to who may not use it.
+#[tokio::test]
+async fn denials_by_way_of_another_accounts_alias_are_alike() {
+    let server = server().await;
+    let id = KEY_ONE.0;
+    server.ok("PUT", "/bucket/key", &[], b"secret").await;
+    // So that the bucket's data key is there: the right to it is checked then, and nothing is made.
+    server.ok("PUT", "/bucket/theirs", &[KMS, (id, FOREIGN_ALIAS), BUCKET_KEY], b"x").await;
+    server.refuse(Some("AccessDeniedException"));
+    let default = |key: &str| {
+        format!(
+            "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm>\
+             <KMSMasterKeyID>{key}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+        )
+    };
+    let mut told = Vec::new();
+    for alias in [FOREIGN_ALIAS, FOREIGN_NOTHING] {
+        for (method, target, further) in [
+            ("PUT", "/bucket/key", &[][..]),
+            ("PUT", "/bucket/key", &[BUCKET_KEY]),
+            ("POST", "/bucket/key?uploads", &[]),
+            ("PUT", "/bucket/copy", &[("x-amz-copy-source", "/bucket/key")]),
+        ] {
+            let headers = [&[KMS, (id, alias)], further].concat();
+            told.push(server.send(By::Header, method, target, &headers, b"x").await.unwrap_err());
+        }
+        server.ok("PUT", "/bucket?encryption", &[], default(alias).as_bytes()).await;
+        told.push(server.send(By::Header, "PUT", "/bucket/key", &[], b"x").await.unwrap_err());
+        server.ok("DELETE", "/bucket?encryption", &[], b"").await;
+    }
+    for error in told {
+        assert_eq!((&*error.code, error.status, &*error.message), ("AccessDenied", 403, "Access Denied"));
+    }
+    // Who names the key itself is told what he may not do with it, and so is the owner of an alias.
+    for (name, key) in [(FOREIGN, FOREIGN), ("alias/one", ONE)] {
+        let error = server.send(By::Header, "PUT", "/bucket/key", &[KMS, (id, name)], b"x").await.unwrap_err();
+        assert_eq!(error.message, format!("the key {key} says no"));
+    }
 }
 
 #[tokio::test]

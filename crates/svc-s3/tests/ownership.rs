@@ -127,3 +127,35 @@ async fn policies_name_who_exists_and_outlive_no_one() {
     let new = Who(Principal::User { account, path, name, id: "AIDAANOTHER".into() }, None);
     assert_eq!(code(&server, &new, "GET", "/bucket/key", &[]).await, "AccessDenied");
 }
+
+#[tokio::test]
+async fn an_upload_does_not_end_with_an_acl_that_was_blocked_meanwhile() {
+    const BLOCK: &str =
+        "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
+    const PARTS: &str = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>4b3a6218bb3e3a7303e8a171a60fcf92</ETag></Part></CompleteMultipartUpload>";
+    const ACCOUNT: Headers = &[("x-amz-account-id", OWNER)];
+    let of_bucket: world::Row = ("", "PUT", "/bucket?publicAccessBlock", &[], BLOCK);
+    let of_account: world::Row = ("", "PUT", "/v20180820/configuration/publicAccessBlock", ACCOUNT, BLOCK);
+    for (acl, block, allowed) in [
+        ("public-read", None, true),
+        ("public-read", Some(of_bucket), false),
+        ("public-read", Some(of_account), false),
+        ("private", Some(of_bucket), true),
+        ("bucket-owner-read", Some(of_account), true),
+    ] {
+        let (server, owner, _) = shared("ObjectWriter").await;
+        assert_eq!(code(&server, &owner, "DELETE", "/bucket?publicAccessBlock", &[]).await, "ok");
+        let headers: Headers = Box::leak(Box::new([("x-amz-acl", acl)]));
+        let created = server.send_as(&owner, &("", "POST", "/bucket/up?uploads", headers, ""), "").await.unwrap().1;
+        let created = body(created);
+        let upload = created.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next()).unwrap();
+        let part: world::Row = ("", "PUT", "/bucket/up?partNumber=1&uploadId=UPLOAD", &[], "bytes");
+        server.send_as(&owner, &part, upload).await.unwrap();
+        if let Some(block) = block {
+            server.send_as(&owner, &block, "").await.unwrap();
+        }
+        let row: world::Row = ("", "POST", "/bucket/up?uploadId=UPLOAD", &[], PARTS);
+        let answer = server.send_as(&owner, &row, upload).await.err().map(|error| error.code.into_owned());
+        assert_eq!(answer.as_deref(), (!allowed).then_some("AccessDenied"), "{acl} {block:?}");
+    }
+}

@@ -104,9 +104,10 @@ fn operations() -> Vec<(&'static str, Run)> {
         ("tag", |s| {
             Box::pin(async move {
                 let tags = Tags::from([("a".into(), "b".into())]);
-                s.lab.lake.set_tags(&s.bucket, &key("k"), None, tags, &origin()).await.map(drop)
+                s.lab.lake.set_tags(&s.bucket, &s.source, tags, &origin()).await.map(drop)
             })
         }),
+        ("share", |s| Box::pin(async move { share(&s, "everybody").await })),
         ("complete", |s| Box::pin(complete(s))),
         ("abort", |s| Box::pin(async move { s.lab.lake.abort(&s.upload, &origin()).await })),
         ("replace a part", |s| {
@@ -129,6 +130,10 @@ fn operations() -> Vec<(&'static str, Run)> {
 
 async fn delete(s: Arc<Scene>, version: Option<VersionId>) -> Result<(), LakeError> {
     s.lab.lake.delete(&s.bucket, &key("k"), version, DeleteCondition::Always, &origin()).await.map(drop)
+}
+
+async fn share(s: &Scene, with: &'static str) -> Result<(), LakeError> {
+    s.lab.lake.set_acl(&s.bucket, &s.source, Some(with.into()), &origin()).await.map(drop)
 }
 
 async fn versioning(s: Arc<Scene>, versioning: Versioning) -> Result<(), LakeError> {
@@ -343,6 +348,51 @@ async fn a_write_is_decided_anew() {
     let written = s.lab.lake.try_put(&mut request, &origin()).await.unwrap().version;
     assert_eq!(s.lab.read(&written, 0..LONG as u64).await.unwrap(), [7; LONG]);
     look(&s, "a second try").await;
+}
+
+/// Whatever was decided by a version's ACL or tags is not committed once they were replaced, by whom ever and whenever.
+#[tokio::test]
+async fn what_was_decided_by_a_version_is_not_committed_after_it_changed() {
+    let copied = ["tag", "share", "copy from it", "copy onto itself", "copy a part"];
+    for mode in [Versioning::Unset, Versioning::Enabled, Versioning::Suspended] {
+        for (name, run) in operations().into_iter().filter(|(name, _)| copied.contains(name)) {
+            for (tags, late) in [(false, false), (false, true), (true, false), (true, true)] {
+                let what = format!("{mode:?}: {name} {tags} {late}");
+                let s = scene(mode).await;
+                let within = s.clone();
+                let change = async move {
+                    let tagged = Tags::from([("c".into(), "d".into())]);
+                    if tags {
+                        within.lab.lake.set_tags(&within.bucket, &within.source, tagged, &origin()).await.map(drop)
+                    } else {
+                        share(&within, "nobody").await
+                    }
+                    .unwrap();
+                };
+                if late {
+                    s.kv.before_next_commit(change)
+                } else {
+                    change.await
+                }
+                assert_eq!(run(s.clone()).await, Err(LakeError::Reconfigured), "{what}");
+                let found = s.lab.lake.lookup(&s.bucket, &key("k"), None).await.unwrap();
+                let Found::Object(version) = found else { panic!("{what}") };
+                let object = version.object().unwrap();
+                assert_eq!((object.tags.len(), object.metadata.acl.is_some()), (tags.into(), !tags), "{what}");
+                look(&s, &what).await;
+                // Looked up anew, it goes on.
+                s.lab.lake.set_acl(&s.bucket, &version, None, &origin()).await.unwrap();
+            }
+        }
+    }
+}
+
+/// What replaced an object is another, though it has the same id.
+#[tokio::test]
+async fn an_acl_is_not_given_to_another_object_of_the_same_key() {
+    let s = scene(Versioning::Unset).await;
+    s.lab.put(&s.bucket, "k", &[1; LONG], Condition::Always).await.unwrap();
+    assert_eq!(share(&s, "everybody").await, Err(LakeError::Reconfigured));
 }
 
 /// A write that reads its bucket's row anew must not put back what a change of the bucket replaces just then.

@@ -40,6 +40,7 @@ fn tolerable(error: &LakeError) -> bool {
     matches!(
         error,
         LakeError::Changed
+            | LakeError::Reconfigured
             | LakeError::NoSuchKey
             | LakeError::NoSuchVersion
             | LakeError::NoSuchUpload
@@ -163,7 +164,8 @@ impl Storm {
 
     async fn tags(&self) -> Result<(), LakeError> {
         let tags = Tags::from([("n".into(), self.random.below(9).to_string())]);
-        self.lab.lake.set_tags(&self.bucket, &self.key(), None, tags, &origin()).await.map(drop)
+        let Some(version) = self.source().await? else { return Ok(()) };
+        self.lab.lake.set_tags(&self.bucket, &version, tags, &origin()).await.map(drop)
     }
 
     async fn part(&self, upload: &Upload, number: u16) -> Result<CompletePart, LakeError> {

@@ -38,6 +38,19 @@ impl Keys {
         wanted: Wanted<'_>,
     ) -> Result<NewDataKey, ServiceError> {
         let caller = &self.on_behalf(caller)?;
+        let hides = wanted.key.is_some_and(|key| is_foreign_alias(caller, key));
+        let made = self.data_key_for(caller, bucket, object, wanted).await;
+        // What is there under an alias, and under which key, is only for those who may use it.
+        made.map_err(|error| if hides && error.code == "AccessDenied" { errors::access_denied() } else { error })
+    }
+
+    async fn data_key_for(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        object: &str,
+        wanted: Wanted<'_>,
+    ) -> Result<NewDataKey, ServiceError> {
         let key = self.key_arn(caller, bucket, &wanted).await?;
         let Wanted { bucket_key, mut context, .. } = wanted;
         let arn = if bucket_key { Arn::s3(bucket.name.as_str(), None).to_string() } else { object.to_owned() };
@@ -135,6 +148,14 @@ pub struct Wanted<'a> {
 
 fn is_managed(key: &str) -> bool {
     key == "alias/aws/s3"
+}
+
+/// Whether a key is named by an alias of an account that is not the caller's: `arn:partition:kms:region:account:alias/name`.
+fn is_foreign_alias(caller: &Caller, key: &str) -> bool {
+    let mut fields = key.splitn(6, ':').skip(4);
+    let (account, resource) = (fields.next(), fields.next());
+    let own = caller.account();
+    resource.is_some_and(|resource| resource.starts_with("alias/")) && own.as_ref().map(|own| own.as_str()) != account
 }
 
 fn needs_version_4() -> ServiceError {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use millpond_api_s3 as api;
 use millpond_kernel::{Authorized, Response, ServiceError};
-use millpond_lake::{ConfigKind, Versioning};
+use millpond_lake::{ConfigKind, Upload, Versioning};
 use millpond_types::AccountId;
 
 use crate::acl::{self, Acl};
@@ -67,6 +67,14 @@ fn unless_blocked(call: &Call<'_>, bucket: &Site, action: &'static str, acl: &Ac
         ));
     }
     Ok(())
+}
+
+/// Refuses the completion of an upload that began with a public ACL, where public ACLs are blocked by now; also where ACLs do not count at
+/// present, as they may again.
+pub fn unless_upload_blocked(call: &Call<'_>, bucket: &Site, upload: &Upload) -> Result<(), ServiceError> {
+    // One that cannot be read grants nothing.
+    let acl = upload.metadata.acl.as_ref().and_then(Acl::decode);
+    acl.map_or(Ok(()), |acl| unless_blocked(call, bucket, "s3:PutObject", &acl))
 }
 
 /// An object that is about to be written: who will own it, and its ACL as it is stored.
@@ -175,7 +183,7 @@ pub async fn put_object(
     unless_blocked(call, bucket, "s3:PutObjectAcl", &acl)?;
     let about = About { bucket: bucket.name.as_str(), key: target.key.as_str(), ..About::default() };
     call.lake(pin)
-        .set_acl(bucket, &target.key, Some(version.id), acl.encode(owner), &call.origin("PutObjectAcl"))
+        .set_acl(bucket, version, acl.encode(owner), &call.origin("PutObjectAcl"))
         .await
         .map_err(|error| errors::from_lake(error, about))?;
     let mut response = answer::empty(StatusCode::OK);

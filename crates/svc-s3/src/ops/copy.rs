@@ -27,11 +27,15 @@ struct Source {
 
 /// CopyObject.
 pub async fn object(call: &Call<'_>) -> Result<Response, ServiceError> {
-    let input: api::CopyObjectInput = call.input()?;
+    let mut input: api::CopyObjectInput = call.input()?;
     let replace_metadata =
         directive("x-amz-metadata-directive", input.metadata_directive.as_ref().map(|d| d.as_str()))?;
     let replace_tags = directive("x-amz-tagging-directive", input.tagging_directive.as_ref().map(|d| d.as_str()))?;
     let given_tags = input.tagging.as_deref().map(tags::from_header).transpose()?;
+    if !replace_tags {
+        // AWS passes over the header then: the new object does not get its tags, so that nothing is decided by them.
+        input.tagging = None;
+    }
     let algorithm = match input.checksum_algorithm.as_ref() {
         Some(name) => Some(checksums::algorithm(name.as_str())?),
         None => None,

@@ -48,7 +48,7 @@ pub async fn one(
 }
 
 /// DeleteObjects: each key is decided and deleted by itself, and has an answer of its own.
-pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
+pub async fn many(call: &mut Call<'_>) -> Result<Response, ServiceError> {
     call.bucket().await?;
     let input: api::DeleteObjectsInput = match documents::demand_digest(call.headers()) {
         Ok(()) => call.parse(api::DeleteObjectsInput::parse),
@@ -80,14 +80,13 @@ pub async fn many(call: &Call<'_>) -> Result<Response, ServiceError> {
 
 /// Decides and deletes. What was decided before policies changed is decided anew, and nothing else.
 async fn delete(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     wanted: &[api::ObjectIdentifier],
 ) -> Result<Vec<Result<Deleted, ServiceError>>, ServiceError> {
     let mut results: Vec<_> = wanted.iter().map(|_| Err(errors::decided_too_early())).collect();
     let mut pending: Vec<usize> = (0..wanted.len()).collect();
     for _ in 0..DECIDE_ATTEMPTS {
         let bucket = call.bucket().await?;
-        let pin = call.s3.kernel.epoch().now();
         let (mut allowed, mut items) = (Vec::new(), Vec::new());
         for at in std::mem::take(&mut pending) {
             match decide(call, &bucket, &wanted[at]).await {
@@ -98,7 +97,7 @@ async fn delete(
                 Err(error) => results[at] = Err(error),
             }
         }
-        let deleted = call.lake(pin).delete_many(&bucket, &items, &call.origin("DeleteObjects")).await;
+        let deleted = call.lake(call.pin()).delete_many(&bucket, &items, &call.origin("DeleteObjects")).await;
         let about = About { bucket: bucket.name.as_str(), ..About::default() };
         for (at, result) in allowed.into_iter().zip(deleted.map_err(|error| errors::from_lake(error, about))?) {
             results[at] = match result {

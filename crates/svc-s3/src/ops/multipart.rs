@@ -124,7 +124,7 @@ pub async fn create(
 }
 
 /// UploadPart.
-pub async fn upload_part(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
+pub async fn upload_part(call: &mut Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
     let operation = call.on_object::<api::UploadPartInput>().await?;
     let target = operation.get();
     let number = part_number(target.input.part_number)?;
@@ -342,7 +342,8 @@ pub async fn complete(
 }
 
 /// The key of an upload that is completed, where its parts' digests are sealed: for KMS the caller must be allowed to use it (S3 User Guide,
-/// "Multipart upload API and permissions"); a client that keeps its own sends it when there are checksums.
+/// "Multipart upload API and permissions"); a client that keeps its own sends it when there are checksums. What was blocked since the upload
+/// began must not come about by its end.
 async fn key_to_complete(
     call: &Call<'_>,
     target: &OnObject<api::CompleteMultipartUploadInput>,
@@ -355,6 +356,7 @@ async fn key_to_complete(
         Err(LakeError::NoSuchUpload) => return Ok(None),
         Err(error) => return Err(errors::from_lake(error, about(target, id))),
     };
+    acl::unless_upload_blocked(call, &target.bucket, &upload)?;
     let customer = call.customer_key()?;
     let is_customers = upload.encryption.as_ref().is_some_and(|e| matches!(e.lock, Lock::Customer { .. }));
     if !is_customers || customer.is_some() {

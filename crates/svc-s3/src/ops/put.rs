@@ -16,7 +16,7 @@ use crate::ops::acl;
 use crate::{metadata, tags, write};
 
 /// PutObject.
-pub async fn put(call: &Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
+pub async fn put(call: &mut Call<'_>, payload: Payload) -> Result<Response, ServiceError> {
     let operation = call.on_object::<api::PutObjectInput>().await?;
     let (owner, acl) = acl::of_new_object(call, &operation.get().bucket)?;
     let metadata = Metadata { acl, ..metadata::from_headers(call.headers())? };

@@ -89,7 +89,7 @@ async fn set<I>(
     let target = &operation.get().target;
     let about = About { bucket: target.bucket.name.as_str(), key: target.key.as_str(), ..About::default() };
     call.lake(operation.pin())
-        .set_tags(&target.bucket, &target.key, Some(version.id), tags, &call.origin(name))
+        .set_tags(&target.bucket, version, tags, &call.origin(name))
         .await
         .map_err(|error| errors::from_lake(error, about))?;
     let mut response = answer::empty(status);

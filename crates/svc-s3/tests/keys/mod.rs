@@ -15,6 +15,10 @@ use zeroize::Zeroizing;
 
 pub const ONE: &str = "arn:aws:kms:us-east-1:123456789012:key/one";
 pub const TWO: &str = "arn:aws:kms:us-east-1:123456789012:key/two";
+/// An alias of another account for a key of its own, and one that is not there.
+pub const FOREIGN_ALIAS: &str = "arn:aws:kms:us-east-1:210987654321:alias/theirs";
+pub const FOREIGN_NOTHING: &str = "arn:aws:kms:us-east-1:210987654321:alias/nothing";
+pub const FOREIGN: &str = "arn:aws:kms:us-east-1:210987654321:key/theirs";
 pub const MANAGED: &str = "arn:aws:kms:us-east-1:123456789012:key/aws-s3";
 
 /// What was asked: the operation, the key's name, and the context's ARN.
@@ -49,7 +53,7 @@ impl FakeKeys {
         self.asked.lock().unwrap().push((what, name(arn).to_owned(), of));
         self.contexts.lock().unwrap().push(context.clone());
         match &mut *self.refuses.lock().unwrap() {
-            Some((code, 0)) => Err(ServiceError::new(*code, 400, "the key says no")),
+            Some((code, 0)) => Err(ServiceError::new(*code, 400, format!("the key {arn} says no"))),
             Some((_, let_before)) => {
                 *let_before -= 1;
                 Ok(())
@@ -72,6 +76,8 @@ impl KeyService for FakeKeys {
         let found = match key {
             "one" | "alias/one" | ONE => Ok(ONE.to_owned()),
             "two" | TWO => Ok(TWO.to_owned()),
+            FOREIGN | FOREIGN_ALIAS => Ok(FOREIGN.to_owned()),
+            FOREIGN_NOTHING => Err(ServiceError::new("AccessDeniedException", 400, format!("{key} is not for you"))),
             other => Err(ServiceError::new("NotFoundException", 400, format!("Key '{other}' does not exist"))),
         };
         ready(found).boxed()

@@ -17,7 +17,7 @@ use millpond_kernel::{
     SessionKind, Step, Transport,
 };
 use millpond_lake::{Lake, LakeConfig};
-use millpond_meta::MemoryKv;
+use millpond_meta::{Kv, MemoryKv};
 use millpond_policy::{Policy, PolicyKind};
 use millpond_svc_s3::S3;
 use millpond_types::{AccountId, RequestId, Timestamp};
@@ -96,10 +96,13 @@ pub struct Server {
 }
 
 pub async fn server() -> Server {
+    server_on(Arc::new(MemoryKv::new())).await
+}
+
+pub async fn server_on(kv: Arc<dyn Kv>) -> Server {
     let dir = tempfile::tempdir().unwrap();
     let random = Arc::new(SystemRandom);
     let blobs = Blobs::open(Arc::new(RealDisk), random.clone(), dir.path(), BlobConfig::default()).unwrap();
-    let kv = Arc::new(MemoryKv::new());
     let lake = Lake::open(kv.clone(), blobs, Arc::new(SystemClock), random, LakeConfig::default()).await.unwrap();
     let region: millpond_types::Region = "us-east-1".parse().unwrap();
     let kernel = Kernel::new(OWNER.parse().unwrap(), region.clone(), Epoch::load(kv).await.unwrap());
