@@ -454,7 +454,7 @@ def test_unsigned(server, body, status, code):
 def test_federation_by_others_is_not_implemented(server):
     sts, role = client(server, "sts"), f"arn:aws:iam::{ACCOUNT}:role/r"
     with refused("NotImplemented", 501) as seen:
-        sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="s", WebIdentityToken="token")
+        sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="joe", WebIdentityToken="token")
     assert "AssumeRoleWithWebIdentity" in seen["Error"]["Message"]
     with refused("NotImplemented", 501) as seen:
         sts.assume_role_with_saml(RoleArn=role, PrincipalArn=f"arn:aws:iam::{ACCOUNT}:saml-provider/p", SAMLAssertion="x" * 20)
