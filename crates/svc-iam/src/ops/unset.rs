@@ -87,14 +87,17 @@ impl Read for ListSAMLProvidersInput {
     }
 }
 
-/// Lists in pages, of which there is one, without items: of a user, or of the account.
+/// Lists in pages, of which there is one, without items: of the account, or of a user that must exist.
 macro_rules! empty {
-    ($($input:ident => $output:ident, $list:ident: $items:expr, |$this:ident, $at:ident| $check:expr;)*) => {$(
+    ($($input:ident => $output:ident, $list:ident: $items:expr $(, |$this:ident, $at:ident| $check:block)?;)*) => {$(
         impl Read for $input {
-            fn run(operation: Authorized<On<Self>>, $at: &At<'_>) -> Result<$output, IamError> {
-                let $this = operation.into_inner().input;
-                $check;
-                let page = page($this.marker.as_deref(), $this.max_items, Vec::<(String, ())>::new())?;
+            fn run(operation: Authorized<On<Self>>, _at: &At<'_>) -> Result<$output, IamError> {
+                let input = operation.into_inner().input;
+                $(
+                    let ($this, $at) = (&input, _at);
+                    $check
+                )?
+                let page = page(input.marker.as_deref(), input.max_items, Vec::<(String, ())>::new())?;
                 Ok($output { $list: $items, is_truncated: page.truncated(), marker: page.marker })
             }
         }
@@ -102,19 +105,22 @@ macro_rules! empty {
 }
 
 empty! {
-    ListInstanceProfilesInput => ListInstanceProfilesOutput, instance_profiles: Vec::new(), |input, _at| ();
-    ListMFADevicesInput => ListMFADevicesOutput, mfa_devices: Vec::new(),
-        |input, at| owner(at, input.user_name.as_deref())?;
-    ListSSHPublicKeysInput => ListSSHPublicKeysOutput, ssh_public_keys: Some(Vec::new()),
-        |input, at| owner(at, input.user_name.as_deref())?;
-    ListServerCertificatesInput => ListServerCertificatesOutput, server_certificate_metadata_list: Vec::new(),
-        |input, _at| ();
+    ListInstanceProfilesInput => ListInstanceProfilesOutput, instance_profiles: Vec::new();
+    ListMFADevicesInput => ListMFADevicesOutput, mfa_devices: Vec::new(), |input, at| {
+        owner(at, input.user_name.as_deref())?;
+    };
+    ListSSHPublicKeysInput => ListSSHPublicKeysOutput, ssh_public_keys: Some(Vec::new()), |input, at| {
+        owner(at, input.user_name.as_deref())?;
+    };
+    ListServerCertificatesInput => ListServerCertificatesOutput, server_certificate_metadata_list: Vec::new();
     ListServiceSpecificCredentialsInput => ListServiceSpecificCredentialsOutput,
-        service_specific_credentials: Some(Vec::new()),
-        |input, at| if input.all_users != Some(true) {
-            owner(at, input.user_name.as_deref())?;
+        service_specific_credentials: Some(Vec::new()), |input, at| {
+            if input.all_users != Some(true) {
+                owner(at, input.user_name.as_deref())?;
+            }
         };
-    ListSigningCertificatesInput => ListSigningCertificatesOutput, certificates: Vec::new(),
-        |input, at| owner(at, input.user_name.as_deref())?;
-    ListVirtualMFADevicesInput => ListVirtualMFADevicesOutput, virtual_mfa_devices: Vec::new(), |input, _at| ();
+    ListSigningCertificatesInput => ListSigningCertificatesOutput, certificates: Vec::new(), |input, at| {
+        owner(at, input.user_name.as_deref())?;
+    };
+    ListVirtualMFADevicesInput => ListVirtualMFADevicesOutput, virtual_mfa_devices: Vec::new();
 }
