@@ -29,6 +29,13 @@ def other_iam(server, other):
     return client(server, "iam", other[1])
 
 
+def test_the_root_user_is_as_old_as_its_account(server, other, other_iam):
+    entries = json.loads(millpond(server, "account", "list", "--json").stdout)
+    (created,) = [one["created"] for one in entries if one["account_id"] == other[0]]
+    root = other_iam.get_user()["User"]
+    assert (int(root["CreateDate"].timestamp()), root["UserId"], "UserName" in root) == (created, other[0], False)
+
+
 def listed(server) -> dict[str, str]:
     answer = json.loads(millpond(server, "account", "list", "--json").stdout)
     return {one["account_id"]: one["name"] for one in answer}

@@ -11,6 +11,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from harness.clients import Tools, s3_client
+from harness.identities import User
 from harness.server import ACCOUNT
 
 # Reads are recorded in groups, a tenth of a second after they came; a server that takes longer than this hangs.
@@ -174,6 +175,29 @@ def test_aws_cli(server, tools: Tools, bucket):
     assert b"InvalidMaxResultsException" in refused.stderr, refused
     refused = tools.aws("cloudtrail", "create-trail", "--name", "t", "--s3-bucket-name", bucket, check=False)
     assert b"NotImplemented" in refused.stderr, refused
+
+
+def test_there_are_no_trails(server, tools: Tools):
+    trail = client(server, "cloudtrail")
+    assert trail.describe_trails()["trailList"] == trail.describe_trails(trailNameList=["t"])["trailList"] == []
+    assert trail.list_trails()["Trails"] == []
+    assert json.loads(tools.aws("cloudtrail", "describe-trails").stdout) == {"trailList": []}
+    with pytest.raises(ClientError) as caught:
+        trail.list_trails(NextToken="x")
+    assert caught.value.response["Error"]["Code"] == "InvalidNextTokenException"
+
+
+def test_paths_of_iam_are_no_resources(server):
+    """What lists of IAM are decided by has no name."""
+    iam = client(server, "iam")
+    lister = User(server, iam)
+    for operation in ("list_users", "list_instance_profiles"):
+        with pytest.raises(ClientError) as caught:
+            getattr(lister.client("iam"), operation)()
+        record = wait_for(server, request_id(caught.value.response))
+        assert (record["errorCode"], "resources" in record) == ("AccessDenied", False)
+        for event in client(server, "cloudtrail").lookup_events()["Events"]:
+            assert all(resource["ResourceName"] for resource in event["Resources"]), event
 
 
 def test_secrets_are_in_no_record(server, s3, raw, bucket):

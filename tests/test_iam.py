@@ -176,7 +176,7 @@ def test_last_use(server, iam, object):
 
 def test_the_root_user(server, iam):
     root = iam.get_user()["User"]
-    assert (root["UserId"], root["Arn"]) == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root")
+    assert (root["UserId"], root["Arn"], "UserName" in root) == (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", False)
     assert server.access_key in [k["AccessKeyId"] for k in iam.list_access_keys()["AccessKeyMetadata"]]
     with refused("UnmodifiableEntity", 400):
         iam.delete_access_key(AccessKeyId=server.access_key)
@@ -530,3 +530,60 @@ def test_aws_cli(tools, server):
     assert aws("iam", "list-account-aliases")["AccountAliases"] == []
     bad = tools.aws("iam", "create-user", "--user-name", user, check=False)
     assert b"(EntityAlreadyExists) when calling the CreateUser operation" in bad.stderr
+
+
+# What cannot be set reads as unset.
+
+OF_A_USER = {
+    "list_mfa_devices": "MFADevices",
+    "list_service_specific_credentials": "ServiceSpecificCredentials",
+    "list_signing_certificates": "Certificates",
+    "list_ssh_public_keys": "SSHPublicKeys",
+}
+OF_THE_ACCOUNT = {
+    "list_instance_profiles": "InstanceProfiles",
+    "list_open_id_connect_providers": "OpenIDConnectProviderList",
+    "list_saml_providers": "SAMLProviderList",
+    "list_server_certificates": "ServerCertificateMetadataList",
+    "list_virtual_mfa_devices": "VirtualMFADevices",
+}
+
+
+@pytest.mark.parametrize("operation, member", [*OF_A_USER.items(), *OF_THE_ACCOUNT.items()])
+def test_lists_of_what_cannot_be_set_are_empty(server, iam, operation, member):
+    reader = User(server, iam, allow("iam:List*")).client("iam")
+    for who in (iam, reader):
+        got = getattr(who, operation)()
+        assert got[member] == [] and not got.get("IsTruncated")
+    with refused("AccessDenied", 403):
+        getattr(User(server, iam).client("iam"), operation)()
+    if operation in OF_A_USER:
+        user = User(server, iam).name
+        assert getattr(iam, operation)(UserName=user)[member] == []
+        with refused("NoSuchEntity", 404) as missing:
+            getattr(iam, operation)(UserName="nobody")
+        assert missing["Error"]["Message"] == "The user with name nobody cannot be found."
+
+
+def test_credentials_of_services_of_all_users(iam):
+    assert iam.list_service_specific_credentials(AllUsers=True, ServiceName="codecommit.amazonaws.com")["ServiceSpecificCredentials"] == []
+    with refused("ValidationError", 400):
+        iam.list_service_specific_credentials(AllUsers=True, UserName="alice")
+
+
+def test_there_are_no_passwords(server, iam):
+    user = User(server, iam)
+    for named, message in [
+        (user.name, f"Login Profile for User {user.name} cannot be found."),
+        ("nobody", "The user with name nobody cannot be found."),
+    ]:
+        with refused("NoSuchEntity", 404) as missing:
+            iam.get_login_profile(UserName=named)
+        assert missing["Error"]["Message"] == message
+    with refused("NoSuchEntity", 404) as missing:
+        iam.get_account_password_policy()
+    assert missing["Error"]["Message"] == f"The Password Policy with domain name {ACCOUNT} cannot be found."
+    with refused("AccessDenied", 403):
+        user.client("iam").get_login_profile()
+    with refused("NotImplemented", 501):
+        iam.create_login_profile(UserName=user.name, Password="x" * 20)

@@ -488,3 +488,31 @@ def test_kill_between_changes(make_server):
         server.start()
         oracle.verify()
         print(f"kill {kill}/{KILLS}: {oracle.count} acknowledged", flush=True)
+
+
+def test_the_key_of_a_service_is_made_when_it_is_described(make_server):
+    server = make_server()
+    kms = kms_client(server)
+    unused = {"AliasName": "alias/aws/s3", "AliasArn": f"arn:aws:kms:us-east-1:{ACCOUNT}:alias/aws/s3"}
+    assert kms.list_aliases()["Aliases"] == [unused] and kms.list_keys()["Keys"] == []
+    with refused("NotFoundException", 400):
+        kms.generate_data_key(KeyId="alias/aws/s3", KeySpec="AES_256")
+    made = kms.describe_key(KeyId="alias/aws/s3")["KeyMetadata"]
+    assert (made["KeyManager"], made["Description"]) == (
+        "AWS", "Default key that protects my S3 objects when no other key is defined"
+    )  # fmt: skip
+    server.stop()
+    server.start()
+    kms = kms_client(server)
+    assert kms.describe_key(KeyId=unused["AliasArn"])["KeyMetadata"] == made
+    (alias,) = kms.list_aliases()["Aliases"]
+    assert alias["TargetKeyId"] == made["KeyId"] and {"CreationDate", "LastUpdatedDate"} < set(alias)
+
+
+def test_there_are_no_custom_key_stores(kms):
+    got = kms.describe_custom_key_stores()
+    assert (got["CustomKeyStores"], got["Truncated"]) == ([], False)
+    with refused("CustomKeyStoreNotFoundException", 400):
+        kms.describe_custom_key_stores(CustomKeyStoreName="store")
+    with refused("NotImplemented", 501):
+        kms.create_custom_key_store(CustomKeyStoreName="store")

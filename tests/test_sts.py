@@ -426,3 +426,42 @@ def test_aws_cli_assumes_a_role_by_its_profile(server, iam, user, lake, tools):
     assert got.stdout == b"k"
     who = tools.aws("--profile", "lake", "sts", "get-caller-identity", env=user.keys.env())
     assert json.loads(who.stdout)["Arn"].startswith(f"arn:aws:sts::{ACCOUNT}:assumed-role/")
+
+
+# Without a signature
+
+
+@pytest.mark.parametrize("body, status, code", [
+    (b"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=s", 501, "NotImplemented"),
+    (b"Action=AssumeRoleWithSAML&Version=2011-06-15&SAMLAssertion=" + b"x" * 100_000, 501, "NotImplemented"),
+    (b"Action=AssumeRoleWithSAML&Version=2011-06-15&SAMLAssertion=" + b"x" * 300_000, 403, "MissingAuthenticationToken"),
+    (b"Action=AssumeRoleWithSAML&Version=2010-05-08", 403, "MissingAuthenticationToken"),
+    (b"Action=AssumeRoot&Version=2011-06-15", 403, "MissingAuthenticationToken"),
+    (b"Action=GetCallerIdentity&Version=2011-06-15", 403, "MissingAuthenticationToken"),
+    (b"Action=ListUsers&Version=2010-05-08", 403, "MissingAuthenticationToken"),
+    (b"%FF", 403, "MissingAuthenticationToken"),
+    (b"", 403, "MissingAuthenticationToken"),
+])  # fmt: skip
+def test_unsigned(server, body, status, code):
+    form = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    request = urllib.request.Request(server.endpoint + "/", data=body, headers=form, method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request)
+    answer = refusal.value.read().decode()
+    assert refusal.value.code == status and f"<Code>{code}</Code>" in answer, answer
+
+
+def test_federation_by_others_is_not_implemented(server):
+    sts, role = client(server, "sts"), f"arn:aws:iam::{ACCOUNT}:role/r"
+    with refused("NotImplemented", 501) as seen:
+        sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="joe", WebIdentityToken="token")
+    assert "AssumeRoleWithWebIdentity" in seen["Error"]["Message"]
+    with refused("NotImplemented", 501) as seen:
+        sts.assume_role_with_saml(RoleArn=role, PrincipalArn=f"arn:aws:iam::{ACCOUNT}:saml-provider/p", SAMLAssertion="x" * 20)
+    assert "AssumeRoleWithSAML" in seen["Error"]["Message"]
+
+
+def test_other_services_are_told_what_is_served(server):
+    raw = Raw(server.endpoint, server.access_key, server.secret_key, server.region, service="sqs")
+    got = raw.request("POST", "/", headers={"content-type": "application/x-amz-json-1.0"}, body=b"{}")
+    assert got.status == 501 and b"s3, s3control, sts, iam, cloudtrail, kms" in got.body, got

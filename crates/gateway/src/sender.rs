@@ -127,7 +127,9 @@ pub(crate) fn service_of<'a>(
     head: &RequestHead,
 ) -> Result<&'a Served, ServiceError> {
     let absent = |what: &str| {
-        let served: Vec<&str> = server.services.iter().map(|served| served.service.name()).collect();
+        let names =
+            |served: &Served| std::iter::once(served.service.name()).chain(served.service.includes().iter().copied());
+        let served: Vec<&str> = server.services.iter().flat_map(names).collect();
         let text = format!("{what} is not implemented by this server, which serves: {}.", served.join(", "));
         Err(ServiceError::new("NotImplemented", 501, text))
     };

@@ -95,6 +95,11 @@ pub trait Service: Send + Sync + 'static {
     /// The name in credential scopes, such as `s3`.
     fn name(&self) -> &'static str;
 
+    /// Further services, by the names that clients call them, that it answers for under its own name.
+    fn includes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The protocol that it speaks.
     fn protocol(&self) -> Protocol;
 

@@ -177,8 +177,9 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let trail = CloudTrailParts { kernel: kernel.clone(), audit: audit.clone(), vault, clock, random };
     let services: Vec<Arc<dyn Service>> = vec![
         Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers)),
-        Arc::new(Iam::new(kernel, identities.clone(), &root.access_key)),
+        // Before IAM, so that unsigned forms are its: all operations that AWS takes unsigned are.
         Arc::new(Sts::new(sts)),
+        Arc::new(Iam::new(kernel, identities.clone(), accounts.clone(), &root.access_key)),
         Arc::new(CloudTrail::new(trail)),
         Arc::new(kms.clone()),
     ];

@@ -45,6 +45,11 @@ pub fn next_token() -> ServiceError {
     )
 }
 
+/// A token of a list that has one page.
+pub fn list_token() -> ServiceError {
+    of(INVALID_NEXT_TOKEN_EXCEPTION, "The token is not one that a list has answered.")
+}
+
 /// Why the caller may not.
 pub fn from_refusal(refusal: Refusal) -> ServiceError {
     match refusal {

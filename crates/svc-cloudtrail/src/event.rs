@@ -90,7 +90,8 @@ pub fn matching(found: &Found, attribute: Option<&(LookupAttributeKey, String)>)
     if attribute.is_some_and(|(key, value)| !seen.has(key, value)) {
         return None;
     }
-    let resources = seen.resources.iter().map(|touched| Resource {
+    // Records of earlier versions name paths of IAM, which have no name.
+    let resources = seen.resources.iter().filter(|touched| !touched.name().is_empty()).map(|touched| Resource {
         resource_type: touched.r#type.clone(),
         resource_name: Some(touched.name().to_owned()),
     });

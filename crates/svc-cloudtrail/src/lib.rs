@@ -1,4 +1,4 @@
-//! AWS CloudTrail, as far as it is served: `LookupEvents` over the audit records of the kernel.
+//! AWS CloudTrail, as far as it is served: `LookupEvents` over the audit records of the kernel, and that there are no trails ([`trails`]).
 //!
 //! [`CloudTrail::call`] reads the input, has the kernel decide, and looks the records up ([`lookup`]). What a record is found by stands in [`event`];
 //! pages go on by a sealed [`token`].
@@ -7,6 +7,7 @@ mod errors;
 mod event;
 mod lookup;
 mod token;
+mod trails;
 
 use std::sync::Arc;
 
@@ -18,12 +19,12 @@ use millpond_api_cloudtrail::{self as api, Operation};
 use millpond_io::{Clock, Random};
 use millpond_kernel::audit::Audit;
 use millpond_kernel::{
-    Access, Authorized, Context, Kernel, OperationRef, RequestHead, Resource, Response, ResponseBody, Service,
+    Access, Authorized, Caller, Context, Kernel, OperationRef, RequestHead, Resource, Response, ResponseBody, Service,
     ServiceError, ServiceRequest,
 };
 use millpond_seal::Vault;
 use millpond_types::{AccountId, Arn};
-use millpond_wire::{Protocol, QueryPairs, RequestView, Route};
+use millpond_wire::{ParseError, Protocol, QueryPairs, RequestView, Route};
 
 /// The largest document: ten attributes of 2,000 characters would be far below it.
 const MAX_DOCUMENT: usize = 256 * 1024;
@@ -58,21 +59,16 @@ impl CloudTrail {
     async fn carry_out(&self, mut request: ServiceRequest) -> Result<Response, ServiceError> {
         let Some(account) = request.caller.account() else { return Err(errors::nobody()) };
         let body = request.payload.collect(MAX_DOCUMENT, errors::too_large).await?;
-        match Operation::ALL.get(usize::from(request.operation.index)) {
+        let call = Call { parts: &self.parts, caller: &request.caller, account, head: &request.head, body: &body };
+        let parts = match Operation::ALL.get(usize::from(request.operation.index)) {
+            Some(Operation::DescribeTrails) => trails::described(&call.authorized().await?).write(),
+            Some(Operation::ListTrails) => trails::listed(&call.authorized().await?)?.write(),
             Some(Operation::LookupEvents) => {
-                let input = read(&request.head, &body)?;
-                let operation = LookupEvents { input, account, region: self.parts.kernel.region().as_str().to_owned() };
-                let authorized = self.parts.kernel.authorize(&request.caller, operation).await;
-                self.lookup_events(authorized.map_err(errors::from_refusal)?).await
+                let input = call.authorized().await?.into_inner().input;
+                lookup::events(&self.parts, account, input).await?.write()
             }
-            None => Err(ServiceError::internal()),
-        }
-    }
-
-    async fn lookup_events(&self, authorized: Authorized<LookupEvents>) -> Result<Response, ServiceError> {
-        let LookupEvents { input, account, .. } = authorized.into_inner();
-        let output = lookup::events(&self.parts, account, input).await?;
-        let parts = output.write();
+            None => return Err(ServiceError::internal()),
+        };
         let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
         Ok(Response { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
     }
@@ -109,34 +105,78 @@ impl Service for CloudTrail {
     }
 }
 
-fn read(head: &RequestHead, body: &Bytes) -> Result<api::LookupEventsInput, ServiceError> {
-    let query = QueryPairs::default();
-    let view = RequestView {
-        method: &head.method,
-        bucket: None,
-        key: None,
-        labels: &[],
-        query: &query,
-        headers: &head.headers,
-        body,
-    };
-    api::LookupEventsInput::parse(&view).map_err(|error| errors::from_parse(&error))
+/// An input, by its operation.
+trait Input: Sized + std::fmt::Debug + Send + Sync {
+    /// `LookupEvents`
+    const NAME: &'static str;
+    /// `cloudtrail:LookupEvents`
+    const ACTION: &'static str;
+
+    fn read(view: &RequestView<'_>) -> Result<Self, ParseError>;
 }
 
-/// `LookupEvents`: needs a right that is about no resource (Service Authorization Reference, "Actions defined by AWS CloudTrail").
+macro_rules! inputs {
+    ($($name:literal: $input:ident,)*) => {$(
+        impl Input for api::$input {
+            const NAME: &'static str = $name;
+            const ACTION: &'static str = concat!("cloudtrail:", $name);
+
+            fn read(view: &RequestView<'_>) -> Result<Self, ParseError> {
+                Self::parse(view)
+            }
+        }
+    )*};
+}
+
+inputs! {
+    "DescribeTrails": DescribeTrailsInput,
+    "ListTrails": ListTrailsInput,
+    "LookupEvents": LookupEventsInput,
+}
+
+/// A request whose body was read.
+struct Call<'a> {
+    parts: &'a CloudTrailParts,
+    caller: &'a Caller,
+    account: AccountId,
+    head: &'a RequestHead,
+    body: &'a Bytes,
+}
+
+impl Call<'_> {
+    /// Reads the input, and has the kernel decide.
+    async fn authorized<I: Input>(&self) -> Result<Authorized<On<I>>, ServiceError> {
+        let query = QueryPairs::default();
+        let view = RequestView {
+            method: &self.head.method,
+            bucket: None,
+            key: None,
+            labels: &[],
+            query: &query,
+            headers: &self.head.headers,
+            body: self.body,
+        };
+        let input = I::read(&view).map_err(|error| errors::from_parse(&error))?;
+        let kernel = &self.parts.kernel;
+        let on = On { input, account: self.account, region: kernel.region().as_str().to_owned() };
+        kernel.authorize(self.caller, on).await.map_err(errors::from_refusal)
+    }
+}
+
+/// An operation, which needs a right that is about no resource (Service Authorization Reference, "Actions defined by AWS CloudTrail").
 #[derive(Debug)]
-struct LookupEvents {
-    input: api::LookupEventsInput,
+struct On<I> {
+    input: I,
     account: AccountId,
     region: String,
 }
 
-impl millpond_kernel::Operation for LookupEvents {
-    const NAME: &'static str = "LookupEvents";
+impl<I: Input> millpond_kernel::Operation for On<I> {
+    const NAME: &'static str = I::NAME;
 
     fn accesses(&self) -> Vec<Access> {
         let everything = Arn::new("cloudtrail", &self.region, self.account.as_str(), "*");
-        vec![Access { action: "cloudtrail:LookupEvents", resource: Resource::new(everything, self.account) }]
+        vec![Access { action: I::ACTION, resource: Resource::new(everything, self.account) }]
     }
 
     fn context(&self, _: &Access, _: &mut Context) {}

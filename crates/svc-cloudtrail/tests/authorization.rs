@@ -84,8 +84,12 @@ impl World {
     }
 
     async fn send(&self, caller: Caller, input: &Value) -> Result<Value, (String, String)> {
+        self.ask("LookupEvents", caller, input).await
+    }
+
+    async fn ask(&self, operation: &str, caller: Caller, input: &Value) -> Result<Value, (String, String)> {
         let mut headers = HeaderMap::new();
-        headers.insert("x-amz-target", HeaderValue::try_from(format!("{TARGET}{}", "LookupEvents")).unwrap());
+        headers.insert("x-amz-target", HeaderValue::try_from(format!("{TARGET}{operation}")).unwrap());
         let head =
             RequestHead { method: Method::POST, path: "/".into(), query: String::new(), headers, host_bucket: None };
         let operation = self.service.identify(&head).unwrap();
@@ -101,7 +105,11 @@ impl World {
     }
 
     async fn code(&self, caller: Caller, input: &Value) -> Result<(), String> {
-        self.send(caller, input).await.map(drop).map_err(|(code, _)| code)
+        self.code_of("LookupEvents", caller, input).await
+    }
+
+    async fn code_of(&self, operation: &str, caller: Caller, input: &Value) -> Result<(), String> {
+        self.ask(operation, caller, input).await.map(drop).map_err(|(code, _)| code)
     }
 
     /// A record of a call of the root user's, on a bucket.
@@ -163,41 +171,72 @@ fn in_session(policies: &[&str]) -> Caller {
 
 #[tokio::test]
 async fn lookup_events() {
+    authorized("LookupEvents", "cloudtrail:Lookup*").await;
+}
+
+#[tokio::test]
+async fn there_are_no_trails() {
+    authorized("DescribeTrails", "cloudtrail:Describe*").await;
+    authorized("ListTrails", "cloudtrail:ListT*").await;
+    let world = World::new();
+    for (operation, input, expected) in [
+        ("DescribeTrails", json!({}), Ok(json!({"trailList": []}))),
+        ("DescribeTrails", json!({"trailNameList": ["t"], "includeShadowTrails": false}), Ok(json!({"trailList": []}))),
+        ("ListTrails", json!({}), Ok(json!({"Trails": []}))),
+        ("ListTrails", json!({"NextToken": "x"}), Err("InvalidNextTokenException".to_owned())),
+    ] {
+        let answer = world.ask(operation, root(OWNER), &input).await.map_err(|(code, _)| code);
+        assert_eq!(answer, expected, "{operation} {input}");
+    }
+}
+
+/// Who may call an operation, whose action the pattern fits.
+async fn authorized(operation: &str, pattern: &str) {
     let world = World::new();
     let input = json!({});
+    let action = format!("cloudtrail:{operation}");
+    let (allow, deny) =
+        (ALLOW.replace("cloudtrail:LookupEvents", &action), DENY.replace("cloudtrail:Lookup*", pattern));
+    let (allow, deny) = (allow.as_str(), deny.as_str());
     let denied = || Err("AccessDeniedException".to_owned());
     // Nobody, root users (each of its own account), and users by their policies.
-    let nobody = world.code(testing::caller(Principal::Anonymous), &input).await;
+    let nobody = world.code_of(operation, testing::caller(Principal::Anonymous), &input).await;
     assert_eq!(nobody, Err("MissingAuthenticationTokenException".to_owned()));
-    assert_eq!(world.code(root(OWNER), &input).await, Ok(()));
-    assert_eq!(world.code(root(STRANGER), &input).await, Ok(()));
+    assert_eq!(world.code_of(operation, root(OWNER), &input).await, Ok(()));
+    assert_eq!(world.code_of(operation, root(STRANGER), &input).await, Ok(()));
     for (identity, boundary, expected) in [
         (None, None, denied()),
-        (Some(ALLOW), None, Ok(())),
+        (Some(allow), None, Ok(())),
         (Some(OTHER), None, denied()),
-        (Some(DENY), None, denied()),
-        (Some(ALLOW), Some(ALLOW), Ok(())),
-        (Some(ALLOW), Some(OTHER), denied()),
+        (Some(deny), None, denied()),
+        (Some(allow), Some(allow), Ok(())),
+        (Some(allow), Some(OTHER), denied()),
     ] {
         *world.rights.0.lock().unwrap() = Rights {
             identity: identity.into_iter().map(policy).collect(),
             boundary: boundary.map(policy),
             tags: Vec::new(),
         };
-        assert_eq!(world.code(testing::caller(user()), &input).await, expected, "{identity:?} {boundary:?}");
+        assert_eq!(
+            world.code_of(operation, testing::caller(user()), &input).await,
+            expected,
+            "{identity:?} {boundary:?}"
+        );
     }
     // Session policies limit, and never add.
     for (identity, session, expected) in [
-        (ALLOW, vec![ALLOW], Ok(())),
-        (ALLOW, vec![OTHER], denied()),
-        (ALLOW, vec![ALLOW, DENY], denied()),
-        (OTHER, vec![ALLOW], denied()),
+        (allow, vec![allow], Ok(())),
+        (allow, vec![OTHER], denied()),
+        (allow, vec![allow, deny], denied()),
+        (OTHER, vec![allow], denied()),
     ] {
         *world.rights.0.lock().unwrap() = Rights { identity: vec![policy(identity)], ..Rights::default() };
-        assert_eq!(world.code(in_session(&session), &input).await, expected, "{identity} {session:?}");
+        assert_eq!(world.code_of(operation, in_session(&session), &input).await, expected, "{identity} {session:?}");
     }
-    let (_, message) = world.send(in_session(&[OTHER]), &input).await.unwrap_err();
-    assert!(message.ends_with("not authorized to perform: cloudtrail:LookupEvents because no identity-based policy allows the cloudtrail:LookupEvents action"), "{message}");
+    let (_, message) = world.ask(operation, in_session(&[OTHER]), &input).await.unwrap_err();
+    let why =
+        format!("not authorized to perform: {action} because no identity-based policy allows the {action} action");
+    assert!(message.ends_with(&why), "{message}");
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ async fn world() -> (Arc<Kernel>, Arc<AccessKeys>, String, String) {
     kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), Arc::new(account))));
     let sessions = Arc::new(SessionTokens::new(&identities));
     let keys = Arc::new(AccessKeys::new(Arc::new(NoRoot), identities.clone(), sessions.clone()));
-    let iam = Iam::new(kernel.clone(), identities.clone(), "ROOTROOTROOTROOT");
+    let iam = Iam::new(kernel.clone(), identities.clone(), Arc::new(kernel.account()), "ROOTROOTROOTROOT");
     let trust = format!(
         r#"{{"Statement":{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{ACCOUNT}:user/u"}},"Action":"sts:AssumeRole"}}}}"#
     );

@@ -183,6 +183,11 @@ impl Accounts for LocalAccounts {
     fn exists(&self, account: AccountId) -> bool {
         account == self.home || self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(&account)
     }
+
+    fn created_at(&self, account: AccountId) -> Option<Timestamp> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&account).map(|row| Timestamp(row.created))
+    }
 }
 
 /// An id by lot; the first digit is not zero, so that spreadsheets leave it whole.
@@ -239,6 +244,10 @@ mod tests {
             assert_eq!(listed.len(), 3);
             let entry = listed.iter().find(|entry| entry.id == wanted).unwrap();
             assert_eq!((entry.name.as_str(), entry.created.is_some()), ("other", true));
+            assert_eq!(
+                (accounts.created_at(wanted), accounts.created_at(HOME.parse().unwrap())),
+                (entry.created, None)
+            );
             assert!(listed.iter().any(|entry| entry.id.as_str() == HOME && entry.created.is_none()));
             let credential = identities.credential(&new.access_key_id).unwrap();
             assert_eq!(credential.secret.expose(), new.secret.as_str());

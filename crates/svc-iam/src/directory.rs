@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use millpond_kernel::{Directory, DirectoryError, Rights};
 use millpond_policy::Principal;
-use millpond_types::AccountId;
+use millpond_types::{AccountId, Timestamp};
 
 use crate::state::Identities;
 
@@ -14,12 +14,19 @@ use crate::state::Identities;
 pub trait Accounts: Send + Sync + 'static {
     /// Whether an account exists here.
     fn exists(&self, account: AccountId) -> bool;
+
+    /// When an account was created; `None` for one that the server was made with.
+    fn created_at(&self, account: AccountId) -> Option<Timestamp>;
 }
 
 /// The account that a server is made with, and no other.
 impl Accounts for AccountId {
     fn exists(&self, account: AccountId) -> bool {
         *self == account
+    }
+
+    fn created_at(&self, _: AccountId) -> Option<Timestamp> {
+        None
     }
 }
 

@@ -11,6 +11,7 @@ use millpond_kernel::{
 use millpond_types::AccountId;
 use millpond_wire::{ErrorFormat, ErrorKind, FormPairs, Location, ParseError, Protocol, ResponseParts, Route};
 
+use crate::directory::Accounts;
 use crate::errors::IamError;
 use crate::operation::{At, Change, On, Output, Read};
 use crate::state::{Draft, Identities, StateError};
@@ -28,13 +29,14 @@ pub struct Iam {
 pub(crate) struct Core {
     pub kernel: Arc<Kernel>,
     pub identities: Identities,
+    accounts: Arc<dyn Accounts>,
     root_key: String,
 }
 
 impl Iam {
     /// The service. `root_key` is the id of the access key that the server's root user has by configuration.
-    pub fn new(kernel: Arc<Kernel>, identities: Identities, root_key: &str) -> Self {
-        Self { core: Arc::new(Core { kernel, identities, root_key: root_key.to_owned() }) }
+    pub fn new(kernel: Arc<Kernel>, identities: Identities, accounts: Arc<dyn Accounts>, root_key: &str) -> Self {
+        Self { core: Arc::new(Core { kernel, identities, accounts, root_key: root_key.to_owned() }) }
     }
 }
 
@@ -129,9 +131,11 @@ operations! {
     read {
         GetAccessKeyLastUsed: GetAccessKeyLastUsedInput,
         GetAccountAuthorizationDetails: GetAccountAuthorizationDetailsInput,
+        GetAccountPasswordPolicy: GetAccountPasswordPolicyInput,
         GetAccountSummary: GetAccountSummaryInput,
         GetGroup: GetGroupInput,
         GetGroupPolicy: GetGroupPolicyInput,
+        GetLoginProfile: GetLoginProfileInput,
         GetPolicy: GetPolicyInput,
         GetPolicyVersion: GetPolicyVersionInput,
         GetRole: GetRoleInput,
@@ -147,16 +151,25 @@ operations! {
         ListGroupPolicies: ListGroupPoliciesInput,
         ListGroups: ListGroupsInput,
         ListGroupsForUser: ListGroupsForUserInput,
+        ListInstanceProfiles: ListInstanceProfilesInput,
         ListInstanceProfilesForRole: ListInstanceProfilesForRoleInput,
+        ListMFADevices: ListMFADevicesInput,
+        ListOpenIDConnectProviders: ListOpenIDConnectProvidersInput,
         ListPolicies: ListPoliciesInput,
         ListPolicyTags: ListPolicyTagsInput,
         ListPolicyVersions: ListPolicyVersionsInput,
         ListRolePolicies: ListRolePoliciesInput,
         ListRoleTags: ListRoleTagsInput,
         ListRoles: ListRolesInput,
+        ListSAMLProviders: ListSAMLProvidersInput,
+        ListSSHPublicKeys: ListSSHPublicKeysInput,
+        ListServerCertificates: ListServerCertificatesInput,
+        ListServiceSpecificCredentials: ListServiceSpecificCredentialsInput,
+        ListSigningCertificates: ListSigningCertificatesInput,
         ListUserPolicies: ListUserPoliciesInput,
         ListUserTags: ListUserTagsInput,
         ListUsers: ListUsersInput,
+        ListVirtualMFADevices: ListVirtualMFADevicesInput,
     }
     change {
         AddUserToGroup: AddUserToGroupInput,
@@ -214,7 +227,14 @@ operations! {
 impl Core {
     fn at<'a>(&'a self, caller: &'a Caller, account: AccountId) -> At<'a> {
         let account = self.identities.account(account);
-        At { kernel: &self.kernel, identities: &self.identities, caller, root_key: &self.root_key, account }
+        At {
+            kernel: &self.kernel,
+            identities: &self.identities,
+            accounts: &*self.accounts,
+            caller,
+            root_key: &self.root_key,
+            account,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use millpond_policy::Principal;
 use millpond_types::{AccountId, Arn};
 use millpond_wire::{FormPairs, ParseError, ResponseParts};
 
+use crate::directory::Accounts;
 use crate::errors::IamError;
 use crate::state::{Account, Draft, Entity, Identities, Kind, ManagedPolicy};
 
@@ -182,6 +183,7 @@ pub(crate) enum Owner {
 pub(crate) struct At<'a> {
     pub kernel: &'a Kernel,
     pub identities: &'a Identities,
+    pub accounts: &'a dyn Accounts,
     pub caller: &'a Caller,
     /// The access key of the server's own root user, which is no row.
     pub root_key: &'a str,

@@ -22,7 +22,7 @@ pub(crate) fn boundary(entity: &Entity) -> Option<api::AttachedPermissionsBounda
 pub(crate) fn listed_user(user: &Entity) -> api::User {
     api::User {
         path: user.path.clone(),
-        user_name: user.name.clone(),
+        user_name: Some(user.name.clone()),
         user_id: user.id.clone(),
         arn: user.arn(),
         create_date: user.created,

@@ -27,6 +27,10 @@ const UNKNOWN: OperationRef = OperationRef { name: "unknown", index: 0 };
 /// The one version of the API.
 const VERSION: &str = "2011-06-15";
 
+/// The most bytes that are read of an unsigned form: a SAML assertion has up to 100,000 characters (API reference, AssumeRoleWithSAML), and some
+/// of them are escaped.
+const MAX_UNSIGNED: usize = 256 * 1024;
+
 /// The service.
 pub struct Sts {
     kernel: Arc<Kernel>,
@@ -98,7 +102,23 @@ impl Service for Sts {
     }
 }
 
+/// What AWS takes without a signature: the caller proves who it is to another provider. There are no such providers here.
+const UNSIGNED: [&str; 2] = ["AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"];
+
+/// Why an unsigned request is refused: for want of a signature, unless it names what needs none.
+async fn unsigned(request: &mut ServiceRequest) -> ServiceError {
+    let Ok(body) = request.payload.collect(MAX_UNSIGNED, errors::unsigned).await else { return errors::unsigned() };
+    let Ok((_, action)) = form::parse(&request.head, &body, VERSION) else { return errors::unsigned() };
+    match api::route(&action) {
+        Route::Unserved(name) if UNSIGNED.contains(&name) => ServiceError::not_implemented(name),
+        _ => errors::unsigned(),
+    }
+}
+
 async fn call(sts: &Sts, mut request: ServiceRequest) -> Result<Response, ServiceError> {
+    if request.caller.is_anonymous() {
+        return Err(unsigned(&mut request).await);
+    }
     let body = form::body_of(&mut request).await?;
     let (form, action) = form::parse(&request.head, &body, VERSION)?;
     let operation = match api::route(&action) {

@@ -35,6 +35,9 @@ pub(crate) enum KmsError {
     /// No alias of that ARN.
     #[error("Alias {0} is not found.")]
     NoAlias(String),
+    /// A custom key store that does not exist, as none does.
+    #[error("{0}")]
+    NoStore(String),
     /// Something else that does not exist.
     #[error("{0}")]
     NotFound(String),
@@ -173,6 +176,7 @@ impl KmsError {
             Self::Denied(_) => "AccessDeniedException",
             Self::CallerGone => "UnrecognizedClientException",
             Self::NoKey(_) | Self::NoAlias(_) | Self::NotFound(_) => "NotFoundException",
+            Self::NoStore(_) => "CustomKeyStoreNotFoundException",
             Self::InvalidArn(_) => "InvalidArnException",
             Self::Validation(_) => "ValidationException",
             Self::Unsupported(_) => "UnsupportedOperationException",

@@ -95,6 +95,7 @@ macro_rules! bound {
 input!(CancelKeyDeletion, CancelKeyDeletionInput);
 input!(CreateAlias, CreateAliasInput);
 input!(DeleteAlias, DeleteAliasInput);
+input!(DescribeCustomKeyStores, DescribeCustomKeyStoresInput);
 input!(DescribeKey, DescribeKeyInput, {
     tokens!();
 });

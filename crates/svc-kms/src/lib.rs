@@ -43,7 +43,7 @@ pub use crate::load::OpenError;
 
 use crate::errors::KmsError;
 use crate::inputs::Input;
-use crate::ops::{aliases, crypto as cryptographic, grants, keys, policy, rotation, tags};
+use crate::ops::{aliases, crypto as cryptographic, grants, keys, managed, policy, rotation, stores, tags};
 use crate::state::Core;
 
 /// The service. Clones share everything.
@@ -140,6 +140,12 @@ impl Call<'_> {
         I::read(&view).map_err(|error| errors::from_parse(&error))
     }
 
+    /// Whether DescribeKey names an alias of AWS that has no key yet: it gets one then.
+    fn is_first_use(&self) -> Result<bool, ServiceError> {
+        let input: api::DescribeKeyInput = self.input()?;
+        Ok(self.core.predefined(self.caller, &input.key_id).is_some())
+    }
+
     async fn carry_out(&self, operation: Operation) -> Result<ResponseParts, ServiceError> {
         /// What changes nothing.
         macro_rules! read {
@@ -170,6 +176,8 @@ impl Call<'_> {
             Operation::CreateKey => change!(keys::create),
             Operation::Decrypt => read!(cryptographic::decrypt),
             Operation::DeleteAlias => change!(aliases::delete),
+            Operation::DescribeCustomKeyStores => read!(stores::describe),
+            Operation::DescribeKey if self.is_first_use()? => change!(managed::describe),
             Operation::DescribeKey => read!(keys::describe),
             Operation::DisableKey => change!(keys::disable),
             Operation::DisableKeyRotation => change!(rotation::disable),

@@ -43,6 +43,9 @@ enum Resource<'a> {
 /// The beginning of every alias's name.
 pub(crate) const ALIAS: &str = "alias/";
 
+/// The aliases of AWS, whose keys are made when they are first used (KMS Developer Guide, "AWS managed keys"): those of services that are here.
+pub(crate) const PREDEFINED: [&str; 1] = ["alias/aws/s3"];
+
 fn pointer<'a>(name: &'a str, own: AccountId, region: &str) -> Result<Pointer<'a>, KmsError> {
     let invalid = || KmsError::InvalidArn(format!("Invalid arn {name}"));
     if !name.starts_with("arn:") {
@@ -86,6 +89,15 @@ impl Core {
         self.pointed(&pointer, about.clone()).map_err(|error| {
             if pointer.account == own { error } else { KmsError::foreign(&caller.arn(), action, &about) }
         })
+    }
+
+    /// The alias of AWS that a name means, if it is one of the caller's account that has no key yet.
+    pub fn predefined(&self, caller: &Caller, name: &str) -> Option<&'static str> {
+        let own = self.account_of(caller);
+        let found = pointer(name, own, self.kernel.region().as_str()).ok()?;
+        let Resource::Alias(alias) = found.resource else { return None };
+        let known = PREDEFINED.into_iter().find(|known| found.account == own && *known == alias)?;
+        self.maps().alias(own, known).is_none().then_some(known)
     }
 
     fn pointed(&self, pointer: &Pointer<'_>, about: About) -> Result<OnKey, KmsError> {

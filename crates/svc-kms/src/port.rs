@@ -1,24 +1,17 @@
 //! The port through which other services use keys: the same operations, decided the same way.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use millpond_api_kms as api;
 use millpond_kernel::audit::KeyUsed;
 use millpond_kernel::{Caller, DataKey, EncryptionContext, KeyService, KeyUse, ServiceError};
-use millpond_policy::{Policy, PolicyKind};
 use millpond_types::AccountId;
 use zeroize::Zeroizing;
 
 use crate::Kms;
-use crate::errors::{Failure, KmsError};
+use crate::errors::KmsError;
 use crate::lookup::Forms;
-use crate::model::{Alias, Spec};
-use crate::ops::crypto;
-use crate::ops::keys::NewKey;
-use crate::state::{Core, Draft};
-use crate::tables;
+use crate::ops::{crypto, managed};
 
 fn data_key(key_arn: &str, context: &EncryptionContext) -> api::GenerateDataKeyInput {
     api::GenerateDataKeyInput {
@@ -133,97 +126,16 @@ impl KeyService for Kms {
 
     fn managed<'a>(&'a self, account: AccountId, service: &'static str) -> BoxFuture<'a, Result<String, ServiceError>> {
         async move {
-            let name = managed_name(service);
-            if let Some(arn) = existing(&self.core, account, &name) {
+            let name = managed::alias_of(service);
+            if let Some(arn) = managed::existing(&self.core, account, &name) {
                 return Ok(arn);
             }
             let made = self.core.detached(move |core| {
-                let name = managed_name(service);
-                async move { make(&core, account, service, name).await }
+                let name = managed::alias_of(service);
+                async move { managed::make(&core, account, name).await }
             });
             Ok(made.await?)
         }
         .boxed()
     }
-}
-
-/// `alias/aws/s3`, of `s3` as of `alias/aws/s3`.
-fn managed_name(service: &str) -> String {
-    format!("alias/aws/{}", short(service))
-}
-
-fn short(service: &str) -> &str {
-    let name = service.strip_prefix("alias/aws/").unwrap_or(service);
-    name.split('.').next().unwrap_or(name)
-}
-
-fn existing(core: &Core, account: AccountId, name: &str) -> Option<String> {
-    let maps = core.maps();
-    let key = maps.stored(maps.alias(account, name)?.key)?;
-    Some(key.arn.to_string())
-}
-
-/// What AWS puts on such keys: who may use the service may use the key through it, and its account may look at it
-/// (KMS Developer Guide, "AWS managed keys").
-fn managed_policy(account: AccountId, region: &str, service: &str) -> String {
-    let title = service.to_ascii_uppercase();
-    format!(
-        r#"{{
-  "Version" : "2012-10-17",
-  "Id" : "auto-{service}-2",
-  "Statement" : [ {{
-    "Sid" : "Allow access through {title} for all principals in the account that are authorized to use {title}",
-    "Effect" : "Allow",
-    "Principal" : {{
-      "AWS" : "*"
-    }},
-    "Action" : [ "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey" ],
-    "Resource" : "*",
-    "Condition" : {{
-      "StringEquals" : {{
-        "kms:CallerAccount" : "{account}",
-        "kms:ViaService" : "{service}.{region}.amazonaws.com"
-      }}
-    }}
-  }}, {{
-    "Sid" : "Allow direct access to key metadata to the account",
-    "Effect" : "Allow",
-    "Principal" : {{
-      "AWS" : "arn:aws:iam::{account}:root"
-    }},
-    "Action" : [ "kms:Describe*", "kms:Get*", "kms:List*" ],
-    "Resource" : "*"
-  }} ]
-}}"#
-    )
-}
-
-/// Makes the key of a service; whoever comes first makes it for all.
-async fn make(core: &Arc<Core>, account: AccountId, service: &str, name: String) -> Result<String, Failure> {
-    if let Some(arn) = existing(core, account, &name) {
-        return Ok(arn);
-    }
-    let service = short(service);
-    let text = managed_policy(account, core.kernel.region().as_str(), service);
-    let policy = Policy::parse(&text, PolicyKind::Key).map_err(KmsError::from)?;
-    let description = match service {
-        "s3" => "Default key that protects my S3 objects when no other key is defined".to_owned(),
-        other => format!("Default key that protects my {other} data when no other key is defined"),
-    };
-    let mut draft = Draft::default();
-    let new = NewKey {
-        account,
-        spec: Spec::Symmetric,
-        managed: true,
-        description,
-        policy,
-        ids: Vec::new(),
-        tags: Default::default(),
-    };
-    let key = core.new_key(&mut draft, new)?;
-    draft.absent(tables::alias(account, &name));
-    let now = core.now();
-    draft.alias(Alias { account, name, key: key.id, created: now, updated: now });
-    core.commit(None, draft).await?;
-    Ok(key.arn.to_string())
 }

@@ -32,6 +32,7 @@ const ROWS: &[Row] = &[
     ("CreateKey", On::Account, || json!({})),
     ("Decrypt", On::Key, || json!({"CiphertextBlob": "BLOB"})),
     ("DeleteAlias", On::Alias, || json!({"AliasName": "alias/old"})),
+    ("DescribeCustomKeyStores", On::Account, || json!({})),
     ("DescribeKey", On::Key, || json!({"KeyId": "KEY"})),
     ("DisableKey", On::OwnKey, || json!({"KeyId": "KEY"})),
     ("DisableKeyRotation", On::OwnKey, || json!({"KeyId": "KEY"})),

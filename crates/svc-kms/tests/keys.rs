@@ -472,3 +472,74 @@ async fn material_that_does_not_open_holds_up_nothing_else() {
     let other = world.key().await;
     seal(&world, &other, json!({})).await;
 }
+
+#[tokio::test]
+async fn the_alias_of_a_service_gets_its_key_when_it_is_described() {
+    let world = World::new().await;
+    let (alice, bob, eve) = (user(OWNER, "alice"), user(STRANGER, "bob"), user(OWNER, "eve"));
+    world.people.add(&alice, &[says("Allow", "kms:DescribeKey")], None);
+    world.people.add(&eve, &[says("Allow", "kms:List*")], None);
+    world.people.add(&bob, &[says("Allow", "*")], None);
+    let (name, arn) = ("alias/aws/s3", format!("arn:aws:kms:us-east-1:{OWNER}:alias/aws/s3"));
+    let unused = json!([{"AliasName": name, "AliasArn": arn}]);
+    let listed = async |body: Value| world.root("ListAliases", body).await["Aliases"].clone();
+    // Who may not describe it, or asks for an alias that is no service's, makes nothing.
+    for (who, key, code) in [
+        (&eve, name, "AccessDeniedException"),
+        (&bob, arn.as_str(), "AccessDeniedException"),
+        (&alice, "alias/aws/other", "NotFoundException"),
+    ] {
+        let answer = world.call(caller(who.clone(), None), "DescribeKey", json!({"KeyId": key})).await;
+        assert_eq!(answer, Err(code.to_owned()), "{key}");
+    }
+    let refused = world.call(caller(root(OWNER), None), "Encrypt", json!({"KeyId": name, "Plaintext": "eA=="})).await;
+    assert_eq!(refused, Err("NotFoundException".to_owned()));
+    assert_eq!(listed(json!({})).await, unused);
+    assert_eq!(world.root("ListKeys", json!({})).await["Keys"], json!([]));
+    // In its place among the others, page for page.
+    let key = world.key().await;
+    for other in ["alias/a", "alias/b"] {
+        world.root("CreateAlias", json!({"AliasName": other, "TargetKeyId": key})).await;
+    }
+    let (mut names, mut marker) = (Vec::new(), Value::Null);
+    loop {
+        let mut body = json!({"Limit": 1});
+        if !marker.is_null() {
+            body["Marker"] = marker;
+        }
+        let page = world.root("ListAliases", body).await;
+        names.extend(page["Aliases"].as_array().unwrap().iter().map(|alias| alias["AliasName"].clone()));
+        marker = page["NextMarker"].clone();
+        if marker.is_null() {
+            break;
+        }
+    }
+    assert_eq!(names, ["alias/a", name, "alias/b"]);
+    assert_eq!(listed(json!({"KeyId": key})).await.as_array().unwrap().len(), 2);
+    // Once, whoever describes it.
+    let described = world.call(caller(alice, None), "DescribeKey", json!({"KeyId": arn})).await.unwrap();
+    let made = &described["KeyMetadata"];
+    assert_eq!(made["KeyManager"], "AWS");
+    for key in [name, made["Arn"].as_str().unwrap()] {
+        assert_eq!(world.root("DescribeKey", json!({"KeyId": key})).await, described, "{key}");
+    }
+    assert_eq!(listed(json!({})).await[1]["TargetKeyId"], made["KeyId"]);
+    assert_eq!(listed(json!({"KeyId": made["KeyId"]})).await.as_array().unwrap().len(), 1);
+    assert_eq!(world.kms.managed(account(OWNER), "s3").await.unwrap(), made["Arn"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn there_are_no_custom_key_stores() {
+    let world = World::new().await;
+    for (body, expected) in [
+        (json!({}), Ok(json!({"CustomKeyStores": [], "Truncated": false}))),
+        (json!({"Limit": 1}), Ok(json!({"CustomKeyStores": [], "Truncated": false}))),
+        (json!({"CustomKeyStoreId": "cks-1"}), Err("CustomKeyStoreNotFoundException")),
+        (json!({"CustomKeyStoreName": "store"}), Err("CustomKeyStoreNotFoundException")),
+        (json!({"CustomKeyStoreId": "cks-1", "CustomKeyStoreName": "store"}), Err("ValidationException")),
+        (json!({"Limit": 1001}), Err("ValidationException")),
+    ] {
+        let answer = world.call(caller(root(OWNER), None), "DescribeCustomKeyStores", body.clone()).await;
+        assert_eq!(answer, expected.map_err(str::to_owned), "{body}");
+    }
+}

@@ -87,6 +87,10 @@ impl Service for S3 {
         "s3"
     }
 
+    fn includes(&self) -> &'static [&'static str] {
+        &["s3control"]
+    }
+
     fn protocol(&self) -> Protocol {
         Protocol::RestXml
     }

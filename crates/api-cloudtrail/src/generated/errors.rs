@@ -2,6 +2,9 @@
 
 use super::prelude::*;
 
+/// `CloudTrailARNInvalidException`, status 400.
+pub const CLOUD_TRAIL_ARN_INVALID_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "CloudTrailARNInvalidException", status: 400 };
 /// `InvalidEventCategoryException`, status 400.
 pub const INVALID_EVENT_CATEGORY_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "InvalidEventCategoryException", status: 400 };
@@ -17,6 +20,12 @@ pub const INVALID_NEXT_TOKEN_EXCEPTION: wire::ErrorDef =
 /// `InvalidTimeRangeException`, status 400.
 pub const INVALID_TIME_RANGE_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "InvalidTimeRangeException", status: 400 };
+/// `InvalidTrailNameException`, status 400.
+pub const INVALID_TRAIL_NAME_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidTrailNameException", status: 400 };
+/// `NoManagementAccountSLRExistsException`, status 400.
+pub const NO_MANAGEMENT_ACCOUNT_SLR_EXISTS_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "NoManagementAccountSLRExistsException", status: 400 };
 /// `OperationNotPermittedException`, status 400.
 pub const OPERATION_NOT_PERMITTED_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "OperationNotPermittedException", status: 400 };
@@ -26,11 +35,14 @@ pub const UNSUPPORTED_OPERATION_EXCEPTION: wire::ErrorDef =
 
 /// All of them.
 pub const ALL: &[wire::ErrorDef] = &[
+    CLOUD_TRAIL_ARN_INVALID_EXCEPTION,
     INVALID_EVENT_CATEGORY_EXCEPTION,
     INVALID_LOOKUP_ATTRIBUTES_EXCEPTION,
     INVALID_MAX_RESULTS_EXCEPTION,
     INVALID_NEXT_TOKEN_EXCEPTION,
     INVALID_TIME_RANGE_EXCEPTION,
+    INVALID_TRAIL_NAME_EXCEPTION,
+    NO_MANAGEMENT_ACCOUNT_SLR_EXISTS_EXCEPTION,
     OPERATION_NOT_PERMITTED_EXCEPTION,
     UNSUPPORTED_OPERATION_EXCEPTION,
 ];

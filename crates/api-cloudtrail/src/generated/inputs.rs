@@ -2,6 +2,87 @@
 
 use super::prelude::*;
 
+/// The input of [`DescribeTrails`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_DescribeTrails.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DescribeTrailsInput {
+    /// Member `trailNameList` of the body.
+    pub trail_name_list: Option<Vec<String>>,
+    /// Member `includeShadowTrails` of the body.
+    pub include_shadow_trails: Option<bool>,
+}
+
+impl DescribeTrailsInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_trail_name_list: Option<Vec<String>> = None;
+        let mut m_include_shadow_trails: Option<bool> = None;
+        if let Some(value) = wire::json::document(req.body)? {
+            for (name, value) in wire::json::object(value)? {
+                if value.is_null() {
+                    continue;
+                }
+                match name.as_str() {
+                    "trailNameList" => {
+                        m_trail_name_list = Some(wire::json::list(value, |value| {
+                            Ok(wire::json::scalar::<String>(value, "trailNameList", wire::TimeFormat::EpochSeconds)?)
+                        })?)
+                    }
+                    "includeShadowTrails" => {
+                        m_include_shadow_trails = Some(wire::json::scalar::<bool>(
+                            value,
+                            "includeShadowTrails",
+                            wire::TimeFormat::EpochSeconds,
+                        )?)
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Self { trail_name_list: m_trail_name_list, include_shadow_trails: m_include_shadow_trails })
+    }
+}
+
+/// The input of [`ListTrails`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_ListTrails.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListTrailsInput {
+    /// Member `NextToken` of the body.
+    pub next_token: Option<String>,
+}
+
+impl ListTrailsInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_next_token: Option<String> = None;
+        if let Some(value) = wire::json::document(req.body)? {
+            for (name, value) in wire::json::object(value)? {
+                if value.is_null() {
+                    continue;
+                }
+                match name.as_str() {
+                    "NextToken" => {
+                        m_next_token =
+                            Some(wire::json::scalar::<String>(value, "NextToken", wire::TimeFormat::EpochSeconds)?)
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Self { next_token: m_next_token })
+    }
+}
+
 /// The input of [`LookupEvents`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LookupEventsInput {

@@ -5,17 +5,23 @@ use super::prelude::*;
 /// The operations with a handler.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Operation {
+    /// `DescribeTrails`
+    DescribeTrails,
+    /// `ListTrails`
+    ListTrails,
     /// `LookupEvents`
     LookupEvents,
 }
 
 impl Operation {
     /// All operations.
-    pub const ALL: &'static [Self] = &[Self::LookupEvents];
+    pub const ALL: &'static [Self] = &[Self::DescribeTrails, Self::ListTrails, Self::LookupEvents];
 
     /// The operation's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::DescribeTrails => "DescribeTrails",
+            Self::ListTrails => "ListTrails",
             Self::LookupEvents => "LookupEvents",
         }
     }
@@ -23,6 +29,8 @@ impl Operation {
     /// The operation of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
+            "DescribeTrails" => Some(Self::DescribeTrails),
+            "ListTrails" => Some(Self::ListTrails),
             "LookupEvents" => Some(Self::LookupEvents),
             _ => None,
         }
@@ -54,7 +62,6 @@ pub static UNSERVED: &[&str] = &[
     "DeleteTrail",
     "DeregisterOrganizationDelegatedAdmin",
     "DescribeQuery",
-    "DescribeTrails",
     "DisableFederation",
     "EnableFederation",
     "GenerateQuery",
@@ -79,7 +86,6 @@ pub static UNSERVED: &[&str] = &[
     "ListPublicKeys",
     "ListQueries",
     "ListTags",
-    "ListTrails",
     "PutEventConfiguration",
     "PutEventSelectors",
     "PutInsightSelectors",

@@ -2,6 +2,78 @@
 
 use super::prelude::*;
 
+/// The output of [`DescribeTrails`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_DescribeTrails.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DescribeTrailsOutput {
+    /// Member `trailList` of the body.
+    pub trail_list: Option<Vec<Trail>>,
+}
+
+impl DescribeTrailsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.trail_list {
+                w.key("trailList");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListTrails`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_ListTrails.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListTrailsOutput {
+    /// Member `Trails` of the body.
+    pub trails: Option<Vec<TrailInfo>>,
+    /// Member `NextToken` of the body.
+    pub next_token: Option<String>,
+}
+
+impl ListTrailsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.trails {
+                w.key("Trails");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            if let Some(v) = &self.next_token {
+                w.key("NextToken");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
 /// The output of [`LookupEvents`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LookupEventsOutput {

@@ -144,3 +144,147 @@ impl Resource {
         w.end_object();
     }
 }
+
+/// `Trail` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Trail {
+    /// Member `Name` of the structure.
+    pub name: Option<String>,
+    /// Member `S3BucketName` of the structure.
+    pub s3_bucket_name: Option<String>,
+    /// Member `S3KeyPrefix` of the structure.
+    pub s3_key_prefix: Option<String>,
+    /// Member `SnsTopicName` of the structure.
+    pub sns_topic_name: Option<String>,
+    /// Member `SnsTopicARN` of the structure.
+    pub sns_topic_arn: Option<String>,
+    /// Member `IncludeGlobalServiceEvents` of the structure.
+    pub include_global_service_events: Option<bool>,
+    /// Member `IsMultiRegionTrail` of the structure.
+    pub is_multi_region_trail: Option<bool>,
+    /// Member `HomeRegion` of the structure.
+    pub home_region: Option<String>,
+    /// Member `TrailARN` of the structure.
+    pub trail_arn: Option<String>,
+    /// Member `LogFileValidationEnabled` of the structure.
+    pub log_file_validation_enabled: Option<bool>,
+    /// Member `CloudWatchLogsLogGroupArn` of the structure.
+    pub cloud_watch_logs_log_group_arn: Option<String>,
+    /// Member `CloudWatchLogsRoleArn` of the structure.
+    pub cloud_watch_logs_role_arn: Option<String>,
+    /// Member `KmsKeyId` of the structure.
+    pub kms_key_id: Option<String>,
+    /// Member `HasCustomEventSelectors` of the structure.
+    pub has_custom_event_selectors: Option<bool>,
+    /// Member `HasInsightSelectors` of the structure.
+    pub has_insight_selectors: Option<bool>,
+    /// Member `IsOrganizationTrail` of the structure.
+    pub is_organization_trail: Option<bool>,
+    /// Member `RecursiveLogging` of the structure.
+    pub recursive_logging: Option<bool>,
+}
+
+impl Trail {
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.name {
+            w.key("Name");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.s3_bucket_name {
+            w.key("S3BucketName");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.s3_key_prefix {
+            w.key("S3KeyPrefix");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.sns_topic_name {
+            w.key("SnsTopicName");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.sns_topic_arn {
+            w.key("SnsTopicARN");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.include_global_service_events {
+            w.key("IncludeGlobalServiceEvents");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.is_multi_region_trail {
+            w.key("IsMultiRegionTrail");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.home_region {
+            w.key("HomeRegion");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.trail_arn {
+            w.key("TrailARN");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.log_file_validation_enabled {
+            w.key("LogFileValidationEnabled");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.cloud_watch_logs_log_group_arn {
+            w.key("CloudWatchLogsLogGroupArn");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.cloud_watch_logs_role_arn {
+            w.key("CloudWatchLogsRoleArn");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.kms_key_id {
+            w.key("KmsKeyId");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.has_custom_event_selectors {
+            w.key("HasCustomEventSelectors");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.has_insight_selectors {
+            w.key("HasInsightSelectors");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.is_organization_trail {
+            w.key("IsOrganizationTrail");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.recursive_logging {
+            w.key("RecursiveLogging");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        w.end_object();
+    }
+}
+
+/// `TrailInfo` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TrailInfo {
+    /// Member `TrailARN` of the structure.
+    pub trail_arn: Option<String>,
+    /// Member `Name` of the structure.
+    pub name: Option<String>,
+    /// Member `HomeRegion` of the structure.
+    pub home_region: Option<String>,
+}
+
+impl TrailInfo {
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.trail_arn {
+            w.key("TrailARN");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.name {
+            w.key("Name");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.home_region {
+            w.key("HomeRegion");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        w.end_object();
+    }
+}

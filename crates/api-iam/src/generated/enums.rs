@@ -90,6 +90,15 @@ PermissionsBoundary = "PermissionsBoundary",
 }
 
 wire::string_enum! {
+/// Values of `assignmentStatusType`.
+pub enum AssignmentStatusType {
+Assigned = "Assigned",
+Unassigned = "Unassigned",
+Any = "Any",
+}
+}
+
+wire::string_enum! {
 /// Values of `policyScopeType`.
 pub enum PolicyScopeType {
 All = "All",

@@ -27,6 +27,8 @@ pub const POLICY_EVALUATION_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "
 pub const POLICY_NOT_ATTACHABLE_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "PolicyNotAttachable", status: 400 };
 /// `ServiceFailure`, status 500.
 pub const SERVICE_FAILURE_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "ServiceFailure", status: 500 };
+/// `NotSupportedService`, status 404.
+pub const SERVICE_NOT_SUPPORTED_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "NotSupportedService", status: 404 };
 /// `UnmodifiableEntity`, status 400.
 pub const UNMODIFIABLE_ENTITY_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "UnmodifiableEntity", status: 400 };
 
@@ -43,5 +45,6 @@ pub const ALL: &[wire::ErrorDef] = &[
     POLICY_EVALUATION_EXCEPTION,
     POLICY_NOT_ATTACHABLE_EXCEPTION,
     SERVICE_FAILURE_EXCEPTION,
+    SERVICE_NOT_SUPPORTED_EXCEPTION,
     UNMODIFIABLE_ENTITY_EXCEPTION,
 ];

@@ -673,6 +673,35 @@ impl GetAccountAuthorizationDetailsInput {
     }
 }
 
+/// The input of [`GetAccountPasswordPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountPasswordPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetAccountPasswordPolicyInput {}
+
+impl GetAccountPasswordPolicyInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        Ok(Self {})
+    }
+}
+
 /// The input of [`GetAccountSummary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetAccountSummaryInput {}
@@ -741,74 +770,6 @@ impl GetContextKeysForCustomPolicyInput {
         for item in (&self.policy_input_list).iter() {
             wire::check_length("PolicyInputList", wire::Location::Body, item.chars().count(), Some(1), Some(131072))?;
             wire::check_pattern("PolicyInputList", wire::Location::Body, item, &patterns::POLICY_DOCUMENT_TYPE)?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`GetContextKeysForPrincipalPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForPrincipalPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GetContextKeysForPrincipalPolicyInput {
-    /// Element `PolicySourceArn` of the body.
-    pub policy_source_arn: String,
-    /// Element `PolicyInputList` of the body.
-    pub policy_input_list: Option<Vec<String>>,
-}
-
-impl GetContextKeysForPrincipalPolicyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_policy_source_arn = match n.child("PolicySourceArn") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_policy_input_list = match n.child("PolicyInputList") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        Ok(Self {
-            policy_source_arn: wire::required(m_policy_source_arn, "PolicySourceArn", wire::Location::Body)?,
-            policy_input_list: m_policy_input_list,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length(
-            "PolicySourceArn",
-            wire::Location::Body,
-            (&self.policy_source_arn).chars().count(),
-            Some(20),
-            Some(2048),
-        )?;
-        if let Some(v) = &self.policy_input_list {
-            for item in v.iter() {
-                wire::check_length(
-                    "PolicyInputList",
-                    wire::Location::Body,
-                    item.chars().count(),
-                    Some(1),
-                    Some(131072),
-                )?;
-                wire::check_pattern("PolicyInputList", wire::Location::Body, item, &patterns::POLICY_DOCUMENT_TYPE)?;
-            }
         }
         Ok(())
     }

@@ -2,6 +2,74 @@
 
 use super::prelude::*;
 
+/// The input of [`GetContextKeysForPrincipalPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForPrincipalPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetContextKeysForPrincipalPolicyInput {
+    /// Element `PolicySourceArn` of the body.
+    pub policy_source_arn: String,
+    /// Element `PolicyInputList` of the body.
+    pub policy_input_list: Option<Vec<String>>,
+}
+
+impl GetContextKeysForPrincipalPolicyInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_policy_source_arn = match n.child("PolicySourceArn") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_input_list = match n.child("PolicyInputList") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        Ok(Self {
+            policy_source_arn: wire::required(m_policy_source_arn, "PolicySourceArn", wire::Location::Body)?,
+            policy_input_list: m_policy_input_list,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length(
+            "PolicySourceArn",
+            wire::Location::Body,
+            (&self.policy_source_arn).chars().count(),
+            Some(20),
+            Some(2048),
+        )?;
+        if let Some(v) = &self.policy_input_list {
+            for item in v.iter() {
+                wire::check_length(
+                    "PolicyInputList",
+                    wire::Location::Body,
+                    item.chars().count(),
+                    Some(1),
+                    Some(131072),
+                )?;
+                wire::check_pattern("PolicyInputList", wire::Location::Body, item, &patterns::POLICY_DOCUMENT_TYPE)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The input of [`GetGroup`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetGroup.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetGroupInput {
@@ -122,6 +190,50 @@ impl GetGroupPolicyInput {
             Some(128),
         )?;
         wire::check_pattern("PolicyName", wire::Location::Body, &self.policy_name, &patterns::POLICY_NAME_TYPE)?;
+        Ok(())
+    }
+}
+
+/// The input of [`GetLoginProfile`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetLoginProfile.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetLoginProfileInput {
+    /// Element `UserName` of the body.
+    pub user_name: Option<String>,
+}
+
+impl GetLoginProfileInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { user_name: m_user_name })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.user_name {
+            wire::check_length("UserName", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
+            wire::check_pattern("UserName", wire::Location::Body, v, &patterns::USER_NAME_TYPE)?;
+        }
         Ok(())
     }
 }
@@ -687,82 +799,6 @@ impl ListAttachedRolePoliciesInput {
     pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
         wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
         wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        if let Some(v) = &self.path_prefix {
-            wire::check_length("PathPrefix", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
-            wire::check_pattern("PathPrefix", wire::Location::Body, v, &patterns::POLICY_PATH_TYPE)?;
-        }
-        if let Some(v) = &self.marker {
-            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
-            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
-        }
-        if let Some(v) = &self.max_items {
-            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`ListAttachedUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAttachedUserPolicies.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListAttachedUserPoliciesInput {
-    /// Element `UserName` of the body.
-    pub user_name: String,
-    /// Element `PathPrefix` of the body.
-    pub path_prefix: Option<String>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-    /// Element `MaxItems` of the body.
-    pub max_items: Option<i32>,
-}
-
-impl ListAttachedUserPoliciesInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_path_prefix = match n.child("PathPrefix") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_marker = match n.child("Marker") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_items = match n.child("MaxItems") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
-            path_prefix: m_path_prefix,
-            marker: m_marker,
-            max_items: m_max_items,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::USER_NAME_TYPE)?;
         if let Some(v) = &self.path_prefix {
             wire::check_length("PathPrefix", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
             wire::check_pattern("PathPrefix", wire::Location::Body, v, &patterns::POLICY_PATH_TYPE)?;

@@ -2,6 +2,82 @@
 
 use super::prelude::*;
 
+/// The input of [`ListAttachedUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAttachedUserPolicies.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListAttachedUserPoliciesInput {
+    /// Element `UserName` of the body.
+    pub user_name: String,
+    /// Element `PathPrefix` of the body.
+    pub path_prefix: Option<String>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListAttachedUserPoliciesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_path_prefix = match n.child("PathPrefix") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
+            path_prefix: m_path_prefix,
+            marker: m_marker,
+            max_items: m_max_items,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(64))?;
+        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::USER_NAME_TYPE)?;
+        if let Some(v) = &self.path_prefix {
+            wire::check_length("PathPrefix", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
+            wire::check_pattern("PathPrefix", wire::Location::Body, v, &patterns::POLICY_PATH_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
 /// The input of [`ListEntitiesForPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListEntitiesForPolicyInput {
@@ -290,6 +366,69 @@ impl ListGroupsForUserInput {
     }
 }
 
+/// The input of [`ListInstanceProfiles`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListInstanceProfilesInput {
+    /// Element `PathPrefix` of the body.
+    pub path_prefix: Option<String>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListInstanceProfilesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_path_prefix = match n.child("PathPrefix") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { path_prefix: m_path_prefix, marker: m_marker, max_items: m_max_items })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.path_prefix {
+            wire::check_length("PathPrefix", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
+            wire::check_pattern("PathPrefix", wire::Location::Body, v, &patterns::PATH_PREFIX_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
 /// The input of [`ListInstanceProfilesForRole`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfilesForRole.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListInstanceProfilesForRoleInput {
@@ -352,6 +491,98 @@ impl ListInstanceProfilesForRoleInput {
             wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
         }
         Ok(())
+    }
+}
+
+/// The input of [`ListMFADevices`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListMFADevices.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListMFADevicesInput {
+    /// Element `UserName` of the body.
+    pub user_name: Option<String>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListMFADevicesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { user_name: m_user_name, marker: m_marker, max_items: m_max_items })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.user_name {
+            wire::check_length("UserName", wire::Location::Body, v.chars().count(), Some(1), Some(128))?;
+            wire::check_pattern("UserName", wire::Location::Body, v, &patterns::EXISTING_USER_NAME_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListOpenIDConnectProviders`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListOpenIDConnectProviders.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListOpenIDConnectProvidersInput {}
+
+impl ListOpenIDConnectProvidersInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        Ok(Self {})
     }
 }
 
@@ -572,264 +803,6 @@ impl ListPolicyVersionsInput {
             Some(20),
             Some(2048),
         )?;
-        if let Some(v) = &self.marker {
-            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
-            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
-        }
-        if let Some(v) = &self.max_items {
-            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`ListRolePolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRolePolicies.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListRolePoliciesInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-    /// Element `MaxItems` of the body.
-    pub max_items: Option<i32>,
-}
-
-impl ListRolePoliciesInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_marker = match n.child("Marker") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_items = match n.child("MaxItems") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            marker: m_marker,
-            max_items: m_max_items,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        if let Some(v) = &self.marker {
-            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
-            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
-        }
-        if let Some(v) = &self.max_items {
-            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`ListRoleTags`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoleTags.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListRoleTagsInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-    /// Element `MaxItems` of the body.
-    pub max_items: Option<i32>,
-}
-
-impl ListRoleTagsInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_marker = match n.child("Marker") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_items = match n.child("MaxItems") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            marker: m_marker,
-            max_items: m_max_items,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        if let Some(v) = &self.marker {
-            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
-            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
-        }
-        if let Some(v) = &self.max_items {
-            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`ListRoles`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListRolesInput {
-    /// Element `PathPrefix` of the body.
-    pub path_prefix: Option<String>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-    /// Element `MaxItems` of the body.
-    pub max_items: Option<i32>,
-}
-
-impl ListRolesInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_path_prefix = match n.child("PathPrefix") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_marker = match n.child("Marker") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_items = match n.child("MaxItems") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self { path_prefix: m_path_prefix, marker: m_marker, max_items: m_max_items })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        if let Some(v) = &self.path_prefix {
-            wire::check_length("PathPrefix", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
-            wire::check_pattern("PathPrefix", wire::Location::Body, v, &patterns::PATH_PREFIX_TYPE)?;
-        }
-        if let Some(v) = &self.marker {
-            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
-            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
-        }
-        if let Some(v) = &self.max_items {
-            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`ListUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserPolicies.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListUserPoliciesInput {
-    /// Element `UserName` of the body.
-    pub user_name: String,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-    /// Element `MaxItems` of the body.
-    pub max_items: Option<i32>,
-}
-
-impl ListUserPoliciesInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_marker = match n.child("Marker") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_items = match n.child("MaxItems") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
-            marker: m_marker,
-            max_items: m_max_items,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
-        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
         if let Some(v) = &self.marker {
             wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
             wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;

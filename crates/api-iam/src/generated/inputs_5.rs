@@ -2,6 +2,563 @@
 
 use super::prelude::*;
 
+/// The input of [`ListRolePolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRolePolicies.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListRolePoliciesInput {
+    /// Element `RoleName` of the body.
+    pub role_name: String,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListRolePoliciesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_role_name = match n.child("RoleName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
+            marker: m_marker,
+            max_items: m_max_items,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
+        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListRoleTags`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoleTags.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListRoleTagsInput {
+    /// Element `RoleName` of the body.
+    pub role_name: String,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListRoleTagsInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_role_name = match n.child("RoleName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
+            marker: m_marker,
+            max_items: m_max_items,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
+        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListRoles`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListRolesInput {
+    /// Element `PathPrefix` of the body.
+    pub path_prefix: Option<String>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListRolesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_path_prefix = match n.child("PathPrefix") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { path_prefix: m_path_prefix, marker: m_marker, max_items: m_max_items })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.path_prefix {
+            wire::check_length("PathPrefix", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
+            wire::check_pattern("PathPrefix", wire::Location::Body, v, &patterns::PATH_PREFIX_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListSAMLProviders`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSAMLProviders.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListSAMLProvidersInput {}
+
+impl ListSAMLProvidersInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        Ok(Self {})
+    }
+}
+
+/// The input of [`ListSSHPublicKeys`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSSHPublicKeys.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListSSHPublicKeysInput {
+    /// Element `UserName` of the body.
+    pub user_name: Option<String>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListSSHPublicKeysInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { user_name: m_user_name, marker: m_marker, max_items: m_max_items })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.user_name {
+            wire::check_length("UserName", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
+            wire::check_pattern("UserName", wire::Location::Body, v, &patterns::USER_NAME_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListServerCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServerCertificates.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListServerCertificatesInput {
+    /// Element `PathPrefix` of the body.
+    pub path_prefix: Option<String>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListServerCertificatesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_path_prefix = match n.child("PathPrefix") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { path_prefix: m_path_prefix, marker: m_marker, max_items: m_max_items })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.path_prefix {
+            wire::check_length("PathPrefix", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
+            wire::check_pattern("PathPrefix", wire::Location::Body, v, &patterns::PATH_PREFIX_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListServiceSpecificCredentials`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListServiceSpecificCredentialsInput {
+    /// Element `UserName` of the body.
+    pub user_name: Option<String>,
+    /// Element `ServiceName` of the body.
+    pub service_name: Option<String>,
+    /// Element `AllUsers` of the body.
+    pub all_users: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListServiceSpecificCredentialsInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_service_name = match n.child("ServiceName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_all_users = match n.child("AllUsers") {
+            Some(n) => Some(n.scalar::<bool>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            user_name: m_user_name,
+            service_name: m_service_name,
+            all_users: m_all_users,
+            marker: m_marker,
+            max_items: m_max_items,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.user_name {
+            wire::check_length("UserName", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
+            wire::check_pattern("UserName", wire::Location::Body, v, &patterns::USER_NAME_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListSigningCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSigningCertificates.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListSigningCertificatesInput {
+    /// Element `UserName` of the body.
+    pub user_name: Option<String>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListSigningCertificatesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { user_name: m_user_name, marker: m_marker, max_items: m_max_items })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.user_name {
+            wire::check_length("UserName", wire::Location::Body, v.chars().count(), Some(1), Some(128))?;
+            wire::check_pattern("UserName", wire::Location::Body, v, &patterns::EXISTING_USER_NAME_TYPE)?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`ListUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserPolicies.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListUserPoliciesInput {
+    /// Element `UserName` of the body.
+    pub user_name: String,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListUserPoliciesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
+            marker: m_marker,
+            max_items: m_max_items,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
+        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
 /// The input of [`ListUserTags`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserTags.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListUserTagsInput {
@@ -130,6 +687,65 @@ impl ListUsersInput {
     }
 }
 
+/// The input of [`ListVirtualMFADevices`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListVirtualMFADevices.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListVirtualMFADevicesInput {
+    /// Element `AssignmentStatus` of the body.
+    pub assignment_status: Option<AssignmentStatusType>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+}
+
+impl ListVirtualMFADevicesInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_assignment_status = match n.child("AssignmentStatus") {
+            Some(n) => Some(n.scalar::<AssignmentStatusType>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self { assignment_status: m_assignment_status, marker: m_marker, max_items: m_max_items })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        Ok(())
+    }
+}
+
 /// The input of [`PutGroupPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutGroupPolicy.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PutGroupPolicyInput {
@@ -205,770 +821,6 @@ impl PutGroupPolicyInput {
             &self.policy_document,
             &patterns::POLICY_DOCUMENT_TYPE,
         )?;
-        Ok(())
-    }
-}
-
-/// The input of [`PutRolePermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutRolePermissionsBoundaryInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `PermissionsBoundary` of the body.
-    pub permissions_boundary: String,
-}
-
-impl PutRolePermissionsBoundaryInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_permissions_boundary = match n.child("PermissionsBoundary") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            permissions_boundary: wire::required(m_permissions_boundary, "PermissionsBoundary", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        wire::check_length(
-            "PermissionsBoundary",
-            wire::Location::Body,
-            (&self.permissions_boundary).chars().count(),
-            Some(20),
-            Some(2048),
-        )?;
-        Ok(())
-    }
-}
-
-/// The input of [`PutRolePolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutRolePolicyInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `PolicyName` of the body.
-    pub policy_name: String,
-    /// Element `PolicyDocument` of the body.
-    pub policy_document: String,
-}
-
-impl PutRolePolicyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_policy_name = match n.child("PolicyName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_policy_document = match n.child("PolicyDocument") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            policy_name: wire::required(m_policy_name, "PolicyName", wire::Location::Body)?,
-            policy_document: wire::required(m_policy_document, "PolicyDocument", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        wire::check_length(
-            "PolicyName",
-            wire::Location::Body,
-            (&self.policy_name).chars().count(),
-            Some(1),
-            Some(128),
-        )?;
-        wire::check_pattern("PolicyName", wire::Location::Body, &self.policy_name, &patterns::POLICY_NAME_TYPE)?;
-        wire::check_length(
-            "PolicyDocument",
-            wire::Location::Body,
-            (&self.policy_document).chars().count(),
-            Some(1),
-            Some(131072),
-        )?;
-        wire::check_pattern(
-            "PolicyDocument",
-            wire::Location::Body,
-            &self.policy_document,
-            &patterns::POLICY_DOCUMENT_TYPE,
-        )?;
-        Ok(())
-    }
-}
-
-/// The input of [`PutUserPermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPermissionsBoundary.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutUserPermissionsBoundaryInput {
-    /// Element `UserName` of the body.
-    pub user_name: String,
-    /// Element `PermissionsBoundary` of the body.
-    pub permissions_boundary: String,
-}
-
-impl PutUserPermissionsBoundaryInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_permissions_boundary = match n.child("PermissionsBoundary") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
-            permissions_boundary: wire::required(m_permissions_boundary, "PermissionsBoundary", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::USER_NAME_TYPE)?;
-        wire::check_length(
-            "PermissionsBoundary",
-            wire::Location::Body,
-            (&self.permissions_boundary).chars().count(),
-            Some(20),
-            Some(2048),
-        )?;
-        Ok(())
-    }
-}
-
-/// The input of [`PutUserPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutUserPolicyInput {
-    /// Element `UserName` of the body.
-    pub user_name: String,
-    /// Element `PolicyName` of the body.
-    pub policy_name: String,
-    /// Element `PolicyDocument` of the body.
-    pub policy_document: String,
-}
-
-impl PutUserPolicyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_policy_name = match n.child("PolicyName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_policy_document = match n.child("PolicyDocument") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
-            policy_name: wire::required(m_policy_name, "PolicyName", wire::Location::Body)?,
-            policy_document: wire::required(m_policy_document, "PolicyDocument", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
-        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
-        wire::check_length(
-            "PolicyName",
-            wire::Location::Body,
-            (&self.policy_name).chars().count(),
-            Some(1),
-            Some(128),
-        )?;
-        wire::check_pattern("PolicyName", wire::Location::Body, &self.policy_name, &patterns::POLICY_NAME_TYPE)?;
-        wire::check_length(
-            "PolicyDocument",
-            wire::Location::Body,
-            (&self.policy_document).chars().count(),
-            Some(1),
-            Some(131072),
-        )?;
-        wire::check_pattern(
-            "PolicyDocument",
-            wire::Location::Body,
-            &self.policy_document,
-            &patterns::POLICY_DOCUMENT_TYPE,
-        )?;
-        Ok(())
-    }
-}
-
-/// The input of [`RemoveUserFromGroup`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveUserFromGroup.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct RemoveUserFromGroupInput {
-    /// Element `GroupName` of the body.
-    pub group_name: String,
-    /// Element `UserName` of the body.
-    pub user_name: String,
-}
-
-impl RemoveUserFromGroupInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_group_name = match n.child("GroupName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            group_name: wire::required(m_group_name, "GroupName", wire::Location::Body)?,
-            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("GroupName", wire::Location::Body, (&self.group_name).chars().count(), Some(1), Some(128))?;
-        wire::check_pattern("GroupName", wire::Location::Body, &self.group_name, &patterns::GROUP_NAME_TYPE)?;
-        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
-        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
-        Ok(())
-    }
-}
-
-/// The input of [`SetDefaultPolicyVersion`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SetDefaultPolicyVersion.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct SetDefaultPolicyVersionInput {
-    /// Element `PolicyArn` of the body.
-    pub policy_arn: String,
-    /// Element `VersionId` of the body.
-    pub version_id: String,
-}
-
-impl SetDefaultPolicyVersionInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_policy_arn = match n.child("PolicyArn") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_version_id = match n.child("VersionId") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            policy_arn: wire::required(m_policy_arn, "PolicyArn", wire::Location::Body)?,
-            version_id: wire::required(m_version_id, "VersionId", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length(
-            "PolicyArn",
-            wire::Location::Body,
-            (&self.policy_arn).chars().count(),
-            Some(20),
-            Some(2048),
-        )?;
-        wire::check_pattern("VersionId", wire::Location::Body, &self.version_id, &patterns::POLICY_VERSION_ID_TYPE)?;
-        Ok(())
-    }
-}
-
-/// The input of [`SimulateCustomPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct SimulateCustomPolicyInput {
-    /// Element `PolicyInputList` of the body.
-    pub policy_input_list: Vec<String>,
-    /// Element `PermissionsBoundaryPolicyInputList` of the body.
-    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
-    /// Element `OrderedOrganizationPolicyInputList` of the body.
-    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
-    /// Element `ActionNames` of the body.
-    pub action_names: Vec<String>,
-    /// Element `ResourceArns` of the body.
-    pub resource_arns: Option<Vec<String>>,
-    /// Element `ResourcePolicy` of the body.
-    pub resource_policy: Option<String>,
-    /// Element `ResourceOwner` of the body.
-    pub resource_owner: Option<String>,
-    /// Element `CallerArn` of the body.
-    pub caller_arn: Option<String>,
-    /// Element `ContextEntries` of the body.
-    pub context_entries: Option<Vec<ContextEntry>>,
-    /// Element `ResourceHandlingOption` of the body.
-    pub resource_handling_option: Option<String>,
-    /// Element `MaxItems` of the body.
-    pub max_items: Option<i32>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-}
-
-impl SimulateCustomPolicyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_policy_input_list = match n.child("PolicyInputList") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_permissions_boundary_policy_input_list = match n.child("PermissionsBoundaryPolicyInputList") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_ordered_organization_policy_input_list = match n.child("OrderedOrganizationPolicyInputList") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(OrderedOrganizationPolicyType::read_form(n)?))?),
-            None => None,
-        };
-        let m_action_names = match n.child("ActionNames") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_resource_arns = match n.child("ResourceArns") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_resource_policy = match n.child("ResourcePolicy") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_resource_owner = match n.child("ResourceOwner") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_caller_arn = match n.child("CallerArn") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_context_entries = match n.child("ContextEntries") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(ContextEntry::read_form(n)?))?),
-            None => None,
-        };
-        let m_resource_handling_option = match n.child("ResourceHandlingOption") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_items = match n.child("MaxItems") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_marker = match n.child("Marker") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            policy_input_list: wire::required(m_policy_input_list, "PolicyInputList", wire::Location::Body)?,
-            permissions_boundary_policy_input_list: m_permissions_boundary_policy_input_list,
-            ordered_organization_policy_input_list: m_ordered_organization_policy_input_list,
-            action_names: wire::required(m_action_names, "ActionNames", wire::Location::Body)?,
-            resource_arns: m_resource_arns,
-            resource_policy: m_resource_policy,
-            resource_owner: m_resource_owner,
-            caller_arn: m_caller_arn,
-            context_entries: m_context_entries,
-            resource_handling_option: m_resource_handling_option,
-            max_items: m_max_items,
-            marker: m_marker,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        for item in (&self.policy_input_list).iter() {
-            wire::check_length("PolicyInputList", wire::Location::Body, item.chars().count(), Some(1), Some(131072))?;
-            wire::check_pattern("PolicyInputList", wire::Location::Body, item, &patterns::POLICY_DOCUMENT_TYPE)?;
-        }
-        if let Some(v) = &self.permissions_boundary_policy_input_list {
-            for item in v.iter() {
-                wire::check_length(
-                    "PermissionsBoundaryPolicyInputList",
-                    wire::Location::Body,
-                    item.chars().count(),
-                    Some(1),
-                    Some(131072),
-                )?;
-                wire::check_pattern(
-                    "PermissionsBoundaryPolicyInputList",
-                    wire::Location::Body,
-                    item,
-                    &patterns::POLICY_DOCUMENT_TYPE,
-                )?;
-            }
-        }
-        if let Some(v) = &self.ordered_organization_policy_input_list {
-            wire::check_length("OrderedOrganizationPolicyInputList", wire::Location::Body, v.len(), None, Some(7))?;
-            for item in v.iter() {
-                item.check()?;
-            }
-        }
-        for item in (&self.action_names).iter() {
-            wire::check_length("ActionNames", wire::Location::Body, item.chars().count(), Some(3), Some(128))?;
-        }
-        if let Some(v) = &self.resource_arns {
-            for item in v.iter() {
-                wire::check_length("ResourceArns", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
-            }
-        }
-        if let Some(v) = &self.resource_policy {
-            wire::check_length("ResourcePolicy", wire::Location::Body, v.chars().count(), Some(1), Some(131072))?;
-            wire::check_pattern("ResourcePolicy", wire::Location::Body, v, &patterns::POLICY_DOCUMENT_TYPE)?;
-        }
-        if let Some(v) = &self.resource_owner {
-            wire::check_length("ResourceOwner", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
-        }
-        if let Some(v) = &self.caller_arn {
-            wire::check_length("CallerArn", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
-        }
-        if let Some(v) = &self.context_entries {
-            for item in v.iter() {
-                item.check()?;
-            }
-        }
-        if let Some(v) = &self.resource_handling_option {
-            wire::check_length("ResourceHandlingOption", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
-        }
-        if let Some(v) = &self.max_items {
-            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
-        }
-        if let Some(v) = &self.marker {
-            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
-            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`SimulatePrincipalPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct SimulatePrincipalPolicyInput {
-    /// Element `PolicySourceArn` of the body.
-    pub policy_source_arn: String,
-    /// Element `PolicyInputList` of the body.
-    pub policy_input_list: Option<Vec<String>>,
-    /// Element `PermissionsBoundaryPolicyInputList` of the body.
-    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
-    /// Element `PolicyExclusionList` of the body.
-    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
-    /// Element `ActionNames` of the body.
-    pub action_names: Vec<String>,
-    /// Element `ResourceArns` of the body.
-    pub resource_arns: Option<Vec<String>>,
-    /// Element `ResourcePolicy` of the body.
-    pub resource_policy: Option<String>,
-    /// Element `ResourceOwner` of the body.
-    pub resource_owner: Option<String>,
-    /// Element `CallerArn` of the body.
-    pub caller_arn: Option<String>,
-    /// Element `ContextEntries` of the body.
-    pub context_entries: Option<Vec<ContextEntry>>,
-    /// Element `ResourceHandlingOption` of the body.
-    pub resource_handling_option: Option<String>,
-    /// Element `MaxItems` of the body.
-    pub max_items: Option<i32>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-}
-
-impl SimulatePrincipalPolicyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_policy_source_arn = match n.child("PolicySourceArn") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_policy_input_list = match n.child("PolicyInputList") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_permissions_boundary_policy_input_list = match n.child("PermissionsBoundaryPolicyInputList") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_policy_exclusion_list = match n.child("PolicyExclusionList") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(PolicyIdentifier::read_form(n)?))?),
-            None => None,
-        };
-        let m_action_names = match n.child("ActionNames") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_resource_arns = match n.child("ResourceArns") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        let m_resource_policy = match n.child("ResourcePolicy") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_resource_owner = match n.child("ResourceOwner") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_caller_arn = match n.child("CallerArn") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_context_entries = match n.child("ContextEntries") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(ContextEntry::read_form(n)?))?),
-            None => None,
-        };
-        let m_resource_handling_option = match n.child("ResourceHandlingOption") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_items = match n.child("MaxItems") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_marker = match n.child("Marker") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            policy_source_arn: wire::required(m_policy_source_arn, "PolicySourceArn", wire::Location::Body)?,
-            policy_input_list: m_policy_input_list,
-            permissions_boundary_policy_input_list: m_permissions_boundary_policy_input_list,
-            policy_exclusion_list: m_policy_exclusion_list,
-            action_names: wire::required(m_action_names, "ActionNames", wire::Location::Body)?,
-            resource_arns: m_resource_arns,
-            resource_policy: m_resource_policy,
-            resource_owner: m_resource_owner,
-            caller_arn: m_caller_arn,
-            context_entries: m_context_entries,
-            resource_handling_option: m_resource_handling_option,
-            max_items: m_max_items,
-            marker: m_marker,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length(
-            "PolicySourceArn",
-            wire::Location::Body,
-            (&self.policy_source_arn).chars().count(),
-            Some(20),
-            Some(2048),
-        )?;
-        if let Some(v) = &self.policy_input_list {
-            for item in v.iter() {
-                wire::check_length(
-                    "PolicyInputList",
-                    wire::Location::Body,
-                    item.chars().count(),
-                    Some(1),
-                    Some(131072),
-                )?;
-                wire::check_pattern("PolicyInputList", wire::Location::Body, item, &patterns::POLICY_DOCUMENT_TYPE)?;
-            }
-        }
-        if let Some(v) = &self.permissions_boundary_policy_input_list {
-            for item in v.iter() {
-                wire::check_length(
-                    "PermissionsBoundaryPolicyInputList",
-                    wire::Location::Body,
-                    item.chars().count(),
-                    Some(1),
-                    Some(131072),
-                )?;
-                wire::check_pattern(
-                    "PermissionsBoundaryPolicyInputList",
-                    wire::Location::Body,
-                    item,
-                    &patterns::POLICY_DOCUMENT_TYPE,
-                )?;
-            }
-        }
-        if let Some(v) = &self.policy_exclusion_list {
-            wire::check_length("PolicyExclusionList", wire::Location::Body, v.len(), None, Some(256))?;
-            for item in v.iter() {
-                item.check()?;
-            }
-        }
-        for item in (&self.action_names).iter() {
-            wire::check_length("ActionNames", wire::Location::Body, item.chars().count(), Some(3), Some(128))?;
-        }
-        if let Some(v) = &self.resource_arns {
-            for item in v.iter() {
-                wire::check_length("ResourceArns", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
-            }
-        }
-        if let Some(v) = &self.resource_policy {
-            wire::check_length("ResourcePolicy", wire::Location::Body, v.chars().count(), Some(1), Some(131072))?;
-            wire::check_pattern("ResourcePolicy", wire::Location::Body, v, &patterns::POLICY_DOCUMENT_TYPE)?;
-        }
-        if let Some(v) = &self.resource_owner {
-            wire::check_length("ResourceOwner", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
-        }
-        if let Some(v) = &self.caller_arn {
-            wire::check_length("CallerArn", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
-        }
-        if let Some(v) = &self.context_entries {
-            for item in v.iter() {
-                item.check()?;
-            }
-        }
-        if let Some(v) = &self.resource_handling_option {
-            wire::check_length("ResourceHandlingOption", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
-        }
-        if let Some(v) = &self.max_items {
-            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
-        }
-        if let Some(v) = &self.marker {
-            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
-            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
-        }
         Ok(())
     }
 }

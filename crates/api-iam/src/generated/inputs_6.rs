@@ -2,6 +2,770 @@
 
 use super::prelude::*;
 
+/// The input of [`PutRolePermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutRolePermissionsBoundaryInput {
+    /// Element `RoleName` of the body.
+    pub role_name: String,
+    /// Element `PermissionsBoundary` of the body.
+    pub permissions_boundary: String,
+}
+
+impl PutRolePermissionsBoundaryInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_role_name = match n.child("RoleName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_permissions_boundary = match n.child("PermissionsBoundary") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
+            permissions_boundary: wire::required(m_permissions_boundary, "PermissionsBoundary", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
+        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
+        wire::check_length(
+            "PermissionsBoundary",
+            wire::Location::Body,
+            (&self.permissions_boundary).chars().count(),
+            Some(20),
+            Some(2048),
+        )?;
+        Ok(())
+    }
+}
+
+/// The input of [`PutRolePolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutRolePolicyInput {
+    /// Element `RoleName` of the body.
+    pub role_name: String,
+    /// Element `PolicyName` of the body.
+    pub policy_name: String,
+    /// Element `PolicyDocument` of the body.
+    pub policy_document: String,
+}
+
+impl PutRolePolicyInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_role_name = match n.child("RoleName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_name = match n.child("PolicyName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_document = match n.child("PolicyDocument") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
+            policy_name: wire::required(m_policy_name, "PolicyName", wire::Location::Body)?,
+            policy_document: wire::required(m_policy_document, "PolicyDocument", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
+        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
+        wire::check_length(
+            "PolicyName",
+            wire::Location::Body,
+            (&self.policy_name).chars().count(),
+            Some(1),
+            Some(128),
+        )?;
+        wire::check_pattern("PolicyName", wire::Location::Body, &self.policy_name, &patterns::POLICY_NAME_TYPE)?;
+        wire::check_length(
+            "PolicyDocument",
+            wire::Location::Body,
+            (&self.policy_document).chars().count(),
+            Some(1),
+            Some(131072),
+        )?;
+        wire::check_pattern(
+            "PolicyDocument",
+            wire::Location::Body,
+            &self.policy_document,
+            &patterns::POLICY_DOCUMENT_TYPE,
+        )?;
+        Ok(())
+    }
+}
+
+/// The input of [`PutUserPermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPermissionsBoundary.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutUserPermissionsBoundaryInput {
+    /// Element `UserName` of the body.
+    pub user_name: String,
+    /// Element `PermissionsBoundary` of the body.
+    pub permissions_boundary: String,
+}
+
+impl PutUserPermissionsBoundaryInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_permissions_boundary = match n.child("PermissionsBoundary") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
+            permissions_boundary: wire::required(m_permissions_boundary, "PermissionsBoundary", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(64))?;
+        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::USER_NAME_TYPE)?;
+        wire::check_length(
+            "PermissionsBoundary",
+            wire::Location::Body,
+            (&self.permissions_boundary).chars().count(),
+            Some(20),
+            Some(2048),
+        )?;
+        Ok(())
+    }
+}
+
+/// The input of [`PutUserPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutUserPolicyInput {
+    /// Element `UserName` of the body.
+    pub user_name: String,
+    /// Element `PolicyName` of the body.
+    pub policy_name: String,
+    /// Element `PolicyDocument` of the body.
+    pub policy_document: String,
+}
+
+impl PutUserPolicyInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_name = match n.child("PolicyName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_document = match n.child("PolicyDocument") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
+            policy_name: wire::required(m_policy_name, "PolicyName", wire::Location::Body)?,
+            policy_document: wire::required(m_policy_document, "PolicyDocument", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
+        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
+        wire::check_length(
+            "PolicyName",
+            wire::Location::Body,
+            (&self.policy_name).chars().count(),
+            Some(1),
+            Some(128),
+        )?;
+        wire::check_pattern("PolicyName", wire::Location::Body, &self.policy_name, &patterns::POLICY_NAME_TYPE)?;
+        wire::check_length(
+            "PolicyDocument",
+            wire::Location::Body,
+            (&self.policy_document).chars().count(),
+            Some(1),
+            Some(131072),
+        )?;
+        wire::check_pattern(
+            "PolicyDocument",
+            wire::Location::Body,
+            &self.policy_document,
+            &patterns::POLICY_DOCUMENT_TYPE,
+        )?;
+        Ok(())
+    }
+}
+
+/// The input of [`RemoveUserFromGroup`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveUserFromGroup.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RemoveUserFromGroupInput {
+    /// Element `GroupName` of the body.
+    pub group_name: String,
+    /// Element `UserName` of the body.
+    pub user_name: String,
+}
+
+impl RemoveUserFromGroupInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_group_name = match n.child("GroupName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_user_name = match n.child("UserName") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            group_name: wire::required(m_group_name, "GroupName", wire::Location::Body)?,
+            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("GroupName", wire::Location::Body, (&self.group_name).chars().count(), Some(1), Some(128))?;
+        wire::check_pattern("GroupName", wire::Location::Body, &self.group_name, &patterns::GROUP_NAME_TYPE)?;
+        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
+        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
+        Ok(())
+    }
+}
+
+/// The input of [`SetDefaultPolicyVersion`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SetDefaultPolicyVersion.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SetDefaultPolicyVersionInput {
+    /// Element `PolicyArn` of the body.
+    pub policy_arn: String,
+    /// Element `VersionId` of the body.
+    pub version_id: String,
+}
+
+impl SetDefaultPolicyVersionInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_policy_arn = match n.child("PolicyArn") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_version_id = match n.child("VersionId") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            policy_arn: wire::required(m_policy_arn, "PolicyArn", wire::Location::Body)?,
+            version_id: wire::required(m_version_id, "VersionId", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length(
+            "PolicyArn",
+            wire::Location::Body,
+            (&self.policy_arn).chars().count(),
+            Some(20),
+            Some(2048),
+        )?;
+        wire::check_pattern("VersionId", wire::Location::Body, &self.version_id, &patterns::POLICY_VERSION_ID_TYPE)?;
+        Ok(())
+    }
+}
+
+/// The input of [`SimulateCustomPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SimulateCustomPolicyInput {
+    /// Element `PolicyInputList` of the body.
+    pub policy_input_list: Vec<String>,
+    /// Element `PermissionsBoundaryPolicyInputList` of the body.
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    /// Element `OrderedOrganizationPolicyInputList` of the body.
+    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
+    /// Element `ActionNames` of the body.
+    pub action_names: Vec<String>,
+    /// Element `ResourceArns` of the body.
+    pub resource_arns: Option<Vec<String>>,
+    /// Element `ResourcePolicy` of the body.
+    pub resource_policy: Option<String>,
+    /// Element `ResourceOwner` of the body.
+    pub resource_owner: Option<String>,
+    /// Element `CallerArn` of the body.
+    pub caller_arn: Option<String>,
+    /// Element `ContextEntries` of the body.
+    pub context_entries: Option<Vec<ContextEntry>>,
+    /// Element `ResourceHandlingOption` of the body.
+    pub resource_handling_option: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl SimulateCustomPolicyInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_policy_input_list = match n.child("PolicyInputList") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_permissions_boundary_policy_input_list = match n.child("PermissionsBoundaryPolicyInputList") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_ordered_organization_policy_input_list = match n.child("OrderedOrganizationPolicyInputList") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(OrderedOrganizationPolicyType::read_form(n)?))?),
+            None => None,
+        };
+        let m_action_names = match n.child("ActionNames") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_resource_arns = match n.child("ResourceArns") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_resource_policy = match n.child("ResourcePolicy") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_resource_owner = match n.child("ResourceOwner") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_caller_arn = match n.child("CallerArn") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_context_entries = match n.child("ContextEntries") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(ContextEntry::read_form(n)?))?),
+            None => None,
+        };
+        let m_resource_handling_option = match n.child("ResourceHandlingOption") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            policy_input_list: wire::required(m_policy_input_list, "PolicyInputList", wire::Location::Body)?,
+            permissions_boundary_policy_input_list: m_permissions_boundary_policy_input_list,
+            ordered_organization_policy_input_list: m_ordered_organization_policy_input_list,
+            action_names: wire::required(m_action_names, "ActionNames", wire::Location::Body)?,
+            resource_arns: m_resource_arns,
+            resource_policy: m_resource_policy,
+            resource_owner: m_resource_owner,
+            caller_arn: m_caller_arn,
+            context_entries: m_context_entries,
+            resource_handling_option: m_resource_handling_option,
+            max_items: m_max_items,
+            marker: m_marker,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        for item in (&self.policy_input_list).iter() {
+            wire::check_length("PolicyInputList", wire::Location::Body, item.chars().count(), Some(1), Some(131072))?;
+            wire::check_pattern("PolicyInputList", wire::Location::Body, item, &patterns::POLICY_DOCUMENT_TYPE)?;
+        }
+        if let Some(v) = &self.permissions_boundary_policy_input_list {
+            for item in v.iter() {
+                wire::check_length(
+                    "PermissionsBoundaryPolicyInputList",
+                    wire::Location::Body,
+                    item.chars().count(),
+                    Some(1),
+                    Some(131072),
+                )?;
+                wire::check_pattern(
+                    "PermissionsBoundaryPolicyInputList",
+                    wire::Location::Body,
+                    item,
+                    &patterns::POLICY_DOCUMENT_TYPE,
+                )?;
+            }
+        }
+        if let Some(v) = &self.ordered_organization_policy_input_list {
+            wire::check_length("OrderedOrganizationPolicyInputList", wire::Location::Body, v.len(), None, Some(7))?;
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        for item in (&self.action_names).iter() {
+            wire::check_length("ActionNames", wire::Location::Body, item.chars().count(), Some(3), Some(128))?;
+        }
+        if let Some(v) = &self.resource_arns {
+            for item in v.iter() {
+                wire::check_length("ResourceArns", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+            }
+        }
+        if let Some(v) = &self.resource_policy {
+            wire::check_length("ResourcePolicy", wire::Location::Body, v.chars().count(), Some(1), Some(131072))?;
+            wire::check_pattern("ResourcePolicy", wire::Location::Body, v, &patterns::POLICY_DOCUMENT_TYPE)?;
+        }
+        if let Some(v) = &self.resource_owner {
+            wire::check_length("ResourceOwner", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
+        }
+        if let Some(v) = &self.caller_arn {
+            wire::check_length("CallerArn", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
+        }
+        if let Some(v) = &self.context_entries {
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        if let Some(v) = &self.resource_handling_option {
+            wire::check_length("ResourceHandlingOption", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        Ok(())
+    }
+}
+
+/// The input of [`SimulatePrincipalPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SimulatePrincipalPolicyInput {
+    /// Element `PolicySourceArn` of the body.
+    pub policy_source_arn: String,
+    /// Element `PolicyInputList` of the body.
+    pub policy_input_list: Option<Vec<String>>,
+    /// Element `PermissionsBoundaryPolicyInputList` of the body.
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    /// Element `PolicyExclusionList` of the body.
+    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
+    /// Element `ActionNames` of the body.
+    pub action_names: Vec<String>,
+    /// Element `ResourceArns` of the body.
+    pub resource_arns: Option<Vec<String>>,
+    /// Element `ResourcePolicy` of the body.
+    pub resource_policy: Option<String>,
+    /// Element `ResourceOwner` of the body.
+    pub resource_owner: Option<String>,
+    /// Element `CallerArn` of the body.
+    pub caller_arn: Option<String>,
+    /// Element `ContextEntries` of the body.
+    pub context_entries: Option<Vec<ContextEntry>>,
+    /// Element `ResourceHandlingOption` of the body.
+    pub resource_handling_option: Option<String>,
+    /// Element `MaxItems` of the body.
+    pub max_items: Option<i32>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl SimulatePrincipalPolicyInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        Self::parse_form(&wire::FormPairs::parse(req.body)?)
+    }
+
+    /// Reads and checks the input of a parsed form.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
+        let input = Self::read_form(form.root())?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
+        let m_policy_source_arn = match n.child("PolicySourceArn") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_policy_input_list = match n.child("PolicyInputList") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_permissions_boundary_policy_input_list = match n.child("PermissionsBoundaryPolicyInputList") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_policy_exclusion_list = match n.child("PolicyExclusionList") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(PolicyIdentifier::read_form(n)?))?),
+            None => None,
+        };
+        let m_action_names = match n.child("ActionNames") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_resource_arns = match n.child("ResourceArns") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
+            None => None,
+        };
+        let m_resource_policy = match n.child("ResourcePolicy") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_resource_owner = match n.child("ResourceOwner") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_caller_arn = match n.child("CallerArn") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_context_entries = match n.child("ContextEntries") {
+            Some(n) => Some(n.list(Some("member"), |n| Ok(ContextEntry::read_form(n)?))?),
+            None => None,
+        };
+        let m_resource_handling_option = match n.child("ResourceHandlingOption") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_max_items = match n.child("MaxItems") {
+            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        let m_marker = match n.child("Marker") {
+            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
+            None => None,
+        };
+        Ok(Self {
+            policy_source_arn: wire::required(m_policy_source_arn, "PolicySourceArn", wire::Location::Body)?,
+            policy_input_list: m_policy_input_list,
+            permissions_boundary_policy_input_list: m_permissions_boundary_policy_input_list,
+            policy_exclusion_list: m_policy_exclusion_list,
+            action_names: wire::required(m_action_names, "ActionNames", wire::Location::Body)?,
+            resource_arns: m_resource_arns,
+            resource_policy: m_resource_policy,
+            resource_owner: m_resource_owner,
+            caller_arn: m_caller_arn,
+            context_entries: m_context_entries,
+            resource_handling_option: m_resource_handling_option,
+            max_items: m_max_items,
+            marker: m_marker,
+        })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length(
+            "PolicySourceArn",
+            wire::Location::Body,
+            (&self.policy_source_arn).chars().count(),
+            Some(20),
+            Some(2048),
+        )?;
+        if let Some(v) = &self.policy_input_list {
+            for item in v.iter() {
+                wire::check_length(
+                    "PolicyInputList",
+                    wire::Location::Body,
+                    item.chars().count(),
+                    Some(1),
+                    Some(131072),
+                )?;
+                wire::check_pattern("PolicyInputList", wire::Location::Body, item, &patterns::POLICY_DOCUMENT_TYPE)?;
+            }
+        }
+        if let Some(v) = &self.permissions_boundary_policy_input_list {
+            for item in v.iter() {
+                wire::check_length(
+                    "PermissionsBoundaryPolicyInputList",
+                    wire::Location::Body,
+                    item.chars().count(),
+                    Some(1),
+                    Some(131072),
+                )?;
+                wire::check_pattern(
+                    "PermissionsBoundaryPolicyInputList",
+                    wire::Location::Body,
+                    item,
+                    &patterns::POLICY_DOCUMENT_TYPE,
+                )?;
+            }
+        }
+        if let Some(v) = &self.policy_exclusion_list {
+            wire::check_length("PolicyExclusionList", wire::Location::Body, v.len(), None, Some(256))?;
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        for item in (&self.action_names).iter() {
+            wire::check_length("ActionNames", wire::Location::Body, item.chars().count(), Some(3), Some(128))?;
+        }
+        if let Some(v) = &self.resource_arns {
+            for item in v.iter() {
+                wire::check_length("ResourceArns", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+            }
+        }
+        if let Some(v) = &self.resource_policy {
+            wire::check_length("ResourcePolicy", wire::Location::Body, v.chars().count(), Some(1), Some(131072))?;
+            wire::check_pattern("ResourcePolicy", wire::Location::Body, v, &patterns::POLICY_DOCUMENT_TYPE)?;
+        }
+        if let Some(v) = &self.resource_owner {
+            wire::check_length("ResourceOwner", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
+        }
+        if let Some(v) = &self.caller_arn {
+            wire::check_length("CallerArn", wire::Location::Body, v.chars().count(), Some(1), Some(2048))?;
+        }
+        if let Some(v) = &self.context_entries {
+            for item in v.iter() {
+                item.check()?;
+            }
+        }
+        if let Some(v) = &self.resource_handling_option {
+            wire::check_length("ResourceHandlingOption", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
+        }
+        if let Some(v) = &self.max_items {
+            wire::check_range("MaxItems", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(320))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        Ok(())
+    }
+}
+
 /// The input of [`TagPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagPolicy.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TagPolicyInput {
@@ -167,561 +931,6 @@ impl TagUserInput {
         wire::check_length("Tags", wire::Location::Body, (&self.tags).len(), None, Some(50))?;
         for item in (&self.tags).iter() {
             item.check()?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`UntagPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UntagPolicyInput {
-    /// Element `PolicyArn` of the body.
-    pub policy_arn: String,
-    /// Element `TagKeys` of the body.
-    pub tag_keys: Vec<String>,
-}
-
-impl UntagPolicyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_policy_arn = match n.child("PolicyArn") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_tag_keys = match n.child("TagKeys") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        Ok(Self {
-            policy_arn: wire::required(m_policy_arn, "PolicyArn", wire::Location::Body)?,
-            tag_keys: wire::required(m_tag_keys, "TagKeys", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length(
-            "PolicyArn",
-            wire::Location::Body,
-            (&self.policy_arn).chars().count(),
-            Some(20),
-            Some(2048),
-        )?;
-        wire::check_length("TagKeys", wire::Location::Body, (&self.tag_keys).len(), None, Some(50))?;
-        for item in (&self.tag_keys).iter() {
-            wire::check_length("TagKeys", wire::Location::Body, item.chars().count(), Some(1), Some(128))?;
-            wire::check_pattern("TagKeys", wire::Location::Body, item, &patterns::TAG_KEY_TYPE)?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`UntagRole`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagRole.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UntagRoleInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `TagKeys` of the body.
-    pub tag_keys: Vec<String>,
-}
-
-impl UntagRoleInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_tag_keys = match n.child("TagKeys") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            tag_keys: wire::required(m_tag_keys, "TagKeys", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        wire::check_length("TagKeys", wire::Location::Body, (&self.tag_keys).len(), None, Some(50))?;
-        for item in (&self.tag_keys).iter() {
-            wire::check_length("TagKeys", wire::Location::Body, item.chars().count(), Some(1), Some(128))?;
-            wire::check_pattern("TagKeys", wire::Location::Body, item, &patterns::TAG_KEY_TYPE)?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`UntagUser`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagUser.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UntagUserInput {
-    /// Element `UserName` of the body.
-    pub user_name: String,
-    /// Element `TagKeys` of the body.
-    pub tag_keys: Vec<String>,
-}
-
-impl UntagUserInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_tag_keys = match n.child("TagKeys") {
-            Some(n) => Some(n.list(Some("member"), |n| Ok(n.scalar::<String>(wire::TimeFormat::Iso8601)?))?),
-            None => None,
-        };
-        Ok(Self {
-            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
-            tag_keys: wire::required(m_tag_keys, "TagKeys", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
-        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
-        wire::check_length("TagKeys", wire::Location::Body, (&self.tag_keys).len(), None, Some(50))?;
-        for item in (&self.tag_keys).iter() {
-            wire::check_length("TagKeys", wire::Location::Body, item.chars().count(), Some(1), Some(128))?;
-            wire::check_pattern("TagKeys", wire::Location::Body, item, &patterns::TAG_KEY_TYPE)?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`UpdateAccessKey`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAccessKey.html).
-#[derive(Clone, PartialEq, Debug)]
-pub struct UpdateAccessKeyInput {
-    /// Element `UserName` of the body.
-    pub user_name: Option<String>,
-    /// Element `AccessKeyId` of the body.
-    pub access_key_id: String,
-    /// Element `Status` of the body.
-    pub status: StatusType,
-}
-
-impl UpdateAccessKeyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_access_key_id = match n.child("AccessKeyId") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_status = match n.child("Status") {
-            Some(n) => Some(n.scalar::<StatusType>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            user_name: m_user_name,
-            access_key_id: wire::required(m_access_key_id, "AccessKeyId", wire::Location::Body)?,
-            status: wire::required(m_status, "Status", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        if let Some(v) = &self.user_name {
-            wire::check_length("UserName", wire::Location::Body, v.chars().count(), Some(1), Some(128))?;
-            wire::check_pattern("UserName", wire::Location::Body, v, &patterns::EXISTING_USER_NAME_TYPE)?;
-        }
-        wire::check_length(
-            "AccessKeyId",
-            wire::Location::Body,
-            (&self.access_key_id).chars().count(),
-            Some(16),
-            Some(128),
-        )?;
-        wire::check_pattern("AccessKeyId", wire::Location::Body, &self.access_key_id, &patterns::ACCESS_KEY_ID_TYPE)?;
-        Ok(())
-    }
-}
-
-/// The input of [`UpdateAssumeRolePolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAssumeRolePolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateAssumeRolePolicyInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `PolicyDocument` of the body.
-    pub policy_document: String,
-}
-
-impl UpdateAssumeRolePolicyInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_policy_document = match n.child("PolicyDocument") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            policy_document: wire::required(m_policy_document, "PolicyDocument", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        wire::check_length(
-            "PolicyDocument",
-            wire::Location::Body,
-            (&self.policy_document).chars().count(),
-            Some(1),
-            Some(131072),
-        )?;
-        wire::check_pattern(
-            "PolicyDocument",
-            wire::Location::Body,
-            &self.policy_document,
-            &patterns::POLICY_DOCUMENT_TYPE,
-        )?;
-        Ok(())
-    }
-}
-
-/// The input of [`UpdateGroup`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateGroup.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateGroupInput {
-    /// Element `GroupName` of the body.
-    pub group_name: String,
-    /// Element `NewPath` of the body.
-    pub new_path: Option<String>,
-    /// Element `NewGroupName` of the body.
-    pub new_group_name: Option<String>,
-}
-
-impl UpdateGroupInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_group_name = match n.child("GroupName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_new_path = match n.child("NewPath") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_new_group_name = match n.child("NewGroupName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            group_name: wire::required(m_group_name, "GroupName", wire::Location::Body)?,
-            new_path: m_new_path,
-            new_group_name: m_new_group_name,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("GroupName", wire::Location::Body, (&self.group_name).chars().count(), Some(1), Some(128))?;
-        wire::check_pattern("GroupName", wire::Location::Body, &self.group_name, &patterns::GROUP_NAME_TYPE)?;
-        if let Some(v) = &self.new_path {
-            wire::check_length("NewPath", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
-            wire::check_pattern("NewPath", wire::Location::Body, v, &patterns::PATH_TYPE)?;
-        }
-        if let Some(v) = &self.new_group_name {
-            wire::check_length("NewGroupName", wire::Location::Body, v.chars().count(), Some(1), Some(128))?;
-            wire::check_pattern("NewGroupName", wire::Location::Body, v, &patterns::GROUP_NAME_TYPE)?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`UpdateRole`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateRoleInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `Description` of the body.
-    pub description: Option<String>,
-    /// Element `MaxSessionDuration` of the body.
-    pub max_session_duration: Option<i32>,
-}
-
-impl UpdateRoleInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_description = match n.child("Description") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_max_session_duration = match n.child("MaxSessionDuration") {
-            Some(n) => Some(n.scalar::<i32>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            description: m_description,
-            max_session_duration: m_max_session_duration,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        if let Some(v) = &self.description {
-            wire::check_length("Description", wire::Location::Body, v.chars().count(), None, Some(1000))?;
-            wire::check_pattern("Description", wire::Location::Body, v, &patterns::ROLE_DESCRIPTION_TYPE)?;
-        }
-        if let Some(v) = &self.max_session_duration {
-            wire::check_range("MaxSessionDuration", wire::Location::Body, *v as f64, Some(3600), Some(43200))?;
-        }
-        Ok(())
-    }
-}
-
-/// The input of [`UpdateRoleDescription`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRoleDescription.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateRoleDescriptionInput {
-    /// Element `RoleName` of the body.
-    pub role_name: String,
-    /// Element `Description` of the body.
-    pub description: String,
-}
-
-impl UpdateRoleDescriptionInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_role_name = match n.child("RoleName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_description = match n.child("Description") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            role_name: wire::required(m_role_name, "RoleName", wire::Location::Body)?,
-            description: wire::required(m_description, "Description", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("RoleName", wire::Location::Body, (&self.role_name).chars().count(), Some(1), Some(64))?;
-        wire::check_pattern("RoleName", wire::Location::Body, &self.role_name, &patterns::ROLE_NAME_TYPE)?;
-        wire::check_length("Description", wire::Location::Body, (&self.description).chars().count(), None, Some(1000))?;
-        wire::check_pattern("Description", wire::Location::Body, &self.description, &patterns::ROLE_DESCRIPTION_TYPE)?;
-        Ok(())
-    }
-}
-
-/// The input of [`UpdateUser`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateUser.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateUserInput {
-    /// Element `UserName` of the body.
-    pub user_name: String,
-    /// Element `NewPath` of the body.
-    pub new_path: Option<String>,
-    /// Element `NewUserName` of the body.
-    pub new_user_name: Option<String>,
-}
-
-impl UpdateUserInput {
-    /// Whether the body is streamed beside the input.
-    pub const STREAMING_INPUT: bool = false;
-
-    /// Reads and checks the input.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
-        Self::parse_form(&wire::FormPairs::parse(req.body)?)
-    }
-
-    /// Reads and checks the input of a parsed form.
-    ///
-    /// # Errors
-    /// What does not fit the model.
-    pub fn parse_form(form: &wire::FormPairs<'_>) -> Result<Self, wire::ParseError> {
-        let input = Self::read_form(form.root())?;
-        input.check()?;
-        Ok(input)
-    }
-    pub(crate) fn read_form(n: wire::FormNode<'_>) -> Result<Self, wire::ParseError> {
-        let m_user_name = match n.child("UserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_new_path = match n.child("NewPath") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        let m_new_user_name = match n.child("NewUserName") {
-            Some(n) => Some(n.scalar::<String>(wire::TimeFormat::Iso8601)?),
-            None => None,
-        };
-        Ok(Self {
-            user_name: wire::required(m_user_name, "UserName", wire::Location::Body)?,
-            new_path: m_new_path,
-            new_user_name: m_new_user_name,
-        })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("UserName", wire::Location::Body, (&self.user_name).chars().count(), Some(1), Some(128))?;
-        wire::check_pattern("UserName", wire::Location::Body, &self.user_name, &patterns::EXISTING_USER_NAME_TYPE)?;
-        if let Some(v) = &self.new_path {
-            wire::check_length("NewPath", wire::Location::Body, v.chars().count(), Some(1), Some(512))?;
-            wire::check_pattern("NewPath", wire::Location::Body, v, &patterns::PATH_TYPE)?;
-        }
-        if let Some(v) = &self.new_user_name {
-            wire::check_length("NewUserName", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
-            wire::check_pattern("NewUserName", wire::Location::Body, v, &patterns::USER_NAME_TYPE)?;
         }
         Ok(())
     }

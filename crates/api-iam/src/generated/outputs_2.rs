@@ -83,6 +83,38 @@ impl GetAccountAuthorizationDetailsOutput {
     }
 }
 
+/// The output of [`GetAccountPasswordPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountPasswordPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetAccountPasswordPolicyOutput {
+    /// Element `PasswordPolicy` of the body.
+    pub password_policy: PasswordPolicy,
+}
+
+impl GetAccountPasswordPolicyOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<GetAccountPasswordPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<GetAccountPasswordPolicyResult>");
+            w.raw("<PasswordPolicy>");
+            self.password_policy.write_xml(w);
+            w.raw("</PasswordPolicy>");
+            w.raw("</GetAccountPasswordPolicyResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></GetAccountPasswordPolicyResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
 /// The output of [`GetAccountSummary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetAccountSummaryOutput {
@@ -275,6 +307,38 @@ impl GetGroupPolicyOutput {
             w.raw("<ResponseMetadata><RequestId>");
             w.text(request_id);
             w.raw("</RequestId></ResponseMetadata></GetGroupPolicyResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetLoginProfile`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetLoginProfile.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetLoginProfileOutput {
+    /// Element `LoginProfile` of the body.
+    pub login_profile: LoginProfile,
+}
+
+impl GetLoginProfileOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<GetLoginProfileResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<GetLoginProfileResult>");
+            w.raw("<LoginProfile>");
+            self.login_profile.write_xml(w);
+            w.raw("</LoginProfile>");
+            w.raw("</GetLoginProfileResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></GetLoginProfileResponse>");
         }
         r.set_body("text/xml", w.finish());
         r
@@ -713,76 +777,6 @@ impl ListAttachedUserPoliciesOutput {
             w.raw("<ResponseMetadata><RequestId>");
             w.text(request_id);
             w.raw("</RequestId></ResponseMetadata></ListAttachedUserPoliciesResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`ListEntitiesForPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListEntitiesForPolicyOutput {
-    /// Element `PolicyGroups` of the body.
-    pub policy_groups: Option<Vec<PolicyGroup>>,
-    /// Element `PolicyUsers` of the body.
-    pub policy_users: Option<Vec<PolicyUser>>,
-    /// Element `PolicyRoles` of the body.
-    pub policy_roles: Option<Vec<PolicyRole>>,
-    /// Element `IsTruncated` of the body.
-    pub is_truncated: Option<bool>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-}
-
-impl ListEntitiesForPolicyOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<ListEntitiesForPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ListEntitiesForPolicyResult>");
-            if let Some(v) = &self.policy_groups {
-                w.raw("<PolicyGroups>");
-                for item in v {
-                    w.raw("<member>");
-                    item.write_xml(w);
-                    w.raw("</member>");
-                }
-                w.raw("</PolicyGroups>");
-            }
-            if let Some(v) = &self.policy_users {
-                w.raw("<PolicyUsers>");
-                for item in v {
-                    w.raw("<member>");
-                    item.write_xml(w);
-                    w.raw("</member>");
-                }
-                w.raw("</PolicyUsers>");
-            }
-            if let Some(v) = &self.policy_roles {
-                w.raw("<PolicyRoles>");
-                for item in v {
-                    w.raw("<member>");
-                    item.write_xml(w);
-                    w.raw("</member>");
-                }
-                w.raw("</PolicyRoles>");
-            }
-            if let Some(v) = &self.is_truncated {
-                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
-            }
-            if let Some(v) = &self.marker {
-                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
-            }
-            w.raw("</ListEntitiesForPolicyResult>");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></ListEntitiesForPolicyResponse>");
         }
         r.set_body("text/xml", w.finish());
         r

@@ -2,6 +2,76 @@
 
 use super::prelude::*;
 
+/// The output of [`ListEntitiesForPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListEntitiesForPolicyOutput {
+    /// Element `PolicyGroups` of the body.
+    pub policy_groups: Option<Vec<PolicyGroup>>,
+    /// Element `PolicyUsers` of the body.
+    pub policy_users: Option<Vec<PolicyUser>>,
+    /// Element `PolicyRoles` of the body.
+    pub policy_roles: Option<Vec<PolicyRole>>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListEntitiesForPolicyOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListEntitiesForPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListEntitiesForPolicyResult>");
+            if let Some(v) = &self.policy_groups {
+                w.raw("<PolicyGroups>");
+                for item in v {
+                    w.raw("<member>");
+                    item.write_xml(w);
+                    w.raw("</member>");
+                }
+                w.raw("</PolicyGroups>");
+            }
+            if let Some(v) = &self.policy_users {
+                w.raw("<PolicyUsers>");
+                for item in v {
+                    w.raw("<member>");
+                    item.write_xml(w);
+                    w.raw("</member>");
+                }
+                w.raw("</PolicyUsers>");
+            }
+            if let Some(v) = &self.policy_roles {
+                w.raw("<PolicyRoles>");
+                for item in v {
+                    w.raw("<member>");
+                    item.write_xml(w);
+                    w.raw("</member>");
+                }
+                w.raw("</PolicyRoles>");
+            }
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListEntitiesForPolicyResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListEntitiesForPolicyResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
 /// The output of [`ListGroupPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListGroupPolicies.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListGroupPoliciesOutput {
@@ -138,6 +208,52 @@ impl ListGroupsForUserOutput {
     }
 }
 
+/// The output of [`ListInstanceProfiles`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListInstanceProfilesOutput {
+    /// Element `InstanceProfiles` of the body.
+    pub instance_profiles: Vec<InstanceProfile>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListInstanceProfilesOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListInstanceProfilesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListInstanceProfilesResult>");
+            w.raw("<InstanceProfiles>");
+            for item in &self.instance_profiles {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</InstanceProfiles>");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListInstanceProfilesResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListInstanceProfilesResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
 /// The output of [`ListInstanceProfilesForRole`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfilesForRole.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListInstanceProfilesForRoleOutput {
@@ -178,6 +294,90 @@ impl ListInstanceProfilesForRoleOutput {
             w.raw("<ResponseMetadata><RequestId>");
             w.text(request_id);
             w.raw("</RequestId></ResponseMetadata></ListInstanceProfilesForRoleResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListMFADevices`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListMFADevices.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListMFADevicesOutput {
+    /// Element `MFADevices` of the body.
+    pub mfa_devices: Vec<MFADevice>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListMFADevicesOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListMFADevicesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListMFADevicesResult>");
+            w.raw("<MFADevices>");
+            for item in &self.mfa_devices {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</MFADevices>");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListMFADevicesResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListMFADevicesResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListOpenIDConnectProviders`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListOpenIDConnectProviders.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListOpenIDConnectProvidersOutput {
+    /// Element `OpenIDConnectProviderList` of the body.
+    pub open_id_connect_provider_list: Option<Vec<OpenIDConnectProviderListEntry>>,
+}
+
+impl ListOpenIDConnectProvidersOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListOpenIDConnectProvidersResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListOpenIDConnectProvidersResult>");
+            if let Some(v) = &self.open_id_connect_provider_list {
+                w.raw("<OpenIDConnectProviderList>");
+                for item in v {
+                    w.raw("<member>");
+                    item.write_xml(w);
+                    w.raw("</member>");
+                }
+                w.raw("</OpenIDConnectProviderList>");
+            }
+            w.raw("</ListOpenIDConnectProvidersResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListOpenIDConnectProvidersResponse>");
         }
         r.set_body("text/xml", w.finish());
         r
@@ -462,18 +662,14 @@ impl ListRolesOutput {
     }
 }
 
-/// The output of [`ListUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserPolicies.html).
+/// The output of [`ListSAMLProviders`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSAMLProviders.html).
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListUserPoliciesOutput {
-    /// Element `PolicyNames` of the body.
-    pub policy_names: Vec<String>,
-    /// Element `IsTruncated` of the body.
-    pub is_truncated: Option<bool>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
+pub struct ListSAMLProvidersOutput {
+    /// Element `SAMLProviderList` of the body.
+    pub saml_provider_list: Option<Vec<SAMLProviderListEntry>>,
 }
 
-impl ListUserPoliciesOutput {
+impl ListSAMLProvidersOutput {
     /// Whether the body is streamed beside the output.
     pub const STREAMING_OUTPUT: bool = false;
 
@@ -483,41 +679,39 @@ impl ListUserPoliciesOutput {
         let mut w = wire::XmlWriter::document(1024);
         {
             let w = &mut w;
-            w.raw("<ListUserPoliciesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ListUserPoliciesResult>");
-            w.raw("<PolicyNames>");
-            for item in &self.policy_names {
-                w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
+            w.raw("<ListSAMLProvidersResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListSAMLProvidersResult>");
+            if let Some(v) = &self.saml_provider_list {
+                w.raw("<SAMLProviderList>");
+                for item in v {
+                    w.raw("<member>");
+                    item.write_xml(w);
+                    w.raw("</member>");
+                }
+                w.raw("</SAMLProviderList>");
             }
-            w.raw("</PolicyNames>");
-            if let Some(v) = &self.is_truncated {
-                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
-            }
-            if let Some(v) = &self.marker {
-                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
-            }
-            w.raw("</ListUserPoliciesResult>");
+            w.raw("</ListSAMLProvidersResult>");
             w.raw("<ResponseMetadata><RequestId>");
             w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></ListUserPoliciesResponse>");
+            w.raw("</RequestId></ResponseMetadata></ListSAMLProvidersResponse>");
         }
         r.set_body("text/xml", w.finish());
         r
     }
 }
 
-/// The output of [`ListUserTags`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserTags.html).
+/// The output of [`ListSSHPublicKeys`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSSHPublicKeys.html).
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListUserTagsOutput {
-    /// Element `Tags` of the body.
-    pub tags: Vec<Tag>,
+pub struct ListSSHPublicKeysOutput {
+    /// Element `SSHPublicKeys` of the body.
+    pub ssh_public_keys: Option<Vec<SSHPublicKeyMetadata>>,
     /// Element `IsTruncated` of the body.
     pub is_truncated: Option<bool>,
     /// Element `Marker` of the body.
     pub marker: Option<String>,
 }
 
-impl ListUserTagsOutput {
+impl ListSSHPublicKeysOutput {
     /// Whether the body is streamed beside the output.
     pub const STREAMING_OUTPUT: bool = false;
 
@@ -527,239 +721,73 @@ impl ListUserTagsOutput {
         let mut w = wire::XmlWriter::document(1024);
         {
             let w = &mut w;
-            w.raw("<ListUserTagsResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ListUserTagsResult>");
-            w.raw("<Tags>");
-            for item in &self.tags {
+            w.raw("<ListSSHPublicKeysResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListSSHPublicKeysResult>");
+            if let Some(v) = &self.ssh_public_keys {
+                w.raw("<SSHPublicKeys>");
+                for item in v {
+                    w.raw("<member>");
+                    item.write_xml(w);
+                    w.raw("</member>");
+                }
+                w.raw("</SSHPublicKeys>");
+            }
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListSSHPublicKeysResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListSSHPublicKeysResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListServerCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServerCertificates.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListServerCertificatesOutput {
+    /// Element `ServerCertificateMetadataList` of the body.
+    pub server_certificate_metadata_list: Vec<ServerCertificateMetadata>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListServerCertificatesOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListServerCertificatesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListServerCertificatesResult>");
+            w.raw("<ServerCertificateMetadataList>");
+            for item in &self.server_certificate_metadata_list {
                 w.raw("<member>");
                 item.write_xml(w);
                 w.raw("</member>");
             }
-            w.raw("</Tags>");
+            w.raw("</ServerCertificateMetadataList>");
             if let Some(v) = &self.is_truncated {
                 w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
             }
             if let Some(v) = &self.marker {
                 w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
             }
-            w.raw("</ListUserTagsResult>");
+            w.raw("</ListServerCertificatesResult>");
             w.raw("<ResponseMetadata><RequestId>");
             w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></ListUserTagsResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`ListUsers`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUsers.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListUsersOutput {
-    /// Element `Users` of the body.
-    pub users: Vec<User>,
-    /// Element `IsTruncated` of the body.
-    pub is_truncated: Option<bool>,
-    /// Element `Marker` of the body.
-    pub marker: Option<String>,
-}
-
-impl ListUsersOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<ListUsersResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ListUsersResult>");
-            w.raw("<Users>");
-            for item in &self.users {
-                w.raw("<member>");
-                item.write_xml(w);
-                w.raw("</member>");
-            }
-            w.raw("</Users>");
-            if let Some(v) = &self.is_truncated {
-                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
-            }
-            if let Some(v) = &self.marker {
-                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
-            }
-            w.raw("</ListUsersResult>");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></ListUsersResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`PutGroupPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutGroupPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutGroupPolicyOutput {}
-
-impl PutGroupPolicyOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<PutGroupPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></PutGroupPolicyResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`PutRolePermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutRolePermissionsBoundaryOutput {}
-
-impl PutRolePermissionsBoundaryOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<PutRolePermissionsBoundaryResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></PutRolePermissionsBoundaryResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`PutRolePolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutRolePolicyOutput {}
-
-impl PutRolePolicyOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<PutRolePolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></PutRolePolicyResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`PutUserPermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPermissionsBoundary.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutUserPermissionsBoundaryOutput {}
-
-impl PutUserPermissionsBoundaryOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<PutUserPermissionsBoundaryResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></PutUserPermissionsBoundaryResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`PutUserPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPolicy.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PutUserPolicyOutput {}
-
-impl PutUserPolicyOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<PutUserPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></PutUserPolicyResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`RemoveUserFromGroup`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveUserFromGroup.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct RemoveUserFromGroupOutput {}
-
-impl RemoveUserFromGroupOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<RemoveUserFromGroupResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></RemoveUserFromGroupResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`SetDefaultPolicyVersion`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SetDefaultPolicyVersion.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct SetDefaultPolicyVersionOutput {}
-
-impl SetDefaultPolicyVersionOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<SetDefaultPolicyVersionResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></SetDefaultPolicyVersionResponse>");
+            w.raw("</RequestId></ResponseMetadata></ListServerCertificatesResponse>");
         }
         r.set_body("text/xml", w.finish());
         r

@@ -2,6 +2,450 @@
 
 use super::prelude::*;
 
+/// The output of [`ListServiceSpecificCredentials`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListServiceSpecificCredentialsOutput {
+    /// Element `ServiceSpecificCredentials` of the body.
+    pub service_specific_credentials: Option<Vec<ServiceSpecificCredentialMetadata>>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+}
+
+impl ListServiceSpecificCredentialsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListServiceSpecificCredentialsResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListServiceSpecificCredentialsResult>");
+            if let Some(v) = &self.service_specific_credentials {
+                w.raw("<ServiceSpecificCredentials>");
+                for item in v {
+                    w.raw("<member>");
+                    item.write_xml(w);
+                    w.raw("</member>");
+                }
+                w.raw("</ServiceSpecificCredentials>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            w.raw("</ListServiceSpecificCredentialsResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListServiceSpecificCredentialsResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListSigningCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSigningCertificates.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListSigningCertificatesOutput {
+    /// Element `Certificates` of the body.
+    pub certificates: Vec<SigningCertificate>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListSigningCertificatesOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListSigningCertificatesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListSigningCertificatesResult>");
+            w.raw("<Certificates>");
+            for item in &self.certificates {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</Certificates>");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListSigningCertificatesResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListSigningCertificatesResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserPolicies.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListUserPoliciesOutput {
+    /// Element `PolicyNames` of the body.
+    pub policy_names: Vec<String>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListUserPoliciesOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListUserPoliciesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListUserPoliciesResult>");
+            w.raw("<PolicyNames>");
+            for item in &self.policy_names {
+                w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
+            }
+            w.raw("</PolicyNames>");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListUserPoliciesResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListUserPoliciesResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListUserTags`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserTags.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListUserTagsOutput {
+    /// Element `Tags` of the body.
+    pub tags: Vec<Tag>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListUserTagsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListUserTagsResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListUserTagsResult>");
+            w.raw("<Tags>");
+            for item in &self.tags {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</Tags>");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListUserTagsResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListUserTagsResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListUsers`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUsers.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListUsersOutput {
+    /// Element `Users` of the body.
+    pub users: Vec<User>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListUsersOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListUsersResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListUsersResult>");
+            w.raw("<Users>");
+            for item in &self.users {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</Users>");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListUsersResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListUsersResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListVirtualMFADevices`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListVirtualMFADevices.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListVirtualMFADevicesOutput {
+    /// Element `VirtualMFADevices` of the body.
+    pub virtual_mfa_devices: Vec<VirtualMFADevice>,
+    /// Element `IsTruncated` of the body.
+    pub is_truncated: Option<bool>,
+    /// Element `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl ListVirtualMFADevicesOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<ListVirtualMFADevicesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ListVirtualMFADevicesResult>");
+            w.raw("<VirtualMFADevices>");
+            for item in &self.virtual_mfa_devices {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</VirtualMFADevices>");
+            if let Some(v) = &self.is_truncated {
+                w.scalar("<IsTruncated>", v, wire::TimeFormat::Iso8601, "</IsTruncated>");
+            }
+            if let Some(v) = &self.marker {
+                w.scalar("<Marker>", v, wire::TimeFormat::Iso8601, "</Marker>");
+            }
+            w.raw("</ListVirtualMFADevicesResult>");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></ListVirtualMFADevicesResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`PutGroupPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutGroupPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutGroupPolicyOutput {}
+
+impl PutGroupPolicyOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<PutGroupPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></PutGroupPolicyResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`PutRolePermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutRolePermissionsBoundaryOutput {}
+
+impl PutRolePermissionsBoundaryOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<PutRolePermissionsBoundaryResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></PutRolePermissionsBoundaryResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`PutRolePolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutRolePolicyOutput {}
+
+impl PutRolePolicyOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<PutRolePolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></PutRolePolicyResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`PutUserPermissionsBoundary`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPermissionsBoundary.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutUserPermissionsBoundaryOutput {}
+
+impl PutUserPermissionsBoundaryOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<PutUserPermissionsBoundaryResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></PutUserPermissionsBoundaryResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`PutUserPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutUserPolicy.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutUserPolicyOutput {}
+
+impl PutUserPolicyOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<PutUserPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></PutUserPolicyResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`RemoveUserFromGroup`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveUserFromGroup.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RemoveUserFromGroupOutput {}
+
+impl RemoveUserFromGroupOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<RemoveUserFromGroupResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></RemoveUserFromGroupResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
+/// The output of [`SetDefaultPolicyVersion`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SetDefaultPolicyVersion.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SetDefaultPolicyVersionOutput {}
+
+impl SetDefaultPolicyVersionOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::XmlWriter::document(1024);
+        {
+            let w = &mut w;
+            w.raw("<SetDefaultPolicyVersionResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
+            w.raw("<ResponseMetadata><RequestId>");
+            w.text(request_id);
+            w.raw("</RequestId></ResponseMetadata></SetDefaultPolicyVersionResponse>");
+        }
+        r.set_body("text/xml", w.finish());
+        r
+    }
+}
+
 /// The output of [`SimulateCustomPolicy`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SimulateCustomPolicyOutput {
@@ -284,114 +728,6 @@ impl UpdateAssumeRolePolicyOutput {
             w.raw("<ResponseMetadata><RequestId>");
             w.text(request_id);
             w.raw("</RequestId></ResponseMetadata></UpdateAssumeRolePolicyResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`UpdateGroup`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateGroup.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateGroupOutput {}
-
-impl UpdateGroupOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<UpdateGroupResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></UpdateGroupResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`UpdateRole`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateRoleOutput {}
-
-impl UpdateRoleOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<UpdateRoleResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<UpdateRoleResult>");
-            w.raw("</UpdateRoleResult>");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></UpdateRoleResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`UpdateRoleDescription`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRoleDescription.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateRoleDescriptionOutput {
-    /// Element `Role` of the body.
-    pub role: Option<Role>,
-}
-
-impl UpdateRoleDescriptionOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<UpdateRoleDescriptionResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<UpdateRoleDescriptionResult>");
-            if let Some(v) = &self.role {
-                w.raw("<Role>");
-                v.write_xml(w);
-                w.raw("</Role>");
-            }
-            w.raw("</UpdateRoleDescriptionResult>");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></UpdateRoleDescriptionResponse>");
-        }
-        r.set_body("text/xml", w.finish());
-        r
-    }
-}
-
-/// The output of [`UpdateUser`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateUser.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct UpdateUserOutput {}
-
-impl UpdateUserOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self, request_id: &str) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::XmlWriter::document(1024);
-        {
-            let w = &mut w;
-            w.raw("<UpdateUserResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
-            w.raw("<ResponseMetadata><RequestId>");
-            w.text(request_id);
-            w.raw("</RequestId></ResponseMetadata></UpdateUserResponse>");
         }
         r.set_body("text/xml", w.finish());
         r

@@ -433,6 +433,46 @@ impl InstanceProfile {
     }
 }
 
+/// `LoginProfile` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LoginProfile {
+    /// Element `UserName` of the structure.
+    pub user_name: String,
+    /// Element `CreateDate` of the structure.
+    pub create_date: Timestamp,
+    /// Element `PasswordResetRequired` of the structure.
+    pub password_reset_required: Option<bool>,
+}
+
+impl LoginProfile {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<UserName>", &self.user_name, wire::TimeFormat::Iso8601, "</UserName>");
+        w.scalar("<CreateDate>", &self.create_date, wire::TimeFormat::Iso8601, "</CreateDate>");
+        if let Some(v) = &self.password_reset_required {
+            w.scalar("<PasswordResetRequired>", v, wire::TimeFormat::Iso8601, "</PasswordResetRequired>");
+        }
+    }
+}
+
+/// `MFADevice` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct MFADevice {
+    /// Element `UserName` of the structure.
+    pub user_name: String,
+    /// Element `SerialNumber` of the structure.
+    pub serial_number: String,
+    /// Element `EnableDate` of the structure.
+    pub enable_date: Timestamp,
+}
+
+impl MFADevice {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<UserName>", &self.user_name, wire::TimeFormat::Iso8601, "</UserName>");
+        w.scalar("<SerialNumber>", &self.serial_number, wire::TimeFormat::Iso8601, "</SerialNumber>");
+        w.scalar("<EnableDate>", &self.enable_date, wire::TimeFormat::Iso8601, "</EnableDate>");
+    }
+}
+
 /// `ManagedPolicyDetail` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ManagedPolicyDetail {
@@ -514,6 +554,21 @@ impl ManagedPolicyDetail {
     }
 }
 
+/// `OpenIDConnectProviderListEntry` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct OpenIDConnectProviderListEntry {
+    /// Element `Arn` of the structure.
+    pub arn: Option<String>,
+}
+
+impl OpenIDConnectProviderListEntry {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.arn {
+            w.scalar("<Arn>", v, wire::TimeFormat::Iso8601, "</Arn>");
+        }
+    }
+}
+
 /// `OrderedOrganizationPolicyType` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct OrderedOrganizationPolicyType {
@@ -562,6 +617,66 @@ impl OrganizationsDecisionDetail {
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.allowed_by_organizations {
             w.scalar("<AllowedByOrganizations>", v, wire::TimeFormat::Iso8601, "</AllowedByOrganizations>");
+        }
+    }
+}
+
+/// `PasswordPolicy` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PasswordPolicy {
+    /// Element `MinimumPasswordLength` of the structure.
+    pub minimum_password_length: Option<i32>,
+    /// Element `RequireSymbols` of the structure.
+    pub require_symbols: Option<bool>,
+    /// Element `RequireNumbers` of the structure.
+    pub require_numbers: Option<bool>,
+    /// Element `RequireUppercaseCharacters` of the structure.
+    pub require_uppercase_characters: Option<bool>,
+    /// Element `RequireLowercaseCharacters` of the structure.
+    pub require_lowercase_characters: Option<bool>,
+    /// Element `AllowUsersToChangePassword` of the structure.
+    pub allow_users_to_change_password: Option<bool>,
+    /// Element `ExpirePasswords` of the structure.
+    pub expire_passwords: Option<bool>,
+    /// Element `MaxPasswordAge` of the structure.
+    pub max_password_age: Option<i32>,
+    /// Element `PasswordReusePrevention` of the structure.
+    pub password_reuse_prevention: Option<i32>,
+    /// Element `HardExpiry` of the structure.
+    pub hard_expiry: Option<bool>,
+}
+
+impl PasswordPolicy {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.minimum_password_length {
+            w.scalar("<MinimumPasswordLength>", v, wire::TimeFormat::Iso8601, "</MinimumPasswordLength>");
+        }
+        if let Some(v) = &self.require_symbols {
+            w.scalar("<RequireSymbols>", v, wire::TimeFormat::Iso8601, "</RequireSymbols>");
+        }
+        if let Some(v) = &self.require_numbers {
+            w.scalar("<RequireNumbers>", v, wire::TimeFormat::Iso8601, "</RequireNumbers>");
+        }
+        if let Some(v) = &self.require_uppercase_characters {
+            w.scalar("<RequireUppercaseCharacters>", v, wire::TimeFormat::Iso8601, "</RequireUppercaseCharacters>");
+        }
+        if let Some(v) = &self.require_lowercase_characters {
+            w.scalar("<RequireLowercaseCharacters>", v, wire::TimeFormat::Iso8601, "</RequireLowercaseCharacters>");
+        }
+        if let Some(v) = &self.allow_users_to_change_password {
+            w.scalar("<AllowUsersToChangePassword>", v, wire::TimeFormat::Iso8601, "</AllowUsersToChangePassword>");
+        }
+        if let Some(v) = &self.expire_passwords {
+            w.scalar("<ExpirePasswords>", v, wire::TimeFormat::Iso8601, "</ExpirePasswords>");
+        }
+        if let Some(v) = &self.max_password_age {
+            w.scalar("<MaxPasswordAge>", v, wire::TimeFormat::Iso8601, "</MaxPasswordAge>");
+        }
+        if let Some(v) = &self.password_reuse_prevention {
+            w.scalar("<PasswordReusePrevention>", v, wire::TimeFormat::Iso8601, "</PasswordReusePrevention>");
+        }
+        if let Some(v) = &self.hard_expiry {
+            w.scalar("<HardExpiry>", v, wire::TimeFormat::Iso8601, "</HardExpiry>");
         }
     }
 }
@@ -763,136 +878,6 @@ impl PolicyRole {
         }
         if let Some(v) = &self.role_id {
             w.scalar("<RoleId>", v, wire::TimeFormat::Iso8601, "</RoleId>");
-        }
-    }
-}
-
-/// `PolicyUser` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PolicyUser {
-    /// Element `UserName` of the structure.
-    pub user_name: Option<String>,
-    /// Element `UserId` of the structure.
-    pub user_id: Option<String>,
-}
-
-impl PolicyUser {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.user_name {
-            w.scalar("<UserName>", v, wire::TimeFormat::Iso8601, "</UserName>");
-        }
-        if let Some(v) = &self.user_id {
-            w.scalar("<UserId>", v, wire::TimeFormat::Iso8601, "</UserId>");
-        }
-    }
-}
-
-/// `PolicyVersion` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PolicyVersion {
-    /// Element `Document` of the structure.
-    pub document: Option<String>,
-    /// Element `VersionId` of the structure.
-    pub version_id: Option<String>,
-    /// Element `IsDefaultVersion` of the structure.
-    pub is_default_version: Option<bool>,
-    /// Element `CreateDate` of the structure.
-    pub create_date: Option<Timestamp>,
-}
-
-impl PolicyVersion {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.document {
-            w.scalar("<Document>", v, wire::TimeFormat::Iso8601, "</Document>");
-        }
-        if let Some(v) = &self.version_id {
-            w.scalar("<VersionId>", v, wire::TimeFormat::Iso8601, "</VersionId>");
-        }
-        if let Some(v) = &self.is_default_version {
-            w.scalar("<IsDefaultVersion>", v, wire::TimeFormat::Iso8601, "</IsDefaultVersion>");
-        }
-        if let Some(v) = &self.create_date {
-            w.scalar("<CreateDate>", v, wire::TimeFormat::Iso8601, "</CreateDate>");
-        }
-    }
-}
-
-/// `Position` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Position {
-    /// Element `Line` of the structure.
-    pub line: Option<i32>,
-    /// Element `Column` of the structure.
-    pub column: Option<i32>,
-}
-
-impl Position {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.line {
-            w.scalar("<Line>", v, wire::TimeFormat::Iso8601, "</Line>");
-        }
-        if let Some(v) = &self.column {
-            w.scalar("<Column>", v, wire::TimeFormat::Iso8601, "</Column>");
-        }
-    }
-}
-
-/// `ResourceSpecificResult` of the model.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ResourceSpecificResult {
-    /// Element `EvalResourceName` of the structure.
-    pub eval_resource_name: String,
-    /// Element `EvalResourceDecision` of the structure.
-    pub eval_resource_decision: PolicyEvaluationDecisionType,
-    /// Element `MatchedStatements` of the structure.
-    pub matched_statements: Option<Vec<Statement>>,
-    /// Element `MissingContextValues` of the structure.
-    pub missing_context_values: Option<Vec<String>>,
-    /// Element `EvalDecisionDetails` of the structure.
-    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
-    /// Element `PermissionsBoundaryDecisionDetail` of the structure.
-    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
-}
-
-impl ResourceSpecificResult {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        w.scalar("<EvalResourceName>", &self.eval_resource_name, wire::TimeFormat::Iso8601, "</EvalResourceName>");
-        w.scalar(
-            "<EvalResourceDecision>",
-            &self.eval_resource_decision,
-            wire::TimeFormat::Iso8601,
-            "</EvalResourceDecision>",
-        );
-        if let Some(v) = &self.matched_statements {
-            w.raw("<MatchedStatements>");
-            for item in v {
-                w.raw("<member>");
-                item.write_xml(w);
-                w.raw("</member>");
-            }
-            w.raw("</MatchedStatements>");
-        }
-        if let Some(v) = &self.missing_context_values {
-            w.raw("<MissingContextValues>");
-            for item in v {
-                w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
-            }
-            w.raw("</MissingContextValues>");
-        }
-        if let Some(v) = &self.eval_decision_details {
-            w.raw("<EvalDecisionDetails>");
-            for (key, value) in v {
-                w.raw("<entry>");
-                w.scalar("<key>", key, wire::TimeFormat::Iso8601, "</key>");
-                w.scalar("<value>", value, wire::TimeFormat::Iso8601, "</value>");
-                w.raw("</entry>");
-            }
-            w.raw("</EvalDecisionDetails>");
-        }
-        if let Some(v) = &self.permissions_boundary_decision_detail {
-            w.raw("<PermissionsBoundaryDecisionDetail>");
-            v.write_xml(w);
-            w.raw("</PermissionsBoundaryDecisionDetail>");
         }
     }
 }

@@ -2,6 +2,136 @@
 
 use super::prelude::*;
 
+/// `PolicyUser` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PolicyUser {
+    /// Element `UserName` of the structure.
+    pub user_name: Option<String>,
+    /// Element `UserId` of the structure.
+    pub user_id: Option<String>,
+}
+
+impl PolicyUser {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.user_name {
+            w.scalar("<UserName>", v, wire::TimeFormat::Iso8601, "</UserName>");
+        }
+        if let Some(v) = &self.user_id {
+            w.scalar("<UserId>", v, wire::TimeFormat::Iso8601, "</UserId>");
+        }
+    }
+}
+
+/// `PolicyVersion` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PolicyVersion {
+    /// Element `Document` of the structure.
+    pub document: Option<String>,
+    /// Element `VersionId` of the structure.
+    pub version_id: Option<String>,
+    /// Element `IsDefaultVersion` of the structure.
+    pub is_default_version: Option<bool>,
+    /// Element `CreateDate` of the structure.
+    pub create_date: Option<Timestamp>,
+}
+
+impl PolicyVersion {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.document {
+            w.scalar("<Document>", v, wire::TimeFormat::Iso8601, "</Document>");
+        }
+        if let Some(v) = &self.version_id {
+            w.scalar("<VersionId>", v, wire::TimeFormat::Iso8601, "</VersionId>");
+        }
+        if let Some(v) = &self.is_default_version {
+            w.scalar("<IsDefaultVersion>", v, wire::TimeFormat::Iso8601, "</IsDefaultVersion>");
+        }
+        if let Some(v) = &self.create_date {
+            w.scalar("<CreateDate>", v, wire::TimeFormat::Iso8601, "</CreateDate>");
+        }
+    }
+}
+
+/// `Position` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Position {
+    /// Element `Line` of the structure.
+    pub line: Option<i32>,
+    /// Element `Column` of the structure.
+    pub column: Option<i32>,
+}
+
+impl Position {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.line {
+            w.scalar("<Line>", v, wire::TimeFormat::Iso8601, "</Line>");
+        }
+        if let Some(v) = &self.column {
+            w.scalar("<Column>", v, wire::TimeFormat::Iso8601, "</Column>");
+        }
+    }
+}
+
+/// `ResourceSpecificResult` of the model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ResourceSpecificResult {
+    /// Element `EvalResourceName` of the structure.
+    pub eval_resource_name: String,
+    /// Element `EvalResourceDecision` of the structure.
+    pub eval_resource_decision: PolicyEvaluationDecisionType,
+    /// Element `MatchedStatements` of the structure.
+    pub matched_statements: Option<Vec<Statement>>,
+    /// Element `MissingContextValues` of the structure.
+    pub missing_context_values: Option<Vec<String>>,
+    /// Element `EvalDecisionDetails` of the structure.
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    /// Element `PermissionsBoundaryDecisionDetail` of the structure.
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+}
+
+impl ResourceSpecificResult {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<EvalResourceName>", &self.eval_resource_name, wire::TimeFormat::Iso8601, "</EvalResourceName>");
+        w.scalar(
+            "<EvalResourceDecision>",
+            &self.eval_resource_decision,
+            wire::TimeFormat::Iso8601,
+            "</EvalResourceDecision>",
+        );
+        if let Some(v) = &self.matched_statements {
+            w.raw("<MatchedStatements>");
+            for item in v {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</MatchedStatements>");
+        }
+        if let Some(v) = &self.missing_context_values {
+            w.raw("<MissingContextValues>");
+            for item in v {
+                w.scalar("<member>", item, wire::TimeFormat::Iso8601, "</member>");
+            }
+            w.raw("</MissingContextValues>");
+        }
+        if let Some(v) = &self.eval_decision_details {
+            w.raw("<EvalDecisionDetails>");
+            for (key, value) in v {
+                w.raw("<entry>");
+                w.scalar("<key>", key, wire::TimeFormat::Iso8601, "</key>");
+                w.scalar("<value>", value, wire::TimeFormat::Iso8601, "</value>");
+                w.raw("</entry>");
+            }
+            w.raw("</EvalDecisionDetails>");
+        }
+        if let Some(v) = &self.permissions_boundary_decision_detail {
+            w.raw("<PermissionsBoundaryDecisionDetail>");
+            v.write_xml(w);
+            w.raw("</PermissionsBoundaryDecisionDetail>");
+        }
+    }
+}
+
 /// `Role` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Role {
@@ -192,6 +322,167 @@ impl RoleLastUsed {
     }
 }
 
+/// `SAMLProviderListEntry` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SAMLProviderListEntry {
+    /// Element `Arn` of the structure.
+    pub arn: Option<String>,
+    /// Element `ValidUntil` of the structure.
+    pub valid_until: Option<Timestamp>,
+    /// Element `CreateDate` of the structure.
+    pub create_date: Option<Timestamp>,
+}
+
+impl SAMLProviderListEntry {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.arn {
+            w.scalar("<Arn>", v, wire::TimeFormat::Iso8601, "</Arn>");
+        }
+        if let Some(v) = &self.valid_until {
+            w.scalar("<ValidUntil>", v, wire::TimeFormat::Iso8601, "</ValidUntil>");
+        }
+        if let Some(v) = &self.create_date {
+            w.scalar("<CreateDate>", v, wire::TimeFormat::Iso8601, "</CreateDate>");
+        }
+    }
+}
+
+/// `SSHPublicKeyMetadata` of the model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SSHPublicKeyMetadata {
+    /// Element `UserName` of the structure.
+    pub user_name: String,
+    /// Element `SSHPublicKeyId` of the structure.
+    pub ssh_public_key_id: String,
+    /// Element `Status` of the structure.
+    pub status: StatusType,
+    /// Element `UploadDate` of the structure.
+    pub upload_date: Timestamp,
+}
+
+impl SSHPublicKeyMetadata {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<UserName>", &self.user_name, wire::TimeFormat::Iso8601, "</UserName>");
+        w.scalar("<SSHPublicKeyId>", &self.ssh_public_key_id, wire::TimeFormat::Iso8601, "</SSHPublicKeyId>");
+        w.scalar("<Status>", &self.status, wire::TimeFormat::Iso8601, "</Status>");
+        w.scalar("<UploadDate>", &self.upload_date, wire::TimeFormat::Iso8601, "</UploadDate>");
+    }
+}
+
+/// `ServerCertificateMetadata` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ServerCertificateMetadata {
+    /// Element `Path` of the structure.
+    pub path: String,
+    /// Element `ServerCertificateName` of the structure.
+    pub server_certificate_name: String,
+    /// Element `ServerCertificateId` of the structure.
+    pub server_certificate_id: String,
+    /// Element `Arn` of the structure.
+    pub arn: String,
+    /// Element `UploadDate` of the structure.
+    pub upload_date: Option<Timestamp>,
+    /// Element `Expiration` of the structure.
+    pub expiration: Option<Timestamp>,
+}
+
+impl ServerCertificateMetadata {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<Path>", &self.path, wire::TimeFormat::Iso8601, "</Path>");
+        w.scalar(
+            "<ServerCertificateName>",
+            &self.server_certificate_name,
+            wire::TimeFormat::Iso8601,
+            "</ServerCertificateName>",
+        );
+        w.scalar(
+            "<ServerCertificateId>",
+            &self.server_certificate_id,
+            wire::TimeFormat::Iso8601,
+            "</ServerCertificateId>",
+        );
+        w.scalar("<Arn>", &self.arn, wire::TimeFormat::Iso8601, "</Arn>");
+        if let Some(v) = &self.upload_date {
+            w.scalar("<UploadDate>", v, wire::TimeFormat::Iso8601, "</UploadDate>");
+        }
+        if let Some(v) = &self.expiration {
+            w.scalar("<Expiration>", v, wire::TimeFormat::Iso8601, "</Expiration>");
+        }
+    }
+}
+
+/// `ServiceSpecificCredentialMetadata` of the model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ServiceSpecificCredentialMetadata {
+    /// Element `UserName` of the structure.
+    pub user_name: String,
+    /// Element `Status` of the structure.
+    pub status: StatusType,
+    /// Element `ServiceUserName` of the structure.
+    pub service_user_name: Option<String>,
+    /// Element `ServiceCredentialAlias` of the structure.
+    pub service_credential_alias: Option<String>,
+    /// Element `CreateDate` of the structure.
+    pub create_date: Timestamp,
+    /// Element `ExpirationDate` of the structure.
+    pub expiration_date: Option<Timestamp>,
+    /// Element `ServiceSpecificCredentialId` of the structure.
+    pub service_specific_credential_id: String,
+    /// Element `ServiceName` of the structure.
+    pub service_name: String,
+}
+
+impl ServiceSpecificCredentialMetadata {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<UserName>", &self.user_name, wire::TimeFormat::Iso8601, "</UserName>");
+        w.scalar("<Status>", &self.status, wire::TimeFormat::Iso8601, "</Status>");
+        if let Some(v) = &self.service_user_name {
+            w.scalar("<ServiceUserName>", v, wire::TimeFormat::Iso8601, "</ServiceUserName>");
+        }
+        if let Some(v) = &self.service_credential_alias {
+            w.scalar("<ServiceCredentialAlias>", v, wire::TimeFormat::Iso8601, "</ServiceCredentialAlias>");
+        }
+        w.scalar("<CreateDate>", &self.create_date, wire::TimeFormat::Iso8601, "</CreateDate>");
+        if let Some(v) = &self.expiration_date {
+            w.scalar("<ExpirationDate>", v, wire::TimeFormat::Iso8601, "</ExpirationDate>");
+        }
+        w.scalar(
+            "<ServiceSpecificCredentialId>",
+            &self.service_specific_credential_id,
+            wire::TimeFormat::Iso8601,
+            "</ServiceSpecificCredentialId>",
+        );
+        w.scalar("<ServiceName>", &self.service_name, wire::TimeFormat::Iso8601, "</ServiceName>");
+    }
+}
+
+/// `SigningCertificate` of the model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SigningCertificate {
+    /// Element `UserName` of the structure.
+    pub user_name: String,
+    /// Element `CertificateId` of the structure.
+    pub certificate_id: String,
+    /// Element `CertificateBody` of the structure.
+    pub certificate_body: String,
+    /// Element `Status` of the structure.
+    pub status: StatusType,
+    /// Element `UploadDate` of the structure.
+    pub upload_date: Option<Timestamp>,
+}
+
+impl SigningCertificate {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<UserName>", &self.user_name, wire::TimeFormat::Iso8601, "</UserName>");
+        w.scalar("<CertificateId>", &self.certificate_id, wire::TimeFormat::Iso8601, "</CertificateId>");
+        w.scalar("<CertificateBody>", &self.certificate_body, wire::TimeFormat::Iso8601, "</CertificateBody>");
+        w.scalar("<Status>", &self.status, wire::TimeFormat::Iso8601, "</Status>");
+        if let Some(v) = &self.upload_date {
+            w.scalar("<UploadDate>", v, wire::TimeFormat::Iso8601, "</UploadDate>");
+        }
+    }
+}
+
 /// `SourceRoleTemplate` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SourceRoleTemplate {
@@ -290,7 +581,7 @@ pub struct User {
     /// Element `Path` of the structure.
     pub path: String,
     /// Element `UserName` of the structure.
-    pub user_name: String,
+    pub user_name: Option<String>,
     /// Element `UserId` of the structure.
     pub user_id: String,
     /// Element `Arn` of the structure.
@@ -308,7 +599,9 @@ pub struct User {
 impl User {
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         w.scalar("<Path>", &self.path, wire::TimeFormat::Iso8601, "</Path>");
-        w.scalar("<UserName>", &self.user_name, wire::TimeFormat::Iso8601, "</UserName>");
+        if let Some(v) = &self.user_name {
+            w.scalar("<UserName>", v, wire::TimeFormat::Iso8601, "</UserName>");
+        }
         w.scalar("<UserId>", &self.user_id, wire::TimeFormat::Iso8601, "</UserId>");
         w.scalar("<Arn>", &self.arn, wire::TimeFormat::Iso8601, "</Arn>");
         w.scalar("<CreateDate>", &self.create_date, wire::TimeFormat::Iso8601, "</CreateDate>");
@@ -403,6 +696,65 @@ impl UserDetail {
             w.raw("<PermissionsBoundary>");
             v.write_xml(w);
             w.raw("</PermissionsBoundary>");
+        }
+        if let Some(v) = &self.tags {
+            w.raw("<Tags>");
+            for item in v {
+                w.raw("<member>");
+                item.write_xml(w);
+                w.raw("</member>");
+            }
+            w.raw("</Tags>");
+        }
+    }
+}
+
+/// `VirtualMFADevice` of the model.
+#[derive(Clone, PartialEq, Default)]
+pub struct VirtualMFADevice {
+    /// Element `SerialNumber` of the structure.
+    pub serial_number: String,
+    /// Element `Base32StringSeed` of the structure.
+    pub base32_string_seed: Option<Bytes>,
+    /// Element `QRCodePNG` of the structure.
+    pub qr_code_png: Option<Bytes>,
+    /// Element `User` of the structure.
+    pub user: Option<User>,
+    /// Element `EnableDate` of the structure.
+    pub enable_date: Option<Timestamp>,
+    /// Element `Tags` of the structure.
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl std::fmt::Debug for VirtualMFADevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VirtualMFADevice")
+            .field("serial_number", &self.serial_number)
+            .field("base32_string_seed", &"***")
+            .field("qr_code_png", &"***")
+            .field("user", &self.user)
+            .field("enable_date", &self.enable_date)
+            .field("tags", &self.tags)
+            .finish()
+    }
+}
+
+impl VirtualMFADevice {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<SerialNumber>", &self.serial_number, wire::TimeFormat::Iso8601, "</SerialNumber>");
+        if let Some(v) = &self.base32_string_seed {
+            w.scalar("<Base32StringSeed>", v, wire::TimeFormat::Iso8601, "</Base32StringSeed>");
+        }
+        if let Some(v) = &self.qr_code_png {
+            w.scalar("<QRCodePNG>", v, wire::TimeFormat::Iso8601, "</QRCodePNG>");
+        }
+        if let Some(v) = &self.user {
+            w.raw("<User>");
+            v.write_xml(w);
+            w.raw("</User>");
+        }
+        if let Some(v) = &self.enable_date {
+            w.scalar("<EnableDate>", v, wire::TimeFormat::Iso8601, "</EnableDate>");
         }
         if let Some(v) = &self.tags {
             w.raw("<Tags>");

@@ -3,6 +3,49 @@
 use super::prelude::*;
 
 wire::string_enum! {
+/// Values of `ConnectionErrorCodeType`.
+pub enum ConnectionErrorCodeType {
+InvalidCredentials = "INVALID_CREDENTIALS",
+ClusterNotFound = "CLUSTER_NOT_FOUND",
+NetworkErrors = "NETWORK_ERRORS",
+InternalError = "INTERNAL_ERROR",
+InsufficientCloudhsmHsms = "INSUFFICIENT_CLOUDHSM_HSMS",
+UserLockedOut = "USER_LOCKED_OUT",
+UserNotFound = "USER_NOT_FOUND",
+UserLoggedIn = "USER_LOGGED_IN",
+SubnetNotFound = "SUBNET_NOT_FOUND",
+InsufficientFreeAddressesInSubnet = "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET",
+XksProxyAccessDenied = "XKS_PROXY_ACCESS_DENIED",
+XksProxyNotReachable = "XKS_PROXY_NOT_REACHABLE",
+XksVpcEndpointServiceNotFound = "XKS_VPC_ENDPOINT_SERVICE_NOT_FOUND",
+XksProxyInvalidResponse = "XKS_PROXY_INVALID_RESPONSE",
+XksProxyInvalidConfiguration = "XKS_PROXY_INVALID_CONFIGURATION",
+XksVpcEndpointServiceInvalidConfiguration = "XKS_VPC_ENDPOINT_SERVICE_INVALID_CONFIGURATION",
+XksProxyTimedOut = "XKS_PROXY_TIMED_OUT",
+XksProxyInvalidTlsConfiguration = "XKS_PROXY_INVALID_TLS_CONFIGURATION",
+}
+}
+
+wire::string_enum! {
+/// Values of `ConnectionStateType`.
+pub enum ConnectionStateType {
+Connected = "CONNECTED",
+Connecting = "CONNECTING",
+Failed = "FAILED",
+Disconnected = "DISCONNECTED",
+Disconnecting = "DISCONNECTING",
+}
+}
+
+wire::string_enum! {
+/// Values of `CustomKeyStoreType`.
+pub enum CustomKeyStoreType {
+AwsCloudhsm = "AWS_CLOUDHSM",
+ExternalKeyStore = "EXTERNAL_KEY_STORE",
+}
+}
+
+wire::string_enum! {
 /// Values of `CustomerMasterKeySpec`.
 pub enum CustomerMasterKeySpec {
 Rsa2048 = "RSA_2048",
@@ -245,5 +288,13 @@ Sm2dsa = "SM2DSA",
 MlDsaShake256 = "ML_DSA_SHAKE_256",
 Ed25519Sha512 = "ED25519_SHA_512",
 Ed25519PhSha512 = "ED25519_PH_SHA_512",
+}
+}
+
+wire::string_enum! {
+/// Values of `XksProxyConnectivityType`.
+pub enum XksProxyConnectivityType {
+PublicEndpoint = "PUBLIC_ENDPOINT",
+VpcEndpointService = "VPC_ENDPOINT_SERVICE",
 }
 }

@@ -586,6 +586,90 @@ impl DeleteAliasInput {
     }
 }
 
+/// The input of [`DescribeCustomKeyStores`](https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeCustomKeyStores.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DescribeCustomKeyStoresInput {
+    /// Member `CustomKeyStoreId` of the body.
+    pub custom_key_store_id: Option<String>,
+    /// Member `CustomKeyStoreName` of the body.
+    pub custom_key_store_name: Option<String>,
+    /// Member `Limit` of the body.
+    pub limit: Option<i32>,
+    /// Member `Marker` of the body.
+    pub marker: Option<String>,
+}
+
+impl DescribeCustomKeyStoresInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_custom_key_store_id: Option<String> = None;
+        let mut m_custom_key_store_name: Option<String> = None;
+        let mut m_limit: Option<i32> = None;
+        let mut m_marker: Option<String> = None;
+        if let Some(value) = wire::json::document(req.body)? {
+            for (name, value) in wire::json::object(value)? {
+                if value.is_null() {
+                    continue;
+                }
+                match name.as_str() {
+                    "CustomKeyStoreId" => {
+                        m_custom_key_store_id = Some(wire::json::scalar::<String>(
+                            value,
+                            "CustomKeyStoreId",
+                            wire::TimeFormat::EpochSeconds,
+                        )?)
+                    }
+                    "CustomKeyStoreName" => {
+                        m_custom_key_store_name = Some(wire::json::scalar::<String>(
+                            value,
+                            "CustomKeyStoreName",
+                            wire::TimeFormat::EpochSeconds,
+                        )?)
+                    }
+                    "Limit" => {
+                        m_limit = Some(wire::json::scalar::<i32>(value, "Limit", wire::TimeFormat::EpochSeconds)?)
+                    }
+                    "Marker" => {
+                        m_marker = Some(wire::json::scalar::<String>(value, "Marker", wire::TimeFormat::EpochSeconds)?)
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let input: Result<Self, wire::ParseError> = Ok(Self {
+            custom_key_store_id: m_custom_key_store_id,
+            custom_key_store_name: m_custom_key_store_name,
+            limit: m_limit,
+            marker: m_marker,
+        });
+        let input = input?;
+        input.check()?;
+        Ok(input)
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.custom_key_store_id {
+            wire::check_length("CustomKeyStoreId", wire::Location::Body, v.chars().count(), Some(1), Some(64))?;
+        }
+        if let Some(v) = &self.custom_key_store_name {
+            wire::check_length("CustomKeyStoreName", wire::Location::Body, v.chars().count(), Some(1), Some(256))?;
+        }
+        if let Some(v) = &self.limit {
+            wire::check_range("Limit", wire::Location::Body, *v as f64, Some(1), Some(1000))?;
+        }
+        if let Some(v) = &self.marker {
+            wire::check_length("Marker", wire::Location::Body, v.chars().count(), Some(1), Some(1024))?;
+            wire::check_pattern("Marker", wire::Location::Body, v, &patterns::MARKER_TYPE)?;
+        }
+        Ok(())
+    }
+}
+
 /// The input of [`DescribeKey`](https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeKeyInput {

@@ -17,6 +17,8 @@ pub enum Operation {
     Decrypt,
     /// `DeleteAlias`
     DeleteAlias,
+    /// `DescribeCustomKeyStores`
+    DescribeCustomKeyStores,
     /// `DescribeKey`
     DescribeKey,
     /// `DisableKey`
@@ -88,6 +90,7 @@ impl Operation {
         Self::CreateKey,
         Self::Decrypt,
         Self::DeleteAlias,
+        Self::DescribeCustomKeyStores,
         Self::DescribeKey,
         Self::DisableKey,
         Self::DisableKeyRotation,
@@ -129,6 +132,7 @@ impl Operation {
             Self::CreateKey => "CreateKey",
             Self::Decrypt => "Decrypt",
             Self::DeleteAlias => "DeleteAlias",
+            Self::DescribeCustomKeyStores => "DescribeCustomKeyStores",
             Self::DescribeKey => "DescribeKey",
             Self::DisableKey => "DisableKey",
             Self::DisableKeyRotation => "DisableKeyRotation",
@@ -171,6 +175,7 @@ impl Operation {
             "CreateKey" => Some(Self::CreateKey),
             "Decrypt" => Some(Self::Decrypt),
             "DeleteAlias" => Some(Self::DeleteAlias),
+            "DescribeCustomKeyStores" => Some(Self::DescribeCustomKeyStores),
             "DescribeKey" => Some(Self::DescribeKey),
             "DisableKey" => Some(Self::DisableKey),
             "DisableKeyRotation" => Some(Self::DisableKeyRotation),
@@ -224,7 +229,6 @@ pub static UNSERVED: &[&str] = &[
     "DeleteCustomKeyStore",
     "DeleteImportedKeyMaterial",
     "DeriveSharedSecret",
-    "DescribeCustomKeyStores",
     "DisconnectCustomKeyStore",
     "Encapsulate",
     "GenerateDataKeyPair",

@@ -204,6 +204,51 @@ impl DeleteAliasOutput {
     }
 }
 
+/// The output of [`DescribeCustomKeyStores`](https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeCustomKeyStores.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DescribeCustomKeyStoresOutput {
+    /// Member `CustomKeyStores` of the body.
+    pub custom_key_stores: Option<Vec<CustomKeyStoresListEntry>>,
+    /// Member `NextMarker` of the body.
+    pub next_marker: Option<String>,
+    /// Member `Truncated` of the body.
+    pub truncated: Option<bool>,
+}
+
+impl DescribeCustomKeyStoresOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.custom_key_stores {
+                w.key("CustomKeyStores");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            if let Some(v) = &self.next_marker {
+                w.key("NextMarker");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.truncated {
+                w.key("Truncated");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
 /// The output of [`DescribeKey`](https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeKeyOutput {
@@ -665,51 +710,6 @@ impl ListAliasesOutput {
             w.begin_object();
             if let Some(v) = &self.aliases {
                 w.key("Aliases");
-                w.begin_array();
-                for item in v {
-                    item.write_json(w);
-                }
-                w.end_array();
-            }
-            if let Some(v) = &self.next_marker {
-                w.key("NextMarker");
-                w.scalar(v, wire::TimeFormat::EpochSeconds);
-            }
-            if let Some(v) = &self.truncated {
-                w.key("Truncated");
-                w.scalar(v, wire::TimeFormat::EpochSeconds);
-            }
-            w.end_object();
-        }
-        r.set_body("application/x-amz-json-1.1", w.finish());
-        r
-    }
-}
-
-/// The output of [`ListGrants`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ListGrants.html).
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ListGrantsOutput {
-    /// Member `Grants` of the body.
-    pub grants: Option<Vec<GrantListEntry>>,
-    /// Member `NextMarker` of the body.
-    pub next_marker: Option<String>,
-    /// Member `Truncated` of the body.
-    pub truncated: Option<bool>,
-}
-
-impl ListGrantsOutput {
-    /// Whether the body is streamed beside the output.
-    pub const STREAMING_OUTPUT: bool = false;
-
-    /// The response.
-    pub fn write(&self) -> wire::ResponseParts {
-        let mut r = wire::ResponseParts::new(200);
-        let mut w = wire::JsonWriter::new();
-        {
-            let w = &mut w;
-            w.begin_object();
-            if let Some(v) = &self.grants {
-                w.key("Grants");
                 w.begin_array();
                 for item in v {
                     item.write_json(w);

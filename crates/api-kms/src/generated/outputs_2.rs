@@ -2,6 +2,51 @@
 
 use super::prelude::*;
 
+/// The output of [`ListGrants`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ListGrants.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListGrantsOutput {
+    /// Member `Grants` of the body.
+    pub grants: Option<Vec<GrantListEntry>>,
+    /// Member `NextMarker` of the body.
+    pub next_marker: Option<String>,
+    /// Member `Truncated` of the body.
+    pub truncated: Option<bool>,
+}
+
+impl ListGrantsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.grants {
+                w.key("Grants");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            if let Some(v) = &self.next_marker {
+                w.key("NextMarker");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.truncated {
+                w.key("Truncated");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
 /// The output of [`ListKeyPolicies`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeyPolicies.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListKeyPoliciesOutput {

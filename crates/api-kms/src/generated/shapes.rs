@@ -44,6 +44,72 @@ impl AliasListEntry {
     }
 }
 
+/// `CustomKeyStoresListEntry` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct CustomKeyStoresListEntry {
+    /// Member `CustomKeyStoreId` of the structure.
+    pub custom_key_store_id: Option<String>,
+    /// Member `CustomKeyStoreName` of the structure.
+    pub custom_key_store_name: Option<String>,
+    /// Member `CloudHsmClusterId` of the structure.
+    pub cloud_hsm_cluster_id: Option<String>,
+    /// Member `TrustAnchorCertificate` of the structure.
+    pub trust_anchor_certificate: Option<String>,
+    /// Member `ConnectionState` of the structure.
+    pub connection_state: Option<ConnectionStateType>,
+    /// Member `ConnectionErrorCode` of the structure.
+    pub connection_error_code: Option<ConnectionErrorCodeType>,
+    /// Member `CreationDate` of the structure.
+    pub creation_date: Option<Timestamp>,
+    /// Member `CustomKeyStoreType` of the structure.
+    pub custom_key_store_type: Option<CustomKeyStoreType>,
+    /// Member `XksProxyConfiguration` of the structure.
+    pub xks_proxy_configuration: Option<XksProxyConfigurationType>,
+}
+
+impl CustomKeyStoresListEntry {
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.custom_key_store_id {
+            w.key("CustomKeyStoreId");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.custom_key_store_name {
+            w.key("CustomKeyStoreName");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.cloud_hsm_cluster_id {
+            w.key("CloudHsmClusterId");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.trust_anchor_certificate {
+            w.key("TrustAnchorCertificate");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.connection_state {
+            w.key("ConnectionState");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.connection_error_code {
+            w.key("ConnectionErrorCode");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.creation_date {
+            w.key("CreationDate");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.custom_key_store_type {
+            w.key("CustomKeyStoreType");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.xks_proxy_configuration {
+            w.key("XksProxyConfiguration");
+            v.write_json(w);
+        }
+        w.end_object();
+    }
+}
+
 /// `GrantConstraints` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GrantConstraints {
@@ -654,6 +720,67 @@ impl XksKeyConfigurationType {
         w.begin_object();
         if let Some(v) = &self.id {
             w.key("Id");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        w.end_object();
+    }
+}
+
+/// `XksProxyConfigurationType` of the model.
+#[derive(Clone, PartialEq, Default)]
+pub struct XksProxyConfigurationType {
+    /// Member `Connectivity` of the structure.
+    pub connectivity: Option<XksProxyConnectivityType>,
+    /// Member `AccessKeyId` of the structure.
+    pub access_key_id: Option<String>,
+    /// Member `UriEndpoint` of the structure.
+    pub uri_endpoint: Option<String>,
+    /// Member `UriPath` of the structure.
+    pub uri_path: Option<String>,
+    /// Member `VpcEndpointServiceName` of the structure.
+    pub vpc_endpoint_service_name: Option<String>,
+    /// Member `VpcEndpointServiceOwner` of the structure.
+    pub vpc_endpoint_service_owner: Option<String>,
+}
+
+impl std::fmt::Debug for XksProxyConfigurationType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("XksProxyConfigurationType")
+            .field("connectivity", &self.connectivity)
+            .field("access_key_id", &"***")
+            .field("uri_endpoint", &self.uri_endpoint)
+            .field("uri_path", &self.uri_path)
+            .field("vpc_endpoint_service_name", &self.vpc_endpoint_service_name)
+            .field("vpc_endpoint_service_owner", &self.vpc_endpoint_service_owner)
+            .finish()
+    }
+}
+
+impl XksProxyConfigurationType {
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.connectivity {
+            w.key("Connectivity");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.access_key_id {
+            w.key("AccessKeyId");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.uri_endpoint {
+            w.key("UriEndpoint");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.uri_path {
+            w.key("UriPath");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.vpc_endpoint_service_name {
+            w.key("VpcEndpointServiceName");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.vpc_endpoint_service_owner {
+            w.key("VpcEndpointServiceOwner");
             w.scalar(v, wire::TimeFormat::EpochSeconds);
         }
         w.end_object();

@@ -48,8 +48,8 @@ impl Note {
 
     /// A resource that the call is about, by its ARN, and the account that owns it: that account's trail shows the call too.
     pub fn touches(&self, arn: &str, owner: AccountId) {
-        // A whole service is no resource.
-        if arn.ends_with('*') {
+        // A whole service is no resource, nor is a path of IAM, which lists are decided by.
+        if arn.ends_with('*') || (arn.starts_with("arn:aws:iam:") && arn.ends_with('/')) {
             return;
         }
         self.with(|noted| {

@@ -11,6 +11,7 @@ mod policies;
 mod roles;
 mod summary;
 mod tags;
+mod unset;
 mod usage;
 mod users;
 mod versions;

@@ -3,7 +3,6 @@
 use millpond_api_iam::*;
 use millpond_kernel::Authorized;
 use millpond_policy::Principal;
-use millpond_types::Timestamp;
 
 use super::new::{self, NewEntity};
 use crate::errors::IamError;
@@ -78,14 +77,14 @@ impl Read for GetUserInput {
     }
 }
 
-/// The root user, which has no name, and no date that is known here.
+/// The root user, which has no name, and is as old as its account; of the one that the server was made with, no date is kept.
 fn root(at: &At<'_>) -> User {
     User {
         path: "/".to_owned(),
-        user_name: String::new(),
+        user_name: None,
         user_id: at.id().to_string(),
         arn: Principal::Root(at.id()).arn(),
-        create_date: Timestamp::default(),
+        create_date: at.accounts.created_at(at.id()).unwrap_or_default(),
         password_last_used: None,
         permissions_boundary: None,
         tags: None,

@@ -49,11 +49,13 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("DetachUserPolicy", "UserName=alice&PolicyArn=POLICY/p", "user/x/alice"),
     ("GetAccessKeyLastUsed", "AccessKeyId=KEY", "user/x/alice"),
     ("GetAccountAuthorizationDetails", "", "*"),
+    ("GetAccountPasswordPolicy", "", "*"),
     ("GetAccountSummary", "", "*"),
     ("GetContextKeysForCustomPolicy", "PolicyInputList.member.1=DOCUMENT", "*"),
     ("GetContextKeysForPrincipalPolicy", "PolicySourceArn=arn:aws:iam::123456789012:user/x/alice", "user/x/alice"),
     ("GetGroup", "GroupName=g", "group/g"),
     ("GetGroupPolicy", "GroupName=g&PolicyName=inline", "group/g"),
+    ("GetLoginProfile", "UserName=alice", "user/x/alice"),
     ("GetPolicy", "PolicyArn=POLICY/p", "policy/p"),
     ("GetPolicyVersion", "PolicyArn=POLICY/p&VersionId=v1", "policy/p"),
     ("GetRole", "RoleName=r", "role/r"),
@@ -69,16 +71,25 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("ListGroupPolicies", "GroupName=g", "group/g"),
     ("ListGroups", "PathPrefix=/y/", "group/y/"),
     ("ListGroupsForUser", "UserName=alice", "user/x/alice"),
+    ("ListInstanceProfiles", "", "instance-profile/"),
     ("ListInstanceProfilesForRole", "RoleName=r", "role/r"),
+    ("ListMFADevices", "UserName=alice", "user/x/alice"),
+    ("ListOpenIDConnectProviders", "", "*"),
     ("ListPolicies", "", "*"),
     ("ListPolicyTags", "PolicyArn=POLICY/p", "policy/p"),
     ("ListPolicyVersions", "PolicyArn=POLICY/p", "policy/p"),
     ("ListRolePolicies", "RoleName=r", "role/r"),
     ("ListRoleTags", "RoleName=r", "role/r"),
     ("ListRoles", "", "role/"),
+    ("ListSAMLProviders", "", "*"),
+    ("ListSSHPublicKeys", "UserName=alice", "user/x/alice"),
+    ("ListServerCertificates", "PathPrefix=/y/", "server-certificate/y/"),
+    ("ListServiceSpecificCredentials", "UserName=alice", "user/x/alice"),
+    ("ListSigningCertificates", "UserName=alice", "user/x/alice"),
     ("ListUserPolicies", "UserName=alice", "user/x/alice"),
     ("ListUserTags", "UserName=alice", "user/x/alice"),
     ("ListUsers", "", "user/"),
+    ("ListVirtualMFADevices", "", "*"),
     ("PutGroupPolicy", "GroupName=g&PolicyName=new&PolicyDocument=DOCUMENT", "group/g"),
     ("PutRolePermissionsBoundary", "RoleName=bare&PermissionsBoundary=POLICY/p", "role/bare"),
     ("PutRolePolicy", "RoleName=r&PolicyName=new&PolicyDocument=DOCUMENT", "role/r"),
@@ -158,7 +169,8 @@ impl Server {
         let owner: AccountId = OWNER.parse().unwrap();
         let kernel = Arc::new(Kernel::new(owner, "us-east-1".parse().unwrap(), epoch));
         kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), Arc::new(owner))));
-        let iam = Iam::new(kernel, identities.clone(), "ROOTROOTROOTROOT");
+        let iam =
+            Iam::new(kernel, identities.clone(), Arc::new(OWNER.parse::<AccountId>().unwrap()), "ROOTROOTROOTROOT");
         let mut server = Self { iam, identities, key: String::new() };
         for form in SETUP {
             server.send(root(OWNER), None, form).await.unwrap_or_else(|error| panic!("{form}: {error}"));
@@ -240,6 +252,11 @@ fn session(by: SessionKind, text: &str) -> Option<Arc<Session>> {
     }))
 }
 
+/// Whether an operation that was allowed found nothing, as there cannot be any.
+fn unset(operation: &str, answer: &Result<String, String>) -> bool {
+    ["GetAccountPasswordPolicy", "GetLoginProfile"].contains(&operation) && *answer == Err("NoSuchEntity".to_owned())
+}
+
 #[tokio::test]
 async fn every_operation_needs_its_action_on_its_resource() {
     let denied = || Err("AccessDenied".to_owned());
@@ -274,7 +291,7 @@ async fn every_operation_needs_its_action_on_its_resource() {
         // Another account's root user means its own account's identities, where there are none, or the resource of this one.
         let foreign = server.send(root(STRANGER), None, &form).await;
         let creates = ["CreateUser", "CreateGroup", "CreateRole", "CreatePolicy"].contains(operation);
-        let lists = ["ListUsers", "ListGroups", "ListRoles", "ListPolicies", "ListAccountAliases"].contains(operation);
+        let lists = operation.starts_with("List") && !parameters.contains("Name=") && !parameters.contains("Arn=");
         match foreign.as_deref().map_err(String::as_str) {
             Err("NoSuchEntity" | "AccessDenied") => {}
             Ok(answer) if creates => assert!(answer.contains(STRANGER) && !answer.contains(OWNER), "{operation}"),
@@ -286,7 +303,7 @@ async fn every_operation_needs_its_action_on_its_resource() {
 
         let allowed = session(SessionKind::AssumeRole, &document("Allow", &action, "*"));
         let answer = server.send(subject, allowed, &form).await;
-        assert!(answer.is_ok(), "{operation}: allowed: {answer:?}");
+        assert!(answer.is_ok() || unset(operation, &answer), "{operation}: allowed: {answer:?}");
     }
 }
 
@@ -295,7 +312,7 @@ async fn the_root_user_may_do_everything_in_its_account() {
     for (operation, parameters, _) in ROWS {
         let server = Server::new().await;
         let answer = server.send(root(OWNER), None, &format!("Action={operation}&{parameters}")).await;
-        assert!(answer.is_ok(), "{operation}: {answer:?}");
+        assert!(answer.is_ok() || unset(operation, &answer), "{operation}: {answer:?}");
     }
 }
 

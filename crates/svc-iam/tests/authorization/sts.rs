@@ -99,7 +99,7 @@ impl Server {
         kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts)));
         let sessions = Arc::new(SessionTokens::new(&identities));
         let credentials = Arc::new(AccessKeys::new(Arc::new(NoRoot), identities.clone(), sessions.clone()));
-        let iam = Iam::new(kernel.clone(), identities.clone(), "ROOTROOTROOTROOT");
+        let iam = Iam::new(kernel.clone(), identities.clone(), Arc::new(kernel.account()), "ROOTROOTROOTROOT");
         let parts =
             StsParts { kernel, identities: identities.clone(), sessions, credentials, denials: Arc::new(NoDenials) };
         let server = Self { iam, sts: Sts::new(parts), identities };

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use millpond_api_kms as api;
 use millpond_kernel::Caller;
+use millpond_types::AccountId;
 
 use crate::cache::Change;
 use crate::errors::{Failure, KmsError};
 use crate::inputs::Input;
 use crate::limits::MAX_ALIASES;
-use crate::lookup::{ALIAS, Forms, customers, not_pending};
+use crate::lookup::{ALIAS, Forms, PREDEFINED, customers, not_pending};
 use crate::model::Alias;
 use crate::paging::Page;
 use crate::resolved::{OnKey, Touched};
@@ -145,6 +146,15 @@ pub(crate) async fn delete(
     Ok(api::DeleteAliasOutput {})
 }
 
+/// An alias that has no key yet.
+fn unassociated(core: &Core, account: AccountId, name: &str) -> api::AliasListEntry {
+    api::AliasListEntry {
+        alias_name: Some(name.to_owned()),
+        alias_arn: Some(core.alias_arn(account, name).to_string()),
+        ..api::AliasListEntry::default()
+    }
+}
+
 pub(crate) async fn list(
     core: &Arc<Core>,
     caller: &Caller,
@@ -166,7 +176,13 @@ pub(crate) async fn list(
         creation_date: Some(alias.created),
         last_updated_date: Some(alias.updated),
     };
-    let (aliases, next_marker) =
-        page.cut(maps.aliases_of(account).filter(wanted).map(|alias| (alias.name.clone(), entry(alias))));
+    // AWS shows its aliases also before they have a key, without any.
+    let unused = PREDEFINED.into_iter().filter(|name| key.is_none() && maps.alias(account, name).is_none());
+    let unused: Vec<_> = unused.map(|name| (name.to_owned(), unassociated(core, account, name))).collect();
+    let before = |name: &str| unused.first().is_some_and(|(first, _)| name < first.as_str());
+    let all = || maps.aliases_of(account).filter(wanted).map(|alias| (alias.name.clone(), entry(alias)));
+    let first = all().take_while(|(name, _)| before(name));
+    let rest = all().skip_while(|(name, _)| before(name));
+    let (aliases, next_marker) = page.cut(first.chain(unused.iter().cloned()).chain(rest));
     Ok(api::ListAliasesOutput { aliases: Some(aliases), truncated: Some(next_marker.is_some()), next_marker })
 }

@@ -191,7 +191,8 @@ impl<'m> Api<'m> {
                 field: names::field(member_name),
                 member,
                 shape: self.shape(&member.shape),
-                required: shape.required.contains(member_name),
+                required: shape.required.contains(member_name)
+                    && !self.service.optional.contains(&format!("{name}.{member_name}")),
                 boxed: self.reaches(&member.shape, name),
             })
             .collect()

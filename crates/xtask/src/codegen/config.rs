@@ -41,6 +41,9 @@ pub struct Service {
     /// Header members that count as absent when they are malformed.
     #[serde(default)]
     pub lenient: Vec<String>,
+    /// Members that the model requires and that AWS leaves out at times: `User.UserName`.
+    #[serde(default)]
+    pub optional: Vec<String>,
     /// Outputs whose one member is the root element's text.
     #[serde(default)]
     pub bare_outputs: Vec<String>,

@@ -134,6 +134,7 @@ fn a_record_has_every_element() {
     caller.note().touches("arn:aws:kms:us-east-1:111122223333:key/k", MINE.parse().unwrap());
     caller.note().touches("arn:aws:kms:us-east-1:111122223333:key/k", MINE.parse().unwrap());
     caller.note().touches("*", MINE.parse().unwrap());
+    caller.note().touches("arn:aws:iam::111122223333:user/", MINE.parse().unwrap());
     let call = call(caller, "CreateKey", r#"{"Description":"d","Plaintext":"s"}"#, done());
     let found = records(&call);
     assert_eq!(found.len(), 1);
