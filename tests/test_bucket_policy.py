@@ -7,6 +7,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.exceptions import ClientError
 from harness.clients import refused, s3_client
+from harness.identity import allow, client, new_account, new_user
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,16 @@ def test_is_kept_as_it_was_put(s3, bucket):
     ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::BUCKET/*"}}', "Principal"),
     ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"GetObject","Resource":"arn:aws:s3:::BUCKET/*"}}',
      "Policy has invalid action"),
+    ('{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:DeleteObjekt","Resource":"arn:aws:s3:::BUCKET/*"}}',
+     "Policy has invalid action"),
+    ('{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:ListAllMyBuckets","Resource":"arn:aws:s3:::BUCKET"}}',
+     "Policy has invalid action"),
+    ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:ListBucket"],'
+     '"Resource":"arn:aws:s3:::BUCKET/*"}}', "Action does not apply to any resource(s) in statement"),
+    ('{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::BUCKET"}}',
+     "Action does not apply to any resource(s) in statement"),
+    ('{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::BUCKET/*",'
+     '"Condition":{"StringNotEquals":{"s3:x-amz-server-side-encription":"aws:kms"}}}}', "Policy has an invalid condition key"),
     ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::other/*"}}',
      "Policy has invalid resource"),
     ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"bob"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::BUCKET/*"}}',
@@ -112,6 +123,23 @@ def test_who_may_not_list_does_not_learn_what_is_missing(s3, nobody, open_bucket
         nobody.get_object(Bucket=bucket, Key="missing")
     with refused("404", 404):
         nobody.head_object(Bucket=bucket, Key="missing")
+
+
+def test_who_belongs_to_the_owner_is_told_that_listing_is_what_it_lacks(server, s3, bucket):
+    user = new_user(client(server, "iam"), allow(["s3:GetObject", "s3:PutObject"]))
+    mine = client(server, "s3", user.keys)
+    source = {"Bucket": bucket, "Key": "missing"}
+    says = f'User: {user.arn} is not authorized to perform: s3:ListBucket on resource: "arn:aws:s3:::{bucket}" because no identity-based policy '
+    for call in (lambda: mine.get_object(**source), lambda: mine.copy_object(Bucket=bucket, Key="copy", CopySource=source)):
+        with refused("AccessDenied", 403) as error:
+            call()
+        assert error["Error"]["Message"] == says + "allows the s3:ListBucket action"
+    # Another account learns no more than that it may not.
+    other, root = new_account(server)
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, statement(principal={"AWS": other})))
+    with refused("AccessDenied", 403) as error:
+        client(server, "s3", root).get_object(**source)
+    assert error["Error"]["Message"] == "Access Denied"
 
 
 def test_a_deny_binds_the_owner_but_for_the_policy_itself(s3, bucket):

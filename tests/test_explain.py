@@ -37,6 +37,7 @@ def lake(make_server):
 
 
 def test_a_denial_is_explained(lake):
+    s3_client(lake).delete_public_access_block(Bucket="lake")
     nobody = s3_client(lake, signature_version=UNSIGNED)
     request, _ = denied(lambda: nobody.get_object(Bucket="lake", Key="a/b"))
     done = explain(lake, request)
@@ -97,7 +98,7 @@ def test_no_data_dir(tmp_path):
 
 def test_help_teaches():
     text = subprocess.run([binary(), "explain", "--help"], capture_output=True, text=True, check=True).stdout
-    for words in ("x-amz-request-id", "x-amzn-requestid", "How to read the answer", "Exit status", "Example"):
+    for words in ("x-amz-request-id", "x-amzn-requestid", "How to read the answer", "14 days", "256 MiB", "Exit status", "Example"):
         assert words in text
 
 
@@ -126,7 +127,9 @@ def test_users_are_told_why_and_can_ask(lake):
         f"identity-based policy (inline policy from of {user.arn}) is silent",
         "IpAddress aws:SourceIp 10.0.0.0/8: fails, it is 127.0.0.1",
         "does not name the action",
-        f"to allow it: Add to an identity-based policy of {user.arn}",
+        "to allow it: Send a request for which these conditions of statement 1 of inline policy from",
+        "     IpAddress aws:SourceIp 10.0.0.0/8\n",
+        f"or without them: Add to an identity-based policy of {user.arn}",
     ]:
         assert words in text, text
     text = explain(lake, explicit).stdout
@@ -169,3 +172,24 @@ def test_the_side_of_the_key_is_told_too(lake):
     for words in [f"DENIED  kms:Encrypt on {key['Arn']}", f"resource-based policy (policy of {key['Arn']})", "does not name the action"]:
         assert words in text, text
     assert "x-millpond-authorization-message" in headers
+
+
+def test_an_external_id_that_is_missing_is_asked_for_before_a_wider_trust(lake):
+    trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole",
+             "Condition": {"StringEquals": {"sts:ExternalId": "contract-7"}}}  # fmt: skip
+    role = client(lake, "iam").create_role(RoleName="partner", AssumeRolePolicyDocument=policy(trust))["Role"]
+    user = new_user(client(lake, "iam"), allow("sts:AssumeRole"))
+    sts = client(lake, "sts", user.keys)
+    request, _ = denied(lambda: sts.assume_role(RoleArn=role["Arn"], RoleSessionName="session"))
+    text = explain(lake, request).stdout
+    first = text.index("to allow it: Send a request for which these conditions of statement 1 of policy of")
+    wanted = text.index("     StringEquals sts:ExternalId contract-7\n", first)
+    assert text.index("or without them: Add to the policy of", wanted), text
+    sts.assume_role(RoleArn=role["Arn"], RoleSessionName="session", ExternalId="contract-7")
+
+
+def test_root_users_of_other_accounts_need_no_policies_of_their_own(lake):
+    _, root = new_account(lake)
+    request, _ = denied(lambda: client(lake, "s3", root).list_objects_v2(Bucket="lake"))
+    text = explain(lake, request).stdout
+    assert "to allow it: Add to the policy of arn:aws:s3:::lake" in text and "must allow it too" not in text, text

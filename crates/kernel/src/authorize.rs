@@ -211,8 +211,8 @@ impl Kernel {
         Ok(Authorized { operation, pin })
     }
 
-    /// Whether an access would be allowed, for answers that depend on it (such as 404 or 403). Nothing is authorized by it.
-    pub async fn would_allow<O: Operation>(&self, caller: &Caller, operation: &O) -> Result<bool, Refusal> {
+    /// Whether an access would be allowed, and why not, for answers that depend on it (such as 404 or 403). Nothing is authorized by it.
+    pub async fn would_allow<O: Operation>(&self, caller: &Caller, operation: &O) -> Result<(), Refusal> {
         let rights = self.rights(caller).await?;
         for access in operation.accesses() {
             if root_alone(caller, &access) {
@@ -221,13 +221,12 @@ impl Kernel {
             let mut context = self.context(caller, &rights, &access);
             operation.context(&access, &mut context);
             let decision = Arc::new(decision(caller, &rights, access, context));
-            let allowed = decision.verdict == Verdict::Allowed;
-            caller.decided.add_asked(decision);
-            if !allowed {
-                return Ok(false);
+            caller.decided.add_asked(Arc::clone(&decision));
+            if let Verdict::Denied(denial) = decision.verdict {
+                return Err(Refusal::Denied(Box::new(denied(caller, &decision, denial))));
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     async fn rights(&self, caller: &Caller) -> Result<Arc<Rights>, Refusal> {
@@ -461,7 +460,8 @@ mod tests {
         let touch = |policy| Touch(vec![("s3:GetObject", MINE, policy)]);
         assert!(kernel.authorize(&caller, touch(Some(OPEN))).now_or_never().unwrap().is_ok());
         assert!(kernel.authorize(&caller, touch(None)).now_or_never().unwrap().is_err());
-        assert!(!kernel.would_allow(&caller, &touch(Some(CLOSED))).now_or_never().unwrap().unwrap());
+        let asked = kernel.would_allow(&caller, &touch(Some(CLOSED))).now_or_never().unwrap();
+        assert!(matches!(asked, Err(Refusal::Denied(_))), "{asked:?}");
         let decided = caller.decided().all();
         let verdicts: Vec<_> = decided.iter().map(|decision| decision.verdict == Verdict::Allowed).collect();
         assert_eq!(verdicts, [true, false], "a quiet question leaves nothing");

@@ -33,7 +33,7 @@ How to read the answer:
 
   The last lines say what would allow it.
 
-Denials are kept for some days. Ids of older ones, and of requests that were not denied, are not found.
+Denials are kept for 14 days, and at most 256 MiB of them. Ids of older ones, and of requests that were not denied, are not found.
 
 Exit status: 0 found, 1 not found, 2 the denials could not be read.
 
@@ -268,7 +268,20 @@ impl Page {
             writeln!(self.text, "     {line}")?;
         }
         let Some(suggestion) = &decision.suggestion else { return Ok(()) };
-        let head = self.paint(BOLD, "to allow it");
+        let mut words = "to allow it";
+        for unmet in &suggestion.unmet {
+            let head = self.paint(BOLD, words);
+            writeln!(self.text, "  {head}: {}", unmet.what())?;
+            for condition in &unmet.conditions {
+                let wanted = condition.wanted.join(" or ");
+                writeln!(self.text, "     {} {} {wanted}", condition.operator, condition.key)?;
+            }
+            words = "or";
+        }
+        if !suggestion.unmet.is_empty() {
+            words = "or without them";
+        }
+        let head = self.paint(BOLD, words);
         writeln!(self.text, "  {head}: {}", suggestion.what)?;
         let statement = suggestion.statement.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         if let Some(statement) = statement {

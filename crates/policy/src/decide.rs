@@ -101,7 +101,7 @@ pub(crate) fn is_owners_own(question: &Question<'_>) -> bool {
 }
 
 /// Whether the identity's side is that of a root user, which needs no policies.
-fn is_root(principal: &Principal) -> bool {
+pub(crate) fn is_root(principal: &Principal) -> bool {
     match principal {
         Principal::Root(_) => true,
         Principal::Federated { user, .. } => is_root(user),

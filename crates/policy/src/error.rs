@@ -37,6 +37,8 @@ pub enum Fault {
     Principal,
     /// An action that cannot be.
     Action,
+    /// An action that is about none of the statement's resources.
+    NoResource,
     /// A resource that cannot be.
     Resource,
     /// A condition that cannot be.

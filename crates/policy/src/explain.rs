@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Lowered;
 use crate::condition::Condition;
-use crate::decide::{decide, grant_reach, is_owners_own};
+use crate::decide::{decide, grant_reach, is_owners_own, is_root};
 use crate::statement::{Effect, Statement};
 use crate::who::Reach;
 use crate::{
@@ -106,10 +106,35 @@ pub struct GrantLook {
 /// What would allow it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Suggestion {
+    /// Statements that would allow it if their conditions held: a request for which they do comes before any change of a policy.
+    #[serde(default)]
+    pub unmet: Vec<Unmet>,
     /// What to do where.
     pub what: String,
     /// The smallest statement, as JSON, where one is to be added.
     pub statement: Option<String>,
+}
+
+/// A statement that allows and fails by its conditions alone.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The statement's place in its policy, from 1.
+    pub number: usize,
+    /// Its id.
+    pub sid: Option<String>,
+    /// Where its policy stands.
+    pub source: String,
+    /// The conditions that do not hold.
+    pub conditions: Vec<ConditionLook>,
+}
+
+impl Unmet {
+    /// What to do about it; the conditions follow.
+    pub fn what(&self) -> String {
+        let name = self.sid.as_ref().map(|sid| format!(" ({sid})")).unwrap_or_default();
+        let number = self.number;
+        format!("Send a request for which these conditions of statement {number}{name} of {} hold:", self.source)
+    }
 }
 
 /// Decides as [`decide`] does, and tells everything about it.
@@ -242,7 +267,7 @@ fn suggestion(
     if kind == Kind::Resource
         && let Some(what) = beyond_policies(question, policies)
     {
-        return Some(Suggestion { what, statement: None });
+        return Some(Suggestion { unmet: Vec::new(), what, statement: None });
     }
     let what = match kind {
         Kind::Identity => format!("Add to an identity-based policy of {}:", holder(question.principal)),
@@ -255,7 +280,7 @@ fn suggestion(
         Kind::Resource => format!("Add to the policy of {}:", policy_place(question)),
     };
     let what = match (kind, policies.rule, question.principal.account()) {
-        (Kind::Resource, _, Some(account)) if account != question.owner => {
+        (Kind::Resource, _, Some(account)) if account != question.owner && !is_root(question.principal) => {
             format!("{what} (the identity-based policies of {account} must allow it too)")
         }
         (Kind::Identity, ResourceRule::Either, Some(account)) if account == question.owner => {
@@ -263,7 +288,35 @@ fn suggestion(
         }
         _ => what,
     };
-    Some(Suggestion { what, statement: Some(statement(question, policies, kind)) })
+    let unmet = unmet(question, policies, kind, looks);
+    Some(Suggestion { unmet, what, statement: Some(statement(question, policies, kind)) })
+}
+
+/// The statements that would allow what policies of a kind do not, but for their conditions.
+fn unmet(question: &Question<'_>, policies: &Policies<'_>, kind: Kind, looks: &[PolicyLook]) -> Vec<Unmet> {
+    let own = question.principal.account() == Some(question.owner)
+        && question.object_owner.is_none_or(|owner| owner == question.owner);
+    let bounded = policies.boundary.is_some();
+    // The resource's policy does as well as the identity's where it names the identity, not just its account.
+    let names_it = |number: usize| {
+        let statement = policies.resource.and_then(|named| named.policy.statements().get(number.checked_sub(1)?));
+        let who = statement.and_then(|statement| statement.who.as_ref());
+        who.is_some_and(|who| who.reach(question.principal, bounded) >= Reach::Role)
+    };
+    let either = kind == Kind::Identity && own && policies.rule == ResourceRule::Either;
+    let counts = |look: &PolicyLook, number: usize| {
+        look.kind == kind.words() || (either && look.kind == Kind::Resource.words() && names_it(number))
+    };
+    let statements = looks.iter().flat_map(|look| look.statements.iter().map(move |statement| (look, statement)));
+    statements
+        .filter(|(look, statement)| statement.fails_by_conditions() && counts(look, statement.number))
+        .map(|(look, statement)| Unmet {
+            number: statement.number,
+            sid: statement.sid.clone(),
+            source: look.source.clone(),
+            conditions: statement.conditions.iter().filter(|condition| !condition.holds).cloned().collect(),
+        })
+        .collect()
 }
 
 /// The resource whose policy speaks for the one that was asked for: an object's is its bucket's.
@@ -346,7 +399,7 @@ fn narrow(kind: Kind, policies: &Policies<'_>, looks: &[PolicyLook]) -> Suggesti
         None if policies.limits.restrict_public => RESTRICTED.to_owned(),
         None => format!("Narrow the {} that denies.", kind.words()),
     };
-    Suggestion { what, statement: None }
+    Suggestion { unmet: Vec::new(), what, statement: None }
 }
 
 /// Whose policies an identity's are.
@@ -378,7 +431,14 @@ impl fmt::Display for Explanation {
             writeln!(f, "  {} to {}: {counts}", grant.what, grant.to)?;
         }
         if let Some(suggestion) = &self.suggestion {
-            writeln!(f, "  what would help: {}", suggestion.what)?;
+            for unmet in &suggestion.unmet {
+                writeln!(f, "  what would help: {}", unmet.what())?;
+                for condition in &unmet.conditions {
+                    writeln!(f, "    {} {} [{}]", condition.operator, condition.key, condition.wanted.join(", "))?;
+                }
+            }
+            let head = if suggestion.unmet.is_empty() { "what would help" } else { "or without them" };
+            writeln!(f, "  {head}: {}", suggestion.what)?;
             if let Some(statement) = &suggestion.statement {
                 writeln!(f, "    {statement}")?;
             }
@@ -388,6 +448,12 @@ impl fmt::Display for Explanation {
 }
 
 impl StatementLook {
+    /// Whether it would allow if its conditions held.
+    fn fails_by_conditions(&self) -> bool {
+        let named = self.action && self.principal != Some(false) && self.resource != Some(false);
+        self.effect == Effect::Allow.name() && named && self.conditions.iter().any(|condition| !condition.holds)
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.sid.as_ref().map(|sid| format!(" {sid}")).unwrap_or_default();
         let matched = if self.matched { "matches" } else { "does not match" };

@@ -24,7 +24,10 @@ pub fn document(bytes: &[u8]) {
     for kind in kinds {
         match Policy::parse(text, kind) {
             Err(error) => assert!(error.at.line > 0 && !error.to_string().is_empty()),
-            Ok(policy) => ask(policy),
+            Ok(policy) => {
+                let _ = policy.check_names();
+                ask(policy);
+            }
         }
     }
 }

@@ -27,12 +27,13 @@ mod question;
 mod shown;
 mod simulated;
 mod statement;
+mod vocabulary;
 mod who;
 
 pub use context::{Context, ContextValue};
 pub use decide::{decide, denying_policy};
 pub use error::{Fault, PolicyError};
-pub use explain::{ConditionLook, Explanation, GrantLook, PolicyLook, StatementLook, Suggestion, explain};
+pub use explain::{ConditionLook, Explanation, GrantLook, PolicyLook, StatementLook, Suggestion, Unmet, explain};
 pub use json::Place;
 pub use policy::{Policy, PolicyKind, Says, limits};
 pub use principal::Principal;

@@ -8,7 +8,7 @@ use crate::action::Lowered;
 use crate::error::PolicyError;
 use crate::statement::{Effect, Statement};
 use crate::who::{Name, Reach};
-use crate::{Question, document};
+use crate::{Question, document, vocabulary};
 
 /// What a policy belongs to, which decides what may stand in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,6 +100,16 @@ impl Policy {
         let (statements, variables) = document::statements(text, &kind)?;
         let index = Index::of(&statements);
         Ok(Self { text: text.to_owned(), kind, statements, variables, index })
+    }
+
+    /// Refuses what a new policy of a bucket may not name, though one that is kept may: actions and condition keys that S3 does not have,
+    /// and actions that are about none of their statement's resources. Apart from [`Self::parse`], so that a policy that another version
+    /// accepted goes on to be obeyed.
+    pub fn check_names(&self) -> Result<(), PolicyError> {
+        match &self.kind {
+            PolicyKind::Bucket { name } => vocabulary::check(name, &self.statements),
+            _ => Ok(()),
+        }
     }
 
     /// The document as it was given.

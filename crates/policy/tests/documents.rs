@@ -155,6 +155,56 @@ fn refusals_name_the_rule_and_the_place() {
 }
 
 #[test]
+fn a_buckets_policy_names_what_s3_has() {
+    let of = |action: &str, resource: &str| {
+        with(&format!(r#"{{"Effect":"Deny","Principal":"*",{action},"Resource":{resource}}}"#))
+    };
+    let (bucket_arn, objects) = (r#""arn:aws:s3:::b""#, r#""arn:aws:s3:::b/*""#);
+    let both = r#"["arn:aws:s3:::b","arn:aws:s3:::b/*"]"#;
+    let if_key = |key: &str| format!(r#""Action":"s3:*","Condition":{{"StringEquals":{{"{key}":"x"}}}}"#);
+    for (action, resource, expected) in [
+        (r#""Action":"s3:DeleteObject""#.to_owned(), objects, None),
+        (r#""Action":"S3:deleteobject""#.into(), objects, None),
+        (r#""Action":"s3:DeleteObjekt""#.into(), objects, Some((Fault::Action, "Action"))),
+        (r#""Action":["s3:GetObject","s3:Objekt*"]"#.into(), objects, Some((Fault::Action, "Action"))),
+        (r#""NotAction":"s3:DeleteObjekt""#.into(), objects, Some((Fault::Action, "NotAction"))),
+        (r#""Action":"s3:ListAllMyBuckets""#.into(), both, Some((Fault::Action, "Action"))),
+        (r#""Action":"*""#.into(), bucket_arn, None),
+        (r#""Action":"s3:Get*""#.into(), bucket_arn, None),
+        (r#""Action":"s3:List*""#.into(), objects, None),
+        (r#""Action":"s3:Replicate*""#.into(), bucket_arn, Some((Fault::NoResource, "Action"))),
+        (r#""Action":"s3:ListBucket""#.into(), objects, Some((Fault::NoResource, "Action"))),
+        (r#""Action":"s3:GetObject""#.into(), bucket_arn, Some((Fault::NoResource, "Action"))),
+        (r#""Action":["s3:GetObject","s3:ListBucket"]"#.into(), objects, Some((Fault::NoResource, "Action"))),
+        (r#""Action":["s3:GetObject","s3:ListBucket"]"#.into(), both, None),
+        // A resource without an action is none of AWS's errors.
+        (r#""Action":"s3:GetObject""#.into(), both, None),
+        (r#""Action":["s3:GetObject","s3:ListBucket"]"#.into(), r#""arn:aws:s3:::b*""#, None),
+        (r#""Action":"s3:ListBucket""#.into(), r#""arn:aws:s3:::b*/x""#, Some((Fault::NoResource, "Action"))),
+        (r#""NotAction":"s3:ListBucket""#.into(), objects, None),
+        (if_key("s3:x-amz-server-side-encryption"), objects, None),
+        (if_key("s3:existingobjecttag/team"), objects, None),
+        (if_key("aws:PrincipalOrgID"), objects, None),
+        (
+            if_key("s3:x-amz-server-side-encription"),
+            objects,
+            Some((Fault::Condition, "Condition.StringEquals.s3:x-amz-server-side-encription")),
+        ),
+    ] {
+        let text = of(&action, resource);
+        // What is kept is read all the same.
+        let policy = Policy::parse(&text, bucket()).unwrap();
+        let found = policy.check_names().err().map(|error| (error.fault, error.place, error.at.line));
+        let expected = expected.map(|(fault, below)| (fault, format!("Statement[0].{below}"), 2));
+        assert_eq!(found, expected, "{text}");
+    }
+    let text = with(r#"{"Effect":"Deny","Principal":"*","Action":"s3:ListBucket","NotResource":"arn:aws:s3:::b/*"}"#);
+    assert_eq!(Policy::parse(&text, bucket()).unwrap().check_names(), Ok(()));
+    let text = with(r#"{"Effect":"Deny","Action":"s3:DeleteObjekt","Resource":"*"}"#);
+    assert_eq!(Policy::parse(&text, PolicyKind::Identity).unwrap().check_names(), Ok(()));
+}
+
+#[test]
 fn a_buckets_policy_may_name_any_key() {
     let text = with(r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/日本/*"}"#);
     assert!(Policy::parse(&text, bucket()).is_ok());

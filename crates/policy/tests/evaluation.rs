@@ -311,3 +311,69 @@ fn an_explanation_names_what_decided_and_what_would_help() {
     let added = [named(&added, PolicyKind::Identity, PolicySource::Session { name: "inline".into() })];
     assert_eq!(decide(&question, &Policies { identity: &added, ..Policies::default() }), Allowed);
 }
+
+#[test]
+fn conditions_that_fail_come_before_a_wider_policy() {
+    let by_policy = |principal: &Principal, statement: &str, kind: PolicyKind, action: &str, rule| {
+        let resource = if kind == PolicyKind::Trust { "arn:aws:iam::111122223333:role/x" } else { "arn:aws:s3:::b" };
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow",{statement}}}]}}"#);
+        let identity = kind == PolicyKind::Identity;
+        let policy = named(&text, kind, PolicySource::Resource { arn: resource.into() });
+        let mut context = Context::default();
+        context.text("s3:prefix", "a/");
+        context.text("aws:SourceIp", "127.0.0.1");
+        let question =
+            Question { principal, action, resource, owner: A.parse().unwrap(), object_owner: None, context: &context };
+        let own = std::slice::from_ref(&policy);
+        let policies = match identity {
+            true => Policies { identity: own, rule, ..Policies::default() },
+            false => Policies { resource: Some(&policy), rule, ..Policies::default() },
+        };
+        let explanation = explain(&question, &policies);
+        let text = explanation.to_string();
+        (explanation.suggestion.unwrap(), text)
+    };
+    let bucket = || PolicyKind::Bucket { name: "b".into() };
+    let listing = r#""Action":"s3:ListBucket","Resource":"arn:aws:s3:::b""#;
+    let prefix = r#""Condition":{"StringEquals":{"s3:prefix":["b/","c/"]},"IpAddress":{"aws:SourceIp":"127.0.0.0/8"}}"#;
+    let everybody = r#""Principal":"*""#;
+    let account = r#""Principal":{"AWS":"111122223333"}"#;
+    let (mine, either) = (role(A), ResourceRule::Either);
+    let external =
+        format!(r#"{account},"Action":"sts:AssumeRole","Condition":{{"StringEquals":{{"sts:ExternalId":"xx"}}}}"#);
+    for (statement, kind, action, rule, expected) in [
+        (
+            format!("{everybody},{listing},{prefix}"),
+            bucket(),
+            "s3:ListBucket",
+            either,
+            "StringEquals s3:prefix [b/, c/]",
+        ),
+        (
+            format!("{listing},{prefix}"),
+            PolicyKind::Identity,
+            "s3:ListBucket",
+            either,
+            "StringEquals s3:prefix [b/, c/]",
+        ),
+        (external, PolicyKind::Trust, "sts:AssumeRole", ResourceRule::Required, "StringEquals sts:ExternalId [xx]"),
+        // Naming the account leaves it to the identity's policies, whatever the conditions say.
+        (format!("{account},{listing},{prefix}"), bucket(), "s3:ListBucket", either, ""),
+        (format!("{everybody},{listing},{prefix}"), bucket(), "s3:ListBucketVersions", either, ""),
+    ] {
+        let (suggestion, text) = by_policy(&mine, &statement, kind, action, rule);
+        let failing: Vec<_> = suggestion.unmet.iter().flat_map(|unmet| &unmet.conditions).collect();
+        let found: Vec<_> =
+            failing.iter().map(|c| format!("{} {} [{}]", c.operator, c.key, c.wanted.join(", "))).collect();
+        assert_eq!(found.join("; "), expected, "{text}");
+        assert!(suggestion.statement.is_some(), "{text}");
+        let first = if expected.is_empty() { "what would help: Add to" } else { "what would help: Send a request" };
+        assert!(text.contains(first) && text.contains("or without them") != expected.is_empty(), "{text}");
+    }
+    // The root user of another account has all of its account's rights; others need them given.
+    let nothing = format!(r#"{account},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b""#);
+    for (principal, said) in [(Principal::Root(B.parse().unwrap()), false), (role(B), true)] {
+        let (suggestion, _) = by_policy(&principal, &nothing, bucket(), "s3:ListBucket", either);
+        assert_eq!(suggestion.what.contains("must allow it too"), said, "{}", suggestion.what);
+    }
+}

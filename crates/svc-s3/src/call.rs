@@ -251,10 +251,11 @@ impl<'a> Call<'a> {
         Ok(operation)
     }
 
-    /// Only who may list a bucket learns that something is not there (S3 API reference, GetObject, "Permissions").
+    /// Only who may list a bucket learns that something is not there (S3 API reference, GetObject, "Permissions"). Who belongs to its owner
+    /// is told that it is this which is lacking.
     pub async fn may_learn_of_absence(&self, bucket: &Site) -> Result<(), ServiceError> {
         let may = self.s3.kernel.would_allow(self.caller, &Listing(bucket.clone())).await;
-        if may.map_err(errors::from_refusal)? { Ok(()) } else { Err(errors::access_denied()) }
+        may.map_err(errors::from_refusal)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use millpond_api_kms as api;
-use millpond_kernel::{Caller, Context, Principal};
+use millpond_kernel::{Caller, Context, Principal, Refusal};
 use millpond_policy::{Question, Reach};
 use millpond_types::AccountId;
 
@@ -53,8 +53,8 @@ pub(crate) async fn keeps_control(core: &Core, caller: &Caller, key: &Arc<Key>) 
     let touched = vec![Touched::key("kms:PutKeyPolicy", on, Vec::new())];
     let next = Resolved::new(caller, core.kernel.region(), &input, touched);
     match core.kernel.would_allow(caller, &next).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(KmsError::Policy(
+        Ok(()) => Ok(()),
+        Err(Refusal::Denied(_)) => Err(KmsError::Policy(
             "The new key policy will not allow you to update the key policy in the future.".to_owned(),
         )),
         Err(refusal) => Err(KmsError::refused(refusal, &[])),

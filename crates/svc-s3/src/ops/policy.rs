@@ -50,6 +50,7 @@ pub async fn put(
     }
     let kind = PolicyKind::Bucket { name: bucket.name.to_string() };
     let policy = Policy::parse(&text, kind).map_err(|error| malformed(&error))?;
+    policy.check_names().map_err(|error| malformed(&error))?;
     let ids = identities(call, &policy).await?;
     if bucket.block.block_policy && policy.is_public() {
         return Err(errors::blocked(
@@ -75,6 +76,7 @@ fn malformed(error: &PolicyError) -> ServiceError {
         Fault::Effect => "Invalid effect",
         Fault::Principal => "Invalid principal in policy",
         Fault::Action => "Policy has invalid action",
+        Fault::NoResource => "Action does not apply to any resource(s) in statement",
         Fault::Resource => "Policy has invalid resource",
         Fault::Condition => "Policy has an invalid condition key",
     };
