@@ -321,3 +321,27 @@ def test_uses_of_the_key_are_on_record_with_caller_and_object(world, with_users)
         time.sleep(0.2)
     assert wanted <= seen, seen
     assert all("authorized-users" in json.dumps(e["userIdentity"]) for e in ours)
+
+
+def test_a_bucket_key_is_recorded_once_for_a_caller_and_every_denial_of_it(world, with_users):
+    s3 = world.client("s3", world.role("authorized-users"))
+    s3.put_object(Bucket=BUCKET, Key="often", Body=b"x", BucketKeyEnabled=True, **world.sse)
+    for _ in range(10):
+        s3.get_object(Bucket=BUCKET, Key="often")["Body"].read()
+    set_users(world)
+    for _ in range(3):
+        with refused("AccessDenied", 403):
+            s3.get_object(Bucket=BUCKET, Key="often")
+    trail = world.client("cloudtrail")
+    attributes = [{"AttributeKey": "EventName", "AttributeValue": "Decrypt"}]
+    context = f'"arn:aws:s3:::{BUCKET}"'
+    deadline = time.monotonic() + 30
+    while True:
+        pages = trail.get_paginator("lookup_events").paginate(LookupAttributes=attributes)
+        texts = [event["CloudTrailEvent"] for page in pages for event in page["Events"] if context in event["CloudTrailEvent"]]
+        denied = sum("AccessDeniedException" in text for text in texts)
+        if denied >= 3 or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    # The data key is opened once, and looked at once more while it is at hand.
+    assert denied == 3 and 1 <= len(texts) - denied <= 2, (denied, len(texts))

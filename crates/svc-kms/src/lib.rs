@@ -23,6 +23,7 @@ mod rows;
 mod schedule;
 mod state;
 mod tables;
+mod told;
 
 use std::sync::Arc;
 

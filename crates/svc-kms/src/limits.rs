@@ -32,6 +32,10 @@ pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(4);
 pub(crate) const TICK: Duration = Duration::from_millis(500);
 /// How long what is due and could not be done, as the disk is full, is left alone: neither calls nor the log are to suffer from it.
 pub(crate) const NEXT_TRY: Duration = Duration::from_secs(10);
+/// For how long a check of a data key at hand, told of once, is not told of again: as long as such data keys are kept.
+pub(crate) const CHECK_TOLD_FOR: Duration = Duration::from_secs(5 * 60);
+/// Checks that are remembered as told; some tens of bytes each.
+pub(crate) const MAX_CHECKS_TOLD: usize = 16 * 1024;
 /// Rows read, and removed, at a time.
 pub(crate) const PAGE: usize = 1000;
 

@@ -38,7 +38,7 @@ fn plain_key(plain: &[u8]) -> Result<Zeroizing<[u8; 32]>, KmsError> {
 }
 
 impl Kms {
-    /// Every use of a key by a service passes here, allowed or not: what was done for whom, with which key, for which object.
+    /// Every use of a key by a service passes here, allowed or not (save repeated checks, see [`crate::told`]): what was done for whom, with which key, for which object.
     async fn used<T>(
         &self,
         caller: &Caller,
@@ -117,7 +117,9 @@ impl KeyService for Kms {
                         crypto::usable(&self.core, caller, key_arn, &decryption(key_arn, None, context)).await
                     }
                 };
-                self.used(caller, *used, key_arn, context, usable).await?;
+                if usable.is_err() || self.core.told.is_due(caller, *used, key_arn, context) {
+                    self.used(caller, *used, key_arn, context, usable).await?;
+                }
             }
             Ok(())
         }

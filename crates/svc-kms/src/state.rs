@@ -21,6 +21,7 @@ use crate::model::{Facts, Grant, Key, Material};
 use crate::resolved::{Resolved, Touched};
 use crate::rows::{self, AliasRow, MaterialRow};
 use crate::tables;
+use crate::told::Told;
 
 /// What the service works with.
 pub(crate) struct Core {
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub changing: tokio::sync::Mutex<()>,
     /// The time before which what is due is not tried again.
     pub next_try: AtomicU64,
+    /// Which checks the audit trail has told of.
+    pub told: Told,
 }
 
 /// A commit being put together: conditions, rows, and what they change in memory.
@@ -120,7 +123,7 @@ impl Core {
     ) -> Result<Self, OpenError> {
         let maps = load::load(&*kv, &vault, kernel.region()).await?;
         let (maps, changing, next_try) = (RwLock::new(maps), tokio::sync::Mutex::default(), AtomicU64::default());
-        Ok(Self { kernel, clock, random, kv, vault, maps, changing, next_try })
+        Ok(Self { kernel, clock, random, kv, vault, maps, changing, next_try, told: Told::default() })
     }
 
     /// Everything in memory. Not to be held over a wait.
