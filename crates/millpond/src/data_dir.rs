@@ -190,13 +190,18 @@ fn write(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<(), DataDir
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const ACCOUNT: &str = "123456789012";
 
+    /// Held by tests that open a data dir again and again, and written by those that start programs: until such a program has begun, it holds what
+    /// was open when it was forked, the lock of a data dir included.
+    pub(crate) static FORKS: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
     #[test]
     fn a_data_dir_is_one_servers_and_one_accounts() {
+        let _no_forks = FORKS.blocking_read();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
         let open = |account: Option<&str>| DataDir::open(&path, account.map(|a| a.parse().unwrap()));
@@ -225,6 +230,7 @@ mod tests {
     }
     #[test]
     fn a_damaged_identity_is_refused_wherever_it_was_hit() {
+        let _no_forks = FORKS.blocking_read();
         let dir = tempfile::tempdir().unwrap();
         drop(DataDir::open(dir.path(), Some(ACCOUNT.parse().unwrap())).unwrap());
         let path = dir.path().join(IDENTITY);

@@ -327,6 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn commands_print_the_key_or_say_why_not() {
+        let _forks = crate::data_dir::tests::FORKS.write().await;
         assert_eq!(printed("echo key").await.unwrap().as_str(), "key\n");
         for (command, why) in
             [("exit 3", "exit status: 3"), ("printf '\\377'", "cannot be read"), ("kill $$", "signal")]
