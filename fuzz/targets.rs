@@ -75,6 +75,16 @@ pub fn policy(data: &[u8]) {
     millpond_policy::fuzz::document(data);
 }
 
+/// An event pattern, and as a filter policy; an event may follow on the next line.
+pub fn event_pattern(data: &[u8]) {
+    millpond_pattern::fuzz::pattern(data);
+}
+
+/// An event, and as an attribute of a message.
+pub fn event(data: &[u8]) {
+    millpond_pattern::fuzz::event(data);
+}
+
 /// An ARN.
 pub fn arn(data: &[u8]) {
     millpond_policy::fuzz::arn(data);
@@ -83,4 +93,34 @@ pub fn arn(data: &[u8]) {
 /// An access key id and a session token, parted by a line break; and the same bytes as what lies inside a token.
 pub fn session_token(data: &[u8]) {
     assert!(!millpond_svc_iam::fuzz::token(data), "a token that nobody sealed was believed");
+}
+
+/// A path, a template and an event, each on a line of its own.
+pub fn template(data: &[u8]) {
+    millpond_svc_events::fuzz::template(data);
+}
+
+/// A schedule's expression.
+pub fn schedule(data: &[u8]) {
+    millpond_schedule::fuzz::expression(data);
+}
+
+/// The archive of a function.
+pub fn zip(data: &[u8]) {
+    millpond_svc_lambda::fuzz::zip(data);
+}
+
+/// A pattern of log events and a message, parted by a line break.
+pub fn log_filter(data: &[u8]) {
+    millpond_svc_logs::filter::fuzz(data);
+}
+
+/// An expression over items, as one of every kind; an item as JSON may follow on the next line.
+pub fn expression(data: &[u8]) {
+    millpond_item::fuzz::expression(data);
+}
+
+/// An item as JSON, and as a row.
+pub fn item(data: &[u8]) {
+    millpond_item::fuzz::item(data);
 }

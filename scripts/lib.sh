@@ -49,3 +49,28 @@ test_setup() {
   ensure_tool rclone rclone
   ensure_tool strace strace
 }
+
+# setup_functions DIR PYTHON: the pinned boto3 for functions, once, in DIR. Without Python or without a way to fetch it there is none, and functions that
+# need it say so.
+setup_functions() {
+  local dir="$1" python="$2" pins="$ROOT/scripts/requirements-functions.txt" hash
+  hash="$(sha256sum <"$pins" | cut -c1-16)"
+  [ "$(cat "$dir/.complete" 2>/dev/null)" != "$hash" ] || return 0
+  if ! command -v "$python" >/dev/null; then
+    echo "no $python: functions in Python will be refused until there is one (MILLPOND_PYTHON)"
+    return 0
+  fi
+  say "boto3 for functions in $dir"
+  rm -rf "$dir.new"
+  if "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$dir.new" -r "$pins"; then
+    # Compiled beforehand, since functions cannot write there; readable by whoever they run as.
+    "$python" -m compileall -q "$dir.new" || true
+    chmod -R a+rX "$dir.new"
+    echo "$hash" >"$dir.new/.complete"
+    rm -rf "$dir"
+    mv "$dir.new" "$dir"
+  else
+    rm -rf "$dir.new"
+    echo "boto3 cannot be fetched: functions that import it and do not bring it will fail"
+  fi
+}

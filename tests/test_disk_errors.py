@@ -158,10 +158,10 @@ REFUSAL = re.compile(r"(\d{3}) b['\"].*<Code>(\w+)</Code>")
 
 
 def only_refusals(oracle: Oracle, fault: Fault, stopped: dict[str, bool]) -> None:
-    """Clients were told that the disk is full or failed: 507 where it is full, 503 where a store stopped, 500 for a single error."""
+    """Clients were told that the disk is full or failed: SlowDown where it is full, ServiceUnavailable where a store stopped, 500 for a single error."""
     allowed = {("503", "ServiceUnavailable")} if any(stopped.values()) else set()
     if fault.error == "ENOSPC":
-        allowed.add(("507", "InsufficientStorage"))
+        allowed.add(("503", "SlowDown"))
     elif fault.calls.startswith("pwrite"):
         allowed.add(("500", "InternalError"))
     for error in oracle.errors():

@@ -6,12 +6,13 @@ MILLPOND_FULL_ROUNDS (default 1) repeats it, and makes the second test so many t
 
 import collections
 import hashlib
+import json
 import os
 import threading
 import time
 
 import pytest
-from harness.clients import refused, s3_client
+from harness.clients import client, refused, s3_client
 from harness.disk import MIB, loop_disk
 from harness.sums import noise
 
@@ -20,6 +21,9 @@ ROUNDS = int(os.environ.get("MILLPOND_FULL_ROUNDS", "1"))
 DISK_BYTES = 320 * MIB
 SIZES = {"file": 8 * MIB, "segment": MIB, "inline": 4096}
 BUCKET = "full"
+# What S3 says of a full disk, and what all other services say.
+FULL = ("SlowDown", 503)
+UNAVAILABLE = ("ServiceUnavailable", 503)
 STORM_SECONDS = 2.0 * ROUNDS
 # Deleted bytes stay for readers for 30 s; then upkeep has to come by, on a busy machine.
 BACK_SECONDS = 120
@@ -57,11 +61,11 @@ class Lake:
         return key
 
     def change(self, key: str, md5: str | None, ask) -> None:
-        """A 507 means that nothing happened, a 503 of a stopped store that nobody knows."""
+        """SlowDown means that nothing happened, ServiceUnavailable of a stopped store that nobody knows."""
         try:
             ask()
         except self.s3.exceptions.ClientError as error:
-            if refusal(error)[1] == 503:
+            if refusal(error) != FULL:
                 self.unsure[key] = md5
             raise
         if md5 is None:
@@ -81,12 +85,12 @@ class Lake:
         self.unsure.clear()
 
     def fill(self, kind: str) -> int:
-        """Puts until it is refused, which must come by InsufficientStorage. Returns how many there was room for."""
+        """Puts until it is refused, as a full disk refuses. Returns how many there was room for."""
         for done in range(DISK_BYTES // SIZES[kind] + 1):
             try:
                 self.put(kind)
             except self.s3.exceptions.ClientError as error:
-                assert refusal(error) == ("InsufficientStorage", 507), error
+                assert refusal(error) == FULL, error
                 assert "space" in error.response["Error"]["Message"]
                 return done
         raise AssertionError(f"{done} objects of {SIZES[kind]} bytes found room on a disk of {DISK_BYTES}")
@@ -126,7 +130,7 @@ class Lake:
                     self.put(kind)
                     break
                 except self.s3.exceptions.ClientError as error:
-                    assert refusal(error) == ("InsufficientStorage", 507), error
+                    assert refusal(error) == FULL, error
                     assert time.monotonic() < deadline, f"no room for {SIZES[kind]} bytes after {BACK_SECONDS} s: {error}"
                     time.sleep(0.5)
 
@@ -170,7 +174,7 @@ def begin_uploads(lake: Lake) -> dict[str, str]:
 
 def refused_parts(lake: Lake, uploads: dict[str, str]) -> None:
     for key, upload in uploads.items():
-        with refused("InsufficientStorage", 507):
+        with refused(*FULL):
             lake.s3.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=2, Body=BODIES["file"])
         parts = lake.s3.list_parts(Bucket=BUCKET, Key=key, UploadId=upload)["Parts"]
         assert [part["PartNumber"] for part in parts] == [1]
@@ -181,7 +185,7 @@ def full_to_the_last_byte(lake: Lake, disk) -> None:
     disk.inflate()
     assert disk.free() == 0
     for kind in SIZES:
-        with refused("InsufficientStorage", 507):
+        with refused(*FULL):
             lake.put(kind)
     lake.verify()
     for kind in SIZES:
@@ -200,7 +204,7 @@ def restart_without_a_byte(lake: Lake, disk) -> None:
     disk.server.restart_after_kill()
     lake.verify()
     gone = lake.keys("inline")[0]
-    with refused("InsufficientStorage", 507):
+    with refused(*FULL):
         lake.delete(gone)
     lake.not_stopped()
     lake.verify()
@@ -213,7 +217,7 @@ def refill(lake: Lake, disk) -> None:
     on, until the disk is full of objects again."""
     assert disk.free() > 64 * MIB
     for kind in SIZES:
-        with refused("InsufficientStorage", 507):
+        with refused(*FULL):
             lake.put(kind)
     for gone in lake.keys("file")[:4]:
         lake.delete(gone)
@@ -270,8 +274,8 @@ def test_a_neighbour_that_takes_every_byte_at_once(disk):
     print(f"answers {dict(seen)}, stopped {disk.server.stopped()}", flush=True)
     for line in [line for line in disk.server.log().splitlines() if "no more writes" in line][:1]:
         print(line)
-    assert set(seen) - {"ok"} <= {("InsufficientStorage", 507), ("ServiceUnavailable", 503)}, seen
-    assert seen["ok"] > 0 and seen[("InsufficientStorage", 507)] > 0
+    assert set(seen) - {"ok"} <= {FULL, UNAVAILABLE}, seen
+    assert seen["ok"] > 0 and seen[FULL] > 0
     lake.verify()
     disk.server.kill()
     disk.deflate()
@@ -294,3 +298,100 @@ def storm(lake: Lake) -> collections.Counter:
                 except lake.s3.exceptions.ClientError as error:
                     seen[refusal(error)] += 1
     return seen
+
+
+def test_all_services_on_a_full_disk(disk):
+    """What makes something new is told to come again, what deletes is carried out, and a queue can be emptied."""
+    services = ("sqs", "sns", "events", "scheduler", "logs", "kms", "iam", "cloudtrail")
+    sqs, sns, events, scheduler, logs, kms, iam, cloudtrail = (client(disk.server, service) for service in services)
+    lake = Lake(disk.server)
+    lake.s3.create_bucket(Bucket=BUCKET)
+    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    for number in range(3):
+        sqs.send_message(QueueUrl=queue, MessageBody=str(number))
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    events.put_rule(Name="r", EventPattern='{"source": ["a"]}')
+    events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": arn}])
+    role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    target = {"Arn": arn, "RoleArn": role}
+    at = {"ScheduleExpression": "rate(30 days)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": target}
+    scheduler.create_schedule(Name="s", **at)
+    scheduler.create_schedule_group(Name="g")
+    logs.create_log_group(logGroupName="l")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName="alias/a", TargetKeyId=key)
+    iam.create_user(UserName="u")
+    lake.s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(TRAIL_POLICY))
+    cloudtrail.create_trail(Name="trail", S3BucketName=BUCKET)
+    for kind in SIZES:
+        lake.fill(kind)
+
+    entry = {"Source": "a", "DetailType": "b", "Detail": "{}"}
+    for ask, more in [
+        (sqs.create_queue, {"QueueName": "more"}),
+        (sqs.send_message, {"QueueUrl": queue, "MessageBody": "more"}),
+        (sqs.send_message_batch, {"QueueUrl": queue, "Entries": [{"Id": "1", "MessageBody": "more"}]}),
+        (sns.create_topic, {"Name": "more"}),
+        (sns.publish, {"TopicArn": topic, "Message": "more"}),
+        (events.create_event_bus, {"Name": "more"}),
+        (events.put_events, {"Entries": [entry]}),
+        (scheduler.create_schedule, {"Name": "more", **at}),
+        (kms.create_key, {}),
+        (iam.create_user, {"UserName": "more"}),
+        (cloudtrail.create_trail, {"Name": "more", "S3BucketName": BUCKET}),
+        (lake.s3.create_bucket, {"Bucket": "more"}),
+    ]:
+        refuses(ask, more, *(FULL if ask == lake.s3.create_bucket else UNAVAILABLE))
+    refuses(logs.create_log_group, {"logGroupName": "more"}, "ServiceUnavailableException", 503)
+
+    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5)["Messages"]
+    assert sorted(message["Body"] for message in received) == ["0", "1", "2"]
+    for message in received:
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    for ask, which in [
+        (sns.unsubscribe, {"SubscriptionArn": subscription}),
+        (sns.delete_topic, {"TopicArn": topic}),
+        (events.remove_targets, {"Rule": "r", "Ids": ["1"]}),
+        (events.delete_rule, {"Name": "r"}),
+        (scheduler.delete_schedule, {"Name": "s"}),
+        (scheduler.delete_schedule_group, {"Name": "g"}),
+        (logs.delete_log_group, {"logGroupName": "l"}),
+        (kms.delete_alias, {"AliasName": "alias/a"}),
+        (iam.delete_user, {"UserName": "u"}),
+        (cloudtrail.delete_trail, {"Name": "trail"}),
+        (sqs.delete_queue, {"QueueUrl": queue}),
+    ]:
+        ask(**which)
+    eventually(lambda: [group["Name"] for group in scheduler.list_schedule_groups()["ScheduleGroups"]] == ["default"])
+    lake.not_stopped()
+    lake.verify()
+
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"},
+}
+TRAIL_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudtrail.amazonaws.com"},
+        "Action": ["s3:PutObject", "s3:GetBucketAcl"],
+        "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+    },
+}
+
+
+def refuses(ask, more: dict, code: str, status: int) -> None:
+    with refused(code, status) as seen:
+        ask(**more)
+    assert "no space left" in seen["Error"]["Message"] and "Deleting still works" in seen["Error"]["Message"], seen
+
+
+def eventually(holds) -> None:
+    deadline = time.monotonic() + BACK_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -42,7 +42,7 @@ def test_the_cut_is_one(disk):
     with pytest.raises(OSError):
         open(disk.mount_point / "after", "wb").close()
     disk.unmount()
-    disk.mount()
+    disk.mount_after_cut()
     assert (disk.mount_point / "synced").read_bytes() == b"x" * 100_000
     assert not (disk.mount_point / "unsynced").exists()
 
@@ -68,7 +68,7 @@ def test_power_cuts_under_load(disk, make_server):
         disk.unmount()
         if cut % 10 == 0:
             disk.check()
-        disk.mount()
+        disk.mount_after_cut()
         server.start()
         oracle.verify()
         for worker in oracle.workers:

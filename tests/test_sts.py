@@ -462,6 +462,6 @@ def test_federation_by_others_is_not_implemented(server):
 
 
 def test_other_services_are_told_what_is_served(server):
-    raw = Raw(server.endpoint, server.access_key, server.secret_key, server.region, service="sqs")
-    got = raw.request("POST", "/", headers={"content-type": "application/x-amz-json-1.0"}, body=b"{}")
+    raw = Raw(server.endpoint, server.access_key, server.secret_key, server.region, service="states")
+    got = raw.request("POST", "/", headers={"content-type": "application/x-amz-json-1.1"}, body=b"{}")
     assert got.status == 501 and b"s3, s3control, sts, iam, cloudtrail, kms" in got.body, got

@@ -37,9 +37,12 @@ pub struct Answer {
     pub length: u64,
 }
 
-/// One keep-alive connection.
+/// One connection, kept alive while the server does; else each request opens another.
 pub struct Connection {
+    address: SocketAddr,
     stream: TcpStream,
+    /// Whether the server has said that it closes it.
+    over: bool,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -50,20 +53,37 @@ enum Framing {
     Chunked,
 }
 
+/// What this client needs of an answer's head.
+struct Head {
+    status: u16,
+    framing: Framing,
+    closes: bool,
+}
+
+fn connect(address: SocketAddr) -> Result<TcpStream, HttpError> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
 impl Connection {
     /// Connects; small requests are sent at once.
     pub fn open(address: SocketAddr) -> Result<Self, HttpError> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, buffer: vec![0; BUFFER], start: 0, end: 0 })
+        let stream = connect(address)?;
+        Ok(Self { address, stream, over: false, buffer: vec![0; BUFFER], start: 0, end: 0 })
     }
 
     /// Sends head and body (in one system call while they fit the socket) and reads the whole answer.
     pub fn send(&mut self, head: &[u8], body: &[u8], sink: Sink<'_>) -> Result<Answer, HttpError> {
+        if std::mem::take(&mut self.over) {
+            self.stream = connect(self.address)?;
+            (self.start, self.end) = (0, 0);
+        }
         self.write(head, body)?;
-        let (status, framing) = self.read_head()?;
+        let Head { status, framing, closes } = self.read_head()?;
+        self.over = closes;
         let length = match framing {
             Framing::Length(length) => self.read_sized(length, sink)?,
             Framing::Chunked => self.read_chunked(sink)?,
@@ -106,7 +126,7 @@ impl Connection {
         Ok(())
     }
 
-    fn read_head(&mut self) -> Result<(u16, Framing), HttpError> {
+    fn read_head(&mut self) -> Result<Head, HttpError> {
         let mut searched = 0;
         let length = loop {
             let data = &self.buffer[self.start..self.end];
@@ -170,25 +190,29 @@ impl Connection {
     }
 }
 
-fn parse_head(head: &[u8]) -> Result<(u16, Framing), HttpError> {
+fn parse_head(head: &[u8]) -> Result<Head, HttpError> {
     let text = std::str::from_utf8(head).map_err(|_| HttpError::Malformed("head is not UTF-8"))?;
     let mut lines = text.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|s| s.parse().ok());
     let status = status.ok_or(HttpError::Malformed("status line"))?;
-    let mut framing = Framing::Length(0);
+    let (mut framing, mut closes) = (Framing::Length(0), false);
     for line in lines {
         let Some((name, value)) = line.split_once(':') else { continue };
         if name.eq_ignore_ascii_case("content-length") {
             let length = value.trim().parse().map_err(|_| HttpError::Malformed("content-length"))?;
-            framing = Framing::Length(length);
+            if !matches!(framing, Framing::Chunked) {
+                framing = Framing::Length(length);
+            }
         } else if name.eq_ignore_ascii_case("transfer-encoding") && value.trim().eq_ignore_ascii_case("chunked") {
-            return Ok((status, Framing::Chunked));
+            framing = Framing::Chunked;
+        } else if name.eq_ignore_ascii_case("connection") {
+            closes = value.trim().eq_ignore_ascii_case("close");
         }
     }
     if status == 204 || status == 304 {
         framing = Framing::Length(0);
     }
-    Ok((status, framing))
+    Ok(Head { status, framing, closes })
 }
 
 fn find(data: &[u8], what: &[u8]) -> Option<usize> {
@@ -199,25 +223,26 @@ fn find(data: &[u8], what: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Status, and the length when one is declared.
-    type Head = Option<(u16, Option<u64>)>;
+    /// Status, the length when one is declared, and whether the connection ends.
+    type Read = Option<(u16, Option<u64>, bool)>;
 
     #[test]
     fn heads() {
-        let cases: [(&str, Head); 5] = [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx: y", Some((200, Some(12)))),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", Some((200, None))),
-            ("HTTP/1.1 204 No Content", Some((204, Some(0)))),
+        let cases: [(&str, Read); 6] = [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx: y", Some((200, Some(12), false))),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", Some((200, None, false))),
+            ("HTTP/1.1 204 No Content", Some((204, Some(0), false))),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1", Some((200, Some(1), true))),
             ("nonsense", None),
             ("HTTP/1.1 200 OK\r\ncontent-length: x", None),
         ];
         for (head, want) in cases {
-            let got = parse_head(head.as_bytes()).ok().map(|(status, framing)| {
-                let length = match framing {
+            let got = parse_head(head.as_bytes()).ok().map(|head| {
+                let length = match head.framing {
                     Framing::Length(n) => Some(n),
                     Framing::Chunked => None,
                 };
-                (status, length)
+                (head.status, length, head.closes)
             });
             assert_eq!(got, want, "{head}");
         }

@@ -4,9 +4,14 @@
 //! CPU (which is reported) stays small beside the server's.
 
 mod compare;
+mod events;
+mod functions;
 mod http;
+mod items;
+mod json_api;
 mod listing;
 mod machine;
+mod patterns;
 mod process;
 mod report;
 mod sign;
@@ -35,8 +40,16 @@ enum Command {
     Compare(compare::Options),
     /// CPU of a page of a listing: small and large buckets, many versions, after most was deleted.
     Listing(listing::Options),
+    /// What events cost: messages of a queue beside PUTs, notifications, and the time from an acknowledgement to its message.
+    Events(events::Options),
+    /// What a table's items cost, beside another server, and how fast items go whose time to live is over.
+    Items(items::Options),
+    /// What functions cost: warm invocations, the time from a PUT to its handler, cold starts.
+    Functions(functions::Options),
     /// Only the limits of this machine: fdatasync, MD5, writing, loopback.
     Machine(machine::Options),
+    /// The matcher of event patterns, without a server: events a CPU second beside sets of rules.
+    Patterns(patterns::Options),
 }
 
 /// Which servers to measure: one by flags, or several by a file.
@@ -108,7 +121,11 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Compare(options) => compare::run(&options),
         Command::Listing(options) => listing::run(&options),
+        Command::Functions(options) => functions::run(&options),
+        Command::Items(options) => items::run(&options),
+        Command::Events(options) => events::run(&options),
         Command::Machine(options) => machine::run(&options),
+        Command::Patterns(options) => patterns::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,7 @@ pub struct Signer {
     host: String,
     access_key: String,
     region: String,
+    service: &'static str,
     key: Hmac<Sha256>,
     day: String,
     /// The session token and its percent-encoded form, of temporary credentials.
@@ -27,15 +28,21 @@ impl Signer {
     /// A signer whose signatures hold today (a run over midnight UTC stays valid: the scope's day is that of the
     /// signature's own date, which is fixed with it).
     pub fn new(host: &str, access_key: &str, secret_key: &str, region: &str) -> Self {
+        Self::of(host, access_key, secret_key, region, "s3")
+    }
+
+    /// As [`Self::new`], for requests to another service.
+    pub fn of(host: &str, access_key: &str, secret_key: &str, region: &str, service: &'static str) -> Self {
         let day = stamp()[..8].to_owned();
         let mut key = format!("AWS4{secret_key}").into_bytes();
-        for part in [day.as_str(), region, "s3", "aws4_request"] {
+        for part in [day.as_str(), region, service, "aws4_request"] {
             key = keyed(&key).chain_update(part).finalize().into_bytes().to_vec();
         }
         Self {
             host: host.to_owned(),
             access_key: access_key.to_owned(),
             region: region.to_owned(),
+            service,
             key: keyed(&key),
             day,
             token: None,
@@ -110,8 +117,8 @@ impl Signer {
         let request = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}");
         let signature = self.signature(&date, &request);
         let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/{}/{}/s3/aws4_request, SignedHeaders={names}, Signature={signature}",
-            self.access_key, self.day, self.region
+            "AWS4-HMAC-SHA256 Credential={}/{}/{}/{}/aws4_request, SignedHeaders={names}, Signature={signature}",
+            self.access_key, self.day, self.region, self.service
         );
         headers.push(("authorization".into(), authorization));
         headers
@@ -119,7 +126,8 @@ impl Signer {
 
     fn signature(&self, date: &str, request: &str) -> String {
         let hash = hex::encode(Sha256::digest(request.as_bytes()));
-        let text = format!("AWS4-HMAC-SHA256\n{date}\n{}/{}/s3/aws4_request\n{hash}", self.day, self.region);
+        let text =
+            format!("AWS4-HMAC-SHA256\n{date}\n{}/{}/{}/aws4_request\n{hash}", self.day, self.region, self.service);
         hex::encode(self.key.clone().chain_update(text).finalize().into_bytes())
     }
 

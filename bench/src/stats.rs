@@ -19,6 +19,11 @@ impl Latencies {
         self.0.get(index.min(last)).copied().unwrap_or_default()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The longest.
     pub fn max(&self) -> Duration {
         self.0.last().copied().unwrap_or_default()

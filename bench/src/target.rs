@@ -19,6 +19,8 @@ pub struct Target {
     pub signer: Signer,
     /// A bucket that is there already, to be used instead of one that is made.
     pub bucket: Option<String>,
+    /// Its access key and secret, for signers of other services.
+    pub keys: (String, String),
     /// Further parameters of every PUT of an object, percent-encoded, such as `x-amz-server-side-encryption=AES256`.
     pub put_query: String,
 }
@@ -70,7 +72,8 @@ impl Target {
         let host = endpoint.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
         let address = host.to_socket_addrs().map_err(|_| wrong())?.next().ok_or_else(wrong)?;
         let signer = Signer::new(host, access_key, secret_key, region);
-        Ok(Self { name: name.to_owned(), address, pid, signer, bucket: None, put_query: String::new() })
+        let keys = (access_key.to_owned(), secret_key.to_owned());
+        Ok(Self { name: name.to_owned(), address, pid, signer, bucket: None, keys, put_query: String::new() })
     }
 }
 

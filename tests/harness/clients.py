@@ -67,8 +67,9 @@ def refused(code: str, status: int | None = None):
 class Tools:
     """Runs clients as a person would, with nothing of this machine's own configuration."""
 
-    def __init__(self, server, home: Path):
+    def __init__(self, server, home: Path, seconds: float = COMMAND_SECONDS):
         self.server = server
+        self.seconds = seconds
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         (home / ".aws").mkdir(exist_ok=True)
@@ -106,7 +107,7 @@ class Tools:
     def run(self, *command: object, check: bool = True, stdin: bytes | None = None, **more) -> subprocess.CompletedProcess:
         argv = [str(part) for part in command]
         done = subprocess.run(
-            argv, env={**self.env(), **more.pop("env", {})}, input=stdin, capture_output=True, timeout=COMMAND_SECONDS,
+            argv, env={**self.env(), **more.pop("env", {})}, input=stdin, capture_output=True, timeout=self.seconds,
             stdin=None if stdin is not None else subprocess.DEVNULL, **more,
         )  # fmt: skip
         if check:

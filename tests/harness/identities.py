@@ -36,6 +36,14 @@ def trust(principal, **more) -> str:
     return document({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more})
 
 
+def bus_role(server) -> str:
+    """A role by which rules put events onto other buses."""
+    iam, role = client(server, "iam"), name("to-bus")
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust({"Service": "events.amazonaws.com"}))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=allow("events:PutEvents"))
+    return arn
+
+
 class User:
     """A user with an access key."""
 

@@ -223,7 +223,8 @@ fn mark(server: &Server, asked: &Asked<'_>, headers: &mut HeaderMap) {
                 headers.insert(S3_REQUEST_ID, id);
                 headers.insert(S3_HOST_ID, server.host_id.clone());
             }
-            _ => _ = headers.insert(REQUEST_ID, id),
+            // A service may have one of its own, which others know the request by.
+            _ => _ = headers.entry(REQUEST_ID).or_insert(id),
         }
     }
     if asked.close {
@@ -268,6 +269,9 @@ fn document(server: &Server, asked: &Asked<'_>, error: &ServiceError) -> Respons
     }
     for (name, value) in &error.fields {
         shape = shape.with(*name, value.as_str());
+    }
+    for (name, value) in &error.values {
+        shape = shape.with(*name, value.clone());
     }
     shape.write(asked.format)
 }

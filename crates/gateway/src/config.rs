@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use millpond_types::Region;
+use millpond_types::{Network, Region};
 
-use crate::{Limits, Network};
+use crate::Limits;
 
 /// Who may read `/_millpond/metrics`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -30,11 +30,28 @@ const FREE_HEADER_LINES: usize = 100;
 /// Bytes that a lingering connection reads at once.
 const LINGER_BUFFER: usize = 16 * 1024;
 
+/// How a connection came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// To the port.
+    Port,
+    /// To the port, with TLS of a version such as `1.3`.
+    Tls(&'static str),
+    /// By a door, from a function.
+    Door,
+}
+
+impl Way {
+    /// The version of TLS, if it is spoken.
+    pub(crate) fn tls(self) -> Option<&'static str> {
+        if let Self::Tls(version) = self { Some(version) } else { None }
+    }
+}
+
 /// The other end of a connection.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    /// The version of TLS that it speaks, such as `1.3`, if it does.
-    pub(crate) tls: Option<&'static str>,
+    pub(crate) way: Way,
     pub(crate) progress: Arc<Progress>,
 }
 
@@ -60,7 +77,7 @@ pub(crate) async fn serve<S>(
     server: Arc<Server>,
     stream: S,
     address: SocketAddr,
-    tls: Option<&'static str>,
+    way: Way,
     mut stage: watch::Receiver<Stage>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -75,7 +92,7 @@ pub(crate) async fn serve<S>(
         write_rate: limits.write_rate,
     };
     let socket = Socket::new(stream, watched, Arc::clone(&progress));
-    let peer = Arc::new(Peer { address, tls, progress });
+    let peer = Arc::new(Peer { address, way, progress });
     let handler = {
         let (server, peer) = (Arc::clone(&server), Arc::clone(&peer));
         service_fn(move |request| dispatch::serve(Arc::clone(&server), Arc::clone(&peer), request))

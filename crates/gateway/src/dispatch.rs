@@ -17,7 +17,7 @@ use millpond_types::Timestamp;
 use millpond_wire::{ErrorFormat, Protocol};
 
 use crate::answer::{self, AnswerBody, Asked};
-use crate::connection::Peer;
+use crate::connection::{Peer, Way};
 use crate::host::{Addressed, addressed};
 use crate::limits::Limits;
 use crate::network::{Origin, origin};
@@ -43,7 +43,10 @@ pub(crate) async fn serve(
     peer.progress.serving();
     let (parts, incoming) = request.into_parts();
     let body = RequestBody::of(incoming, &parts.headers);
-    let origin = origin(peer.address.ip(), peer.tls.is_some(), &parts.headers, &server.config.trusted_proxies);
+    let origin = match peer.way {
+        Way::Door => Origin::function(),
+        way => origin(peer.address.ip(), way.tls().is_some(), &parts.headers, &server.config.trusted_proxies),
+    };
     let mut record = Record::begin(&server, parts.method.clone(), origin.address);
     record.body.clone_from(&body);
     // The codec sends a 100 when a body is read first. Where there is none to read, it sends none, and clients that wait for it
@@ -54,7 +57,7 @@ pub(crate) async fn serve(
 
     let received = server.clock.wall();
     // That of a proxy's connection says nothing about its client's.
-    let tls = peer.tls.filter(|_| origin.address == peer.address.ip().to_canonical());
+    let tls = peer.way.tls().filter(|_| origin.address == peer.address.ip().to_canonical());
     let (body_of, record_of) = (body.as_ref(), &mut record);
     let request =
         Arrived { server: &server, received, origin, tls, body: body_of, record: record_of, format: fallback };
@@ -114,7 +117,7 @@ impl<'a> Arrived<'a> {
         let early = |error| Box::new(Refused { format, error });
         let place = check_head(&parts, self.server).map_err(early)?;
         if place == Addressed::Endpoint
-            && let Some(page) = pages::page(self.server, &parts.method, parts.uri.path(), &self.origin)
+            && let Some(page) = pages::page(self.server, &parts.method, parts.uri.path(), &self.origin).await
         {
             return page.map(|page| (format, page)).map_err(early);
         }
@@ -159,15 +162,15 @@ impl<'a> Arrived<'a> {
             self.record.names_key(signed.access_key_id());
         }
         let served = sender::service_of(server, &claim, head).map_err(|error| self.refused(error))?;
-        self.format = served.service.error_format();
         let acting = sender::acting(&claim, head);
+        self.format = served.service.error_format_of(&acting);
         let mut operation = served.service.identify(&acting);
         self.record.operation = Some(Arc::clone(match &operation {
             Ok(operation) => served.metrics.of(&server.metrics, operation.name, operation.index),
             Err(_) => served.metrics.unknown(&server.metrics),
         }));
         // Forms name their operation in the body, which is only read of senders who are believed.
-        let mut known = served.service.protocol() != Protocol::Query;
+        let mut known = served.service.protocol_of(&acting) != Protocol::Query;
         let mut read = None;
         let accepting = Accepting { server, service: served.service.name(), now: self.received };
         let (sender, payload) = match &claim {
@@ -178,7 +181,7 @@ impl<'a> Arrived<'a> {
             Claim::Signed(signed) => {
                 accepting.check(signed, &parts).map_err(|error| self.unbelieved(error))?;
                 let credential = accepting.look_up(signed).await.map_err(|error| self.unbelieved(error))?;
-                let body = self.unnamed_body(served).await?;
+                let body = self.unnamed_body(served, &acting).await?;
                 let parts = sender::signed_parts(head, authority, body.as_deref().unwrap_or_default());
                 let sender = accepting.verify(signed, &parts, credential, body.as_ref());
                 let sender = sender.map_err(|error| self.unbelieved(error))?;
@@ -202,13 +205,14 @@ impl<'a> Arrived<'a> {
     }
 
     /// The body, read whole, where the signature covers its hash without naming it.
-    async fn unnamed_body(&self, served: &Served) -> Result<Option<bytes::Bytes>, Box<Refused>> {
+    async fn unnamed_body(&self, served: &Served, head: &RequestHead) -> Result<Option<bytes::Bytes>, Box<Refused>> {
         if served.service.name() == sender::OBJECT_STORAGE {
             return Ok(None);
         }
         let Some(body) = self.body else { return Ok(Some(bytes::Bytes::new())) };
         let limits = &self.server.config.limits;
-        payload::buffered(body, limits).await.map(Some).map_err(|error| self.refused(error))
+        let most = limits.unverified_body_bytes.max(served.service.max_body_of(head).unwrap_or(0));
+        payload::buffered(body, most, limits).await.map(Some).map_err(|error| self.refused(error))
     }
 
     fn payload(

@@ -12,6 +12,7 @@ mod answer;
 mod config;
 mod connection;
 mod dispatch;
+mod door;
 mod host;
 mod limits;
 mod listener;
@@ -28,7 +29,7 @@ mod timer;
 mod tls;
 
 pub use config::{GatewayConfig, MetricsAccess};
+pub use door::{Door, Doors};
 pub use limits::Limits;
 pub use listener::{Gateway, GatewayError, GatewayParts, Stopped};
-pub use network::{InvalidNetwork, Network};
 pub use tls::{TlsError, server_tls};

@@ -13,14 +13,16 @@ use millpond_kernel::{Credentials, Service};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::GatewayConfig;
-use crate::connection::{self, Stage};
+use crate::connection::{self, Stage, Way};
+use crate::door::{self, Arrival, Doors};
 use crate::server::{Connected, Server};
 
 /// How long to wait after a failed accept: mostly file descriptors have run out, and some must be closed first.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Refused connections that are told so at once; more are closed without a word. They cost a task each.
 const MAX_REFUSALS: usize = 256;
@@ -37,6 +39,8 @@ pub struct GatewayParts {
     pub clock: Arc<dyn Clock>,
     /// Makes request ids.
     pub random: Arc<dyn Random>,
+    /// How the server names itself, as `x-amz-id-2` and `HostId`: visible ASCII.
+    pub host_id: String,
     /// The figures of everyone else; the gateway adds its own and shows them all.
     pub registry: Registry,
     /// Whether requests are served; `/_millpond/health/ready` tells.
@@ -76,6 +80,8 @@ pub struct Gateway {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     refusals: Arc<AtomicUsize>,
+    doors: Doors,
+    arrivals: mpsc::Receiver<Arrival>,
 }
 
 impl fmt::Debug for Gateway {
@@ -105,6 +111,42 @@ fn check(config: &GatewayConfig, parts: &GatewayParts) -> Result<(), GatewayErro
     Ok(())
 }
 
+/// What connections watch to see that the gateway stops: those by the port, and those by doors.
+struct Watching {
+    port: watch::Receiver<Stage>,
+    doors: watch::Receiver<Stage>,
+}
+
+/// Takes connections from doors, for ever.
+async fn serve_arrivals(
+    server: &Arc<Server>,
+    arrivals: &mut mpsc::Receiver<Arrival>,
+    watching: &Watching,
+    alive: &mpsc::Sender<()>,
+) {
+    while let Some(arrival) = arrivals.recv().await {
+        serve_arrival(server, arrival, watching, alive);
+    }
+}
+
+/// Serves a connection from a door. One that is too many is closed: a function tries again.
+fn serve_arrival(server: &Arc<Server>, arrival: Arrival, watching: &Watching, alive: &mpsc::Sender<()>) {
+    let (stream, address, place) = arrival;
+    undelayed(&stream);
+    let Some(admitted) = server.admit_connection() else { return };
+    let (server, stage, alive) = (Arc::clone(server), watching.doors.clone(), alive.clone());
+    tokio::spawn(async move {
+        connection::serve(server, stream, address, Way::Door, stage).await;
+        drop((admitted, alive, place));
+    });
+}
+
+fn undelayed(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    }
+}
+
 impl Gateway {
     /// Takes the port. Must be called within a tokio runtime that has I/O and time.
     ///
@@ -119,7 +161,9 @@ impl Gateway {
         let address = listener.local_addr().map_err(failed)?;
         let tls = config.tls.clone().map(TlsAcceptor::from);
         let server = Arc::new(Server::new(config, parts));
-        Ok(Self { server, listener, address, tls, refusals: Arc::new(AtomicUsize::new(0)) })
+        let (doors, arrivals) = mpsc::channel(door::MAX_ARRIVALS);
+        let (doors, refusals) = (Doors(doors), Arc::new(AtomicUsize::new(0)));
+        Ok(Self { server, listener, address, tls, refusals, doors, arrivals })
     }
 
     /// The address it listens on, with the port that was taken.
@@ -127,35 +171,67 @@ impl Gateway {
         self.address
     }
 
+    /// Opens doors inside sandboxes.
+    pub fn doors(&self) -> Doors {
+        self.doors.clone()
+    }
+
     /// Serves until `shutdown` ends. Then no connection is taken any more, idle ones are closed, requests in flight are finished
     /// for [`Limits::stop_time`](crate::Limits::stop_time), and what is left is cut.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Stopped {
-        let (stage, watching) = watch::channel(Stage::Serving);
+        self.serve_doors_until(shutdown, std::future::ready(())).await
+    }
+
+    /// The same, but doors are served further until `gone` ends, within the same time: who is behind them is finishing as well.
+    pub async fn serve_doors_until(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        gone: impl Future<Output = ()>,
+    ) -> Stopped {
+        let (stage, doors_stage) = (watch::Sender::new(Stage::Serving), watch::Sender::new(Stage::Serving));
         // Every connection holds a sender, and nothing is ever sent: the channel ends with the last of them.
         let (alive, mut ended) = mpsc::channel::<()>(1);
+        let watching = Watching { port: stage.subscribe(), doors: doors_stage.subscribe() };
         tokio::select! {
             biased;
             () = shutdown => {}
             () = self.accept(&watching, &alive) => {}
         }
-        let Self { server, listener, .. } = self;
-        drop((listener, alive));
+        let Self { server, listener, mut arrivals, .. } = self;
+        drop(listener);
+        let until = Instant::now() + server.config.limits.stop_time;
         server.stopping.store(true, Ordering::Relaxed);
         stage.send_replace(Stage::Finishing);
-        let finished = tokio::time::timeout(server.config.limits.stop_time, ended.recv()).await.is_ok();
+        tokio::select! {
+            biased;
+            () = gone => {}
+            () = tokio::time::sleep_until(until) => {}
+            () = serve_arrivals(&server, &mut arrivals, &watching, &alive) => {}
+        }
+        drop((arrivals, alive));
+        doors_stage.send_replace(Stage::Finishing);
+        let finished = tokio::time::timeout_at(until, ended.recv()).await.is_ok();
         let cut = if finished { 0 } else { server.open_connections() };
         if !finished {
             tracing::warn!(connections = cut, "requests in flight did not finish in time and are cut");
             stage.send_replace(Stage::Cutting);
+            doors_stage.send_replace(Stage::Cutting);
             ended.recv().await;
         }
         Stopped { cut }
     }
 
     /// Takes connections, for ever.
-    async fn accept(&self, stage: &watch::Receiver<Stage>, alive: &mpsc::Sender<()>) {
+    async fn accept(&mut self, watching: &Watching, alive: &mpsc::Sender<()>) {
         loop {
-            let (stream, address) = match self.listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                Some(arrival) = self.arrivals.recv() => {
+                    serve_arrival(&self.server, arrival, watching, alive);
+                    continue;
+                }
+            };
+            let (stream, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) if of_connection(&error) => continue,
                 Err(error) => {
@@ -164,11 +240,9 @@ impl Gateway {
                     continue;
                 }
             };
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY cannot be set");
-            }
+            undelayed(&stream);
             match self.server.admit_connection() {
-                Some(admitted) => self.start(stream, address, admitted, stage.clone(), alive.clone()),
+                Some(admitted) => self.start(stream, address, admitted, watching.port.clone(), alive.clone()),
                 None => self.refuse(stream, address, alive.clone()),
             }
         }
@@ -185,13 +259,13 @@ impl Gateway {
         let (server, tls) = (Arc::clone(&self.server), self.tls.clone());
         tokio::spawn(async move {
             match tls {
-                None => connection::serve(server, stream, address, None, stage).await,
+                None => connection::serve(server, stream, address, Way::Port, stage).await,
                 Some(tls) => {
                     let limit = server.config.limits.handshake_time;
                     match tokio::time::timeout(limit, tls.accept(stream)).await {
                         Ok(Ok(stream)) => {
                             let version = crate::tls::version(stream.get_ref().1.protocol_version());
-                            connection::serve(server, stream, address, Some(version), stage).await;
+                            connection::serve(server, stream, address, Way::Tls(version), stage).await;
                         }
                         Ok(Err(error)) => tracing::debug!(remote = %address, %error, "a TLS handshake failed"),
                         Err(_) => tracing::debug!(remote = %address, "a TLS handshake took too long"),
@@ -220,7 +294,7 @@ impl Gateway {
 }
 
 /// Whether an accept failed because of the one connection, which its client gave up.
-fn of_connection(error: &io::Error) -> bool {
+pub(crate) fn of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

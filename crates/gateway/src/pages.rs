@@ -18,13 +18,20 @@ const PREFIX: &str = "/_millpond/";
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The answer to a request for an own page; `None` when it is not for one.
-pub(crate) fn page(
+pub(crate) async fn page(
     server: &Server,
     method: &Method,
     path: &str,
     origin: &Origin,
 ) -> Option<Result<Response, ServiceError>> {
     let name = path.strip_prefix(PREFIX)?;
+    if [Method::GET, Method::HEAD].contains(method) {
+        for served in &server.services {
+            if let Some(page) = served.service.page(name).await {
+                return Some(Ok(page));
+            }
+        }
+    }
     Some(match (name, method) {
         ("health/live" | "health/ready" | "metrics", method) if *method != Method::GET && *method != Method::HEAD => {
             let text = "The specified method is not allowed against this resource.";

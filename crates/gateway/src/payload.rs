@@ -173,20 +173,18 @@ pub(crate) fn streamed(
     Ok(Payload::new(Box::new(source), length))
 }
 
-/// Reads a body into memory, at most `limits.unverified_body_bytes` of it: for signatures that cover its hash without naming it.
-pub(crate) async fn buffered(body: &Arc<RequestBody>, limits: &Limits) -> Result<Bytes, ServiceError> {
-    let too_large = || {
-        let limit = limits.unverified_body_bytes;
-        ServiceError::new("RequestEntityTooLarge", 413, format!("The request body is larger than {limit} bytes."))
-    };
-    if body.declared.is_some_and(|declared| declared > limits.unverified_body_bytes as u64) {
+/// Reads a body into memory, at most `most` bytes of it: for signatures that cover its hash without naming it.
+pub(crate) async fn buffered(body: &Arc<RequestBody>, most: usize, limits: &Limits) -> Result<Bytes, ServiceError> {
+    let too_large =
+        || ServiceError::new("RequestEntityTooLarge", 413, format!("The request body is larger than {most} bytes."));
+    if body.declared.is_some_and(|declared| declared > most as u64) {
         return Err(too_large());
     }
     let Some(incoming) = body.take() else { return Ok(Bytes::new()) };
     let mut watched = Watched::new(incoming, Arc::clone(body), limits);
     let mut whole = BytesMut::new();
     while let Some(bytes) = std::future::poll_fn(|cx| watched.poll_bytes(cx)).await? {
-        if whole.len() + bytes.len() > limits.unverified_body_bytes {
+        if whole.len() + bytes.len() > most {
             return Err(too_large());
         }
         whole.extend_from_slice(&bytes);

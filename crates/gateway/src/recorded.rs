@@ -27,7 +27,8 @@ impl Calling {
     /// What is recorded goes on to its end when the client is gone: nobody is to hide a change by hanging up.
     pub(crate) async fn call(self) -> Result<Response, ServiceError> {
         let kind = self.service.event(self.request.operation);
-        if kind.class == EventClass::Data || !self.known {
+        let data = kind.class == EventClass::Data;
+        if (data && !self.audit.wants_data()) || !self.known {
             let caller = Arc::clone(&self.request.caller);
             let outcome = self.service.call(self.request).await;
             return kept(&self.audit, &*self.service, &caller, kind, outcome);
@@ -44,6 +45,7 @@ impl Calling {
     async fn recorded(self, kind: EventKind) -> Result<Response, ServiceError> {
         let Self { service, audit, request, body, .. } = self;
         let said = Said::of(&request.head, body);
+        let protocol = service.protocol_of(&request.head);
         let caller = Arc::clone(&request.caller);
         let id = caller.request_id();
         let outcome = AssertUnwindSafe(service.call(request)).catch_unwind().await.unwrap_or_else(|panic| {
@@ -53,7 +55,7 @@ impl Calling {
         let call = Call {
             caller: Arc::clone(&caller),
             service: service.name(),
-            protocol: service.protocol(),
+            protocol,
             kind,
             said,
             outcome: match &outcome {
@@ -62,7 +64,11 @@ impl Calling {
                 Err(error) => Outcome::failed(error),
             },
         };
-        if let Err(error) = audit.record(&call).await {
+        let recorded = match kind.class {
+            EventClass::Data => audit.record_data(&call).await,
+            _ => audit.record(&call).await,
+        };
+        if let Err(error) = recorded {
             tracing::error!(request_id = %id, event = kind.name, %error, "a call is not acknowledged, as it cannot be recorded");
             return Err(ServiceError::internal());
         }

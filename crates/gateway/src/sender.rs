@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use millpond_auth::{AuthError, Claim, PayloadMode, RequestParts, Secret, SignedClaim, VerifyPolicy};
 use millpond_kernel::{AuthType, CredentialError, Principal, RequestHead, ServiceError, Session, Signed};
 use millpond_types::Timestamp;
-use millpond_wire::{ErrorFormat, Protocol};
+use millpond_wire::{ErrorFormat, Protocol, QueryPairs};
 
 use crate::server::{Served, Server};
 
@@ -140,16 +140,34 @@ pub(crate) fn service_of<'a>(
     if let Some(target) = head.headers.get("x-amz-target") {
         let target = target.to_str().unwrap_or_default();
         let prefix = target.rsplit_once('.').map_or(target, |(prefix, _)| prefix);
-        let named = server.services.iter().find(|served| served.service.target_prefix() == Some(prefix));
+        let has = |service: &dyn millpond_kernel::Service| {
+            service.target_prefix() == Some(prefix) || service.target_prefixes().contains(&prefix)
+        };
+        let named = server.services.iter().find(|served| has(&*served.service));
         return named.map_or_else(|| absent(&format!("The target {target:?}")), Ok);
     }
     let content_type = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    let form =
-        head.method == http::Method::POST && head.path == "/" && head.host_bucket.is_none() && is_form(content_type);
-    match form.then(|| server.speaking(Protocol::Query)).flatten() {
+    let form = head.method == http::Method::POST && head.host_bucket.is_none() && is_form(content_type);
+    let taken = || match head.path.as_str() {
+        "/" => server.speaking(Protocol::Query),
+        // With a query it is an operation of object storage.
+        path if head.query.is_empty() => server.services.iter().find(|served| served.service.takes_form(path)),
+        _ => None,
+    };
+    match form.then(taken).flatten().or_else(|| of_link(server, head)) {
         Some(served) => Ok(served),
         None => server.service(OBJECT_STORAGE).map_or_else(|| absent("Object storage"), Ok),
     }
+}
+
+/// The service whose link is followed.
+fn of_link<'a>(server: &'a Server, head: &RequestHead) -> Option<&'a Served> {
+    if head.method != http::Method::GET || head.path != "/" || head.host_bucket.is_some() {
+        return None;
+    }
+    let query = QueryPairs::parse(&head.query).ok()?;
+    let action = query.get("Action")?;
+    server.services.iter().find(|served| served.service.takes_link(action))
 }
 
 /// Nobody in particular.

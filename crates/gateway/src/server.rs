@@ -44,9 +44,9 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(config: GatewayConfig, parts: crate::GatewayParts) -> Self {
-        let crate::GatewayParts { services, credentials, audit, clock, random, mut registry, ready } = parts;
+        let crate::GatewayParts { services, credentials, audit, clock, random, host_id, mut registry, ready } = parts;
         let metrics = Metrics::register(&mut registry);
-        let host_id = host_id(&*random);
+        let host_id = HeaderValue::try_from(host_id).unwrap_or_else(|_| HeaderValue::from_static("millpond"));
         let served = |service: Arc<dyn Service>| Served { metrics: ServiceMetrics::new(service.name()), service };
         Self {
             config,
@@ -141,13 +141,4 @@ impl Drop for Connected {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.connections.dec();
     }
-}
-
-/// 48 random hexadecimal digits. AWS's are opaque and differ by request; ours tell servers apart, which is what they are asked for.
-fn host_id(random: &dyn Random) -> HeaderValue {
-    let mut text = String::with_capacity(48);
-    for _ in 0..3 {
-        text.push_str(&format!("{:016x}", random.u64()));
-    }
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("millpond"))
 }

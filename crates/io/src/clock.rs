@@ -37,6 +37,28 @@ impl Clock for SystemClock {
     }
 }
 
+/// The system's clock, and ahead of it by as much as it was moved: how a test of a whole server reaches what is due in an hour.
+#[derive(Debug, Default)]
+pub struct MovableClock(AtomicU64);
+
+impl MovableClock {
+    /// Moves forward.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX / 2), Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovableClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(Duration::from_nanos(self.0.load(Ordering::SeqCst)))
+    }
+
+    /// Clients are not moved with it.
+    fn wall(&self) -> Timestamp {
+        SystemClock.wall()
+    }
+}
+
 /// A clock that a test moves.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
@@ -69,6 +91,15 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_movable_clock_is_ahead_by_what_it_was_moved() {
+        let clock = MovableClock::default();
+        let before = clock.now();
+        clock.advance(Duration::from_secs(300));
+        assert!(clock.now() >= before.plus(Duration::from_secs(300)));
+        assert!(clock.wall() < before.plus(Duration::from_secs(200)), "signatures are compared with the system's time");
+    }
 
     #[test]
     fn the_system_clock_never_goes_back_and_is_in_this_century() {

@@ -8,13 +8,15 @@ mod disk;
 #[cfg(feature = "testing")]
 pub mod faulty;
 mod files;
+mod folders;
 mod random;
 mod real;
 #[cfg(feature = "testing")]
 pub mod sim;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, MovableClock, SystemClock};
 pub use disk::{Disk, File, IoError, OpenMode, SyncPoint};
 pub use files::raise_open_files;
+pub use folders::{NewFolder, fresh_folder, is_folder, names_in, remove_folder};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use real::{LockedFile, RealDisk};

@@ -49,4 +49,10 @@ pub trait Operation: Send {
 
     /// Adds the service's own condition keys for one of its accesses. Called only when a policy is to be evaluated.
     fn context(&self, access: &Access, context: &mut Context);
+
+    /// As [`Self::context`], with the place of the access among those of [`Self::accesses`]: for operations that have the same action on the same
+    /// resource twice, and each time in another way.
+    fn context_at(&self, _place: usize, access: &Access, context: &mut Context) {
+        self.context(access, context);
+    }
 }

@@ -1,6 +1,6 @@
 //! The only way to an [`Authorized`] operation.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use millpond_policy::{Context, Denial, Kind, Principal, ResourceRule, Verdict};
 use millpond_types::{AccountId, Region};
@@ -9,7 +9,11 @@ use crate::audit::Audit;
 use crate::caller::ServiceIdentity;
 use crate::decisions::Decision;
 use crate::epoch::{Epoch, Pin};
-use crate::{Access, Caller, Directory, DirectoryError, Operation, Rights};
+use crate::targets::{Ports, RoleSessions, Targets};
+use crate::{
+    Access, Caller, Catalog, Directory, DirectoryError, LogReader, LogWriter, ObjectReads, Operation, Queues, Rights,
+    TableStreams, Working,
+};
 
 /// An operation that its caller may carry out. Made by [`Kernel::authorize`] alone.
 #[derive(Debug)]
@@ -123,12 +127,13 @@ pub struct Kernel {
     epoch: Epoch,
     directory: OnceLock<Arc<dyn Directory>>,
     audit: OnceLock<Audit>,
+    ports: Ports,
 }
 
 impl Kernel {
     /// A kernel for a server whose home account is `account`. Until [`Self::use_directory`] was called it knows root users alone.
     pub fn new(account: AccountId, region: Region, epoch: Epoch) -> Self {
-        Self { account, region, epoch, directory: OnceLock::new(), audit: OnceLock::new() }
+        Self { account, region, epoch, directory: OnceLock::new(), audit: OnceLock::new(), ports: Ports::default() }
     }
 
     /// Says where identities are looked up. Once, while a server is put together.
@@ -145,6 +150,98 @@ impl Kernel {
     /// Where uses of keys are recorded.
     pub fn audit(&self) -> Option<&Audit> {
         self.audit.get()
+    }
+
+    /// Where things can be delivered to.
+    pub fn targets(&self) -> &Targets {
+        &self.ports.targets
+    }
+
+    /// Says who makes sessions of roles for services. Once, while a server is put together.
+    pub fn use_roles(&self, roles: Arc<dyn RoleSessions>) {
+        *self.ports.roles.write().unwrap_or_else(PoisonError::into_inner) = Some(roles);
+    }
+
+    /// Who makes sessions of roles for services.
+    pub fn roles(&self) -> Option<Arc<dyn RoleSessions>> {
+        self.ports.roles.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets go of what holds the kernel in its turn. When a server ends, so that its engines close.
+    pub fn close(&self) {
+        self.ports.targets.clear();
+        *self.ports.roles.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.ports.lines.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.ports.printed.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.ports.queues.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.ports.streams.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.ports.catalog.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.ports.reads.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Says who takes lines of logs. Once, while a server is put together.
+    pub fn use_log_writer(&self, writer: Arc<dyn LogWriter>) {
+        *self.ports.lines.write().unwrap_or_else(PoisonError::into_inner) = Some(writer);
+    }
+
+    /// Who takes lines of logs.
+    pub fn log_writer(&self) -> Option<Arc<dyn LogWriter>> {
+        self.ports.lines.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says who reads lines of logs. Once, while a server is put together.
+    pub fn use_log_reader(&self, reader: Arc<dyn LogReader>) {
+        *self.ports.printed.write().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+    }
+
+    /// Who reads lines of logs.
+    pub fn log_reader(&self) -> Option<Arc<dyn LogReader>> {
+        self.ports.printed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says who takes messages out of queues. Once, while a server is put together.
+    pub fn use_queues(&self, queues: Arc<dyn Queues>) {
+        *self.ports.queues.write().unwrap_or_else(PoisonError::into_inner) = Some(queues);
+    }
+
+    /// Who takes messages out of queues.
+    pub fn queues(&self) -> Option<Arc<dyn Queues>> {
+        self.ports.queues.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says who reads the streams of tables. Once, while a server is put together.
+    pub fn use_table_streams(&self, streams: Arc<dyn TableStreams>) {
+        *self.ports.streams.write().unwrap_or_else(PoisonError::into_inner) = Some(streams);
+    }
+
+    /// Who reads the streams of tables.
+    pub fn table_streams(&self) -> Option<Arc<dyn TableStreams>> {
+        self.ports.streams.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says who keeps the catalog of tables. Once, while a server is put together.
+    pub fn use_catalog(&self, catalog: Arc<dyn Catalog>) {
+        *self.ports.catalog.write().unwrap_or_else(PoisonError::into_inner) = Some(catalog);
+    }
+
+    /// Who keeps the catalog of tables.
+    pub fn catalog(&self) -> Option<Arc<dyn Catalog>> {
+        self.ports.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says who reads listings and ranges of objects. Once, while a server is put together.
+    pub fn use_object_reads(&self, reads: Arc<dyn ObjectReads>) {
+        *self.ports.reads.write().unwrap_or_else(PoisonError::into_inner) = Some(reads);
+    }
+
+    /// Who reads listings and ranges of objects.
+    pub fn object_reads(&self) -> Option<Arc<dyn ObjectReads>> {
+        self.ports.reads.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What workers do at the moment.
+    pub fn working(&self) -> &Arc<Working> {
+        &self.ports.working
     }
 
     /// Names a service of ours. Once for each, while a server is put together.
@@ -193,7 +290,7 @@ impl Kernel {
         operation: O,
     ) -> Result<Authorized<O>, Refusal> {
         let rights = self.rights(caller).await?;
-        for access in operation.accesses() {
+        for (place, access) in operation.accesses().into_iter().enumerate() {
             // What a service touches on the way has records of its own.
             if caller.via().is_empty() && self.exists(access.resource.owner) {
                 caller.note().touches(access.resource.arn.as_str(), access.resource.owner);
@@ -202,7 +299,7 @@ impl Kernel {
                 continue;
             }
             let mut context = self.context(caller, &rights, &access);
-            operation.context(&access, &mut context);
+            operation.context_at(place, &access, &mut context);
             let decision = self.decide(caller, &rights, access, context);
             if let Verdict::Denied(denial) = decision.verdict {
                 return Err(Refusal::Denied(Box::new(denied(caller, &decision, denial))));
@@ -214,12 +311,12 @@ impl Kernel {
     /// Whether an access would be allowed, and why not, for answers that depend on it (such as 404 or 403). Nothing is authorized by it.
     pub async fn would_allow<O: Operation>(&self, caller: &Caller, operation: &O) -> Result<(), Refusal> {
         let rights = self.rights(caller).await?;
-        for access in operation.accesses() {
+        for (place, access) in operation.accesses().into_iter().enumerate() {
             if root_alone(caller, &access) {
                 continue;
             }
             let mut context = self.context(caller, &rights, &access);
-            operation.context(&access, &mut context);
+            operation.context_at(place, &access, &mut context);
             let decision = Arc::new(decision(caller, &rights, access, context));
             caller.decided.add_asked(Arc::clone(&decision));
             if let Verdict::Denied(denial) = decision.verdict {

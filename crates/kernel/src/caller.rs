@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpond_policy::{Context, ContextValue, Principal};
-use millpond_types::{AccountId, CauseChain, Origin, RequestId, Timestamp};
+use millpond_types::{AccountId, Arn, CauseChain, Origin, RequestId, Timestamp};
 
 use crate::audit::Note;
 use crate::decisions::Decided;
@@ -64,6 +64,21 @@ impl ServiceIdentity {
     }
 }
 
+/// A call of a service of ours, on its own account or for a resource of somebody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceCall {
+    /// The resource for which it calls; the condition key `aws:SourceArn`.
+    pub source_arn: Option<Arn>,
+    /// The account of that resource; the condition key `aws:SourceAccount`.
+    pub source_account: Option<AccountId>,
+    /// An id for the call.
+    pub request_id: RequestId,
+    /// When.
+    pub now: Timestamp,
+    /// What led to it, oldest first.
+    pub causes: CauseChain,
+}
+
 /// Who calls, by which request.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -77,6 +92,7 @@ pub struct Caller {
     received: Timestamp,
     causes: CauseChain,
     via: Vec<&'static str>,
+    source: Option<(Option<Arn>, Option<AccountId>)>,
     pub(crate) decided: Arc<Decided>,
     note: Arc<Note>,
 }
@@ -118,9 +134,32 @@ impl Caller {
             received,
             causes,
             via: Vec::new(),
+            source: None,
             decided: Arc::default(),
             note: Arc::default(),
         }
+    }
+
+    /// A service of ours.
+    pub fn of_service(service: &ServiceIdentity, call: ServiceCall) -> Self {
+        let ServiceCall { source_arn, source_account, request_id, now, causes } = call;
+        let mut caller = Self::authenticated(Authenticated {
+            principal: Principal::Service { name: service.0.to_owned() },
+            session: None,
+            access_key_id: None,
+            auth: AuthType::Header,
+            signed: None,
+            transport: Transport::internal(),
+            request_id,
+            received: now,
+        });
+        (caller.causes, caller.source) = (causes, Some((source_arn, source_account)));
+        caller
+    }
+
+    /// The account of the resource for which a service calls.
+    pub fn source_account(&self) -> Option<AccountId> {
+        self.source.as_ref().and_then(|(_, account)| *account)
     }
 
     /// The same caller, for whom a service now calls another (forward access sessions): conditions see the service, and no longer the client's address.
@@ -209,10 +248,16 @@ impl Caller {
         Origin {
             operation,
             requester: self.event_id(),
+            account: match &self.principal {
+                Principal::Anonymous => "anonymous".to_owned(),
+                Principal::Service { name } => name.clone(),
+                other => other.account().map(|account| account.to_string()).unwrap_or_default(),
+            },
             source_ip: self.transport.source_ip,
             request_id: self.request_id,
             causes: self.causes.clone(),
             time: self.received,
+            besides: None,
         }
     }
 
@@ -241,6 +286,14 @@ impl Caller {
             context.text("aws:CalledViaLast", *last);
         } else if let Some(address) = self.transport.source_ip {
             context.text("aws:SourceIp", address.to_string());
+        }
+        if let Some((arn, account)) = &self.source {
+            if let Some(arn) = arn {
+                context.text("aws:SourceArn", arn.as_str());
+            }
+            if let Some(account) = account {
+                context.text("aws:SourceAccount", account.to_string());
+            }
         }
         if let Some(agent) = &self.transport.user_agent {
             context.text("aws:UserAgent", agent.clone());

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
-use millpond_wire::{ErrorFormat, Protocol};
+use millpond_wire::{ErrorFormat, Protocol, ResponseParts};
 
 use crate::audit::EventKind;
 use crate::{Caller, Payload, ServiceError};
@@ -90,6 +90,14 @@ pub struct Response {
     pub body: ResponseBody,
 }
 
+impl Response {
+    /// What generated code made of an output.
+    pub fn of(parts: ResponseParts) -> Result<Self, ServiceError> {
+        let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
+        Ok(Self { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
+    }
+}
+
 /// A service.
 pub trait Service: Send + Sync + 'static {
     /// The name in credential scopes, such as `s3`.
@@ -114,10 +122,40 @@ pub trait Service: Send + Sync + 'static {
         }
     }
 
+    /// The protocol of a request, for services that speak more than one.
+    fn protocol_of(&self, _head: &RequestHead) -> Protocol {
+        self.protocol()
+    }
+
+    /// How errors of a request are rendered, for services that speak more than one protocol.
+    fn error_format_of(&self, _head: &RequestHead) -> ErrorFormat {
+        self.error_format()
+    }
+
+    /// Whether an unsigned form that is sent to this path, other than `/`, is for this service.
+    fn takes_form(&self, _path: &str) -> bool {
+        false
+    }
+
+    /// Bytes of the largest body that is read before its signature can be checked, where that is more than the gateway's limit.
+    fn max_body(&self) -> Option<usize> {
+        None
+    }
+
+    /// The same for one request, where that tells more.
+    fn max_body_of(&self, _head: &RequestHead) -> Option<usize> {
+        self.max_body()
+    }
+
     /// What stands before the last dot in the `X-Amz-Target` of its requests, such as `TrentService`; `None` outside the JSON
     /// protocols. Tells which service an unsigned request is for.
     fn target_prefix(&self) -> Option<&'static str> {
         None
+    }
+
+    /// The same, for services that have several APIs.
+    fn target_prefixes(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Which operation a request is for. Looks at the head alone; services of the query protocol, whose operation stands
@@ -128,6 +166,16 @@ pub trait Service: Send + Sync + 'static {
     /// what the service does not know: a client's own words never become a label of a metric.
     fn identify_body(&self, _head: &RequestHead, _body: &[u8]) -> Option<OperationRef> {
         None
+    }
+
+    /// Whether an unsigned GET of `/` whose query has this `Action` is for it: links that it sends to people.
+    fn takes_link(&self, _action: &str) -> bool {
+        false
+    }
+
+    /// A page of its own, for whoever asks, by what stands behind `/_millpond/`; `None` when it has none of that name.
+    fn page<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Option<Response>> {
+        Box::pin(std::future::ready(None))
     }
 
     /// How the audit trail shows an operation: under its own name, as what its verb says, unless the service says otherwise.

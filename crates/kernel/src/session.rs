@@ -22,6 +22,9 @@ pub struct Session {
     pub by: SessionKind,
     /// What led to it; calls of a function carry on the chain that invoked it.
     pub causes: CauseChain,
+    /// The access key of the worker whose credentials these are, or that began it with them, over however many sessions: what is done with it continues
+    /// the chain of what that worker is at ([`crate::Working`]).
+    pub worker: Option<String>,
 }
 
 /// By which operation a session began.

@@ -177,6 +177,16 @@ impl Lake {
         Err(LakeError::Busy)
     }
 
+    /// All buckets, in the order of their names.
+    pub fn all_buckets(&self) -> Vec<Arc<Bucket>> {
+        self.buckets().all().into_iter().map(|cached| cached.bucket.clone()).collect()
+    }
+
+    /// A bucket by name, if there is one.
+    pub fn known_bucket(&self, name: &BucketName) -> Option<Arc<Bucket>> {
+        self.buckets().get(name).map(|cached| cached.bucket.clone())
+    }
+
     /// A bucket by name.
     pub async fn bucket(&self, name: &BucketName) -> Result<Arc<Bucket>, LakeError> {
         self.buckets().get(name).map(|cached| cached.bucket.clone()).ok_or(LakeError::NoSuchBucket)
@@ -251,8 +261,10 @@ impl Lake {
         if versioning == Versioning::Unset && bucket.versioning != Versioning::Unset {
             return Err(LakeError::Internal("versioning that was enabled can be suspended only".into()));
         }
-        self.change_bucket(bucket, origin, ChangeKind::BucketVersioning, move |bucket| bucket.versioning = versioning)
-            .await
+        self.change_bucket(bucket, origin, (ChangeKind::BucketVersioning, None), move |bucket| {
+            bucket.versioning = versioning
+        })
+        .await
     }
 
     /// Replaces a bucket's tags; `None` removes the tag set.
@@ -262,7 +274,10 @@ impl Lake {
         tags: Option<Tags>,
         origin: &Origin,
     ) -> Result<Arc<Bucket>, LakeError> {
-        self.change_bucket(bucket, origin, ChangeKind::BucketTagging, move |bucket| bucket.tags.clone_from(&tags)).await
+        self.change_bucket(bucket, origin, (ChangeKind::BucketTagging, None), move |bucket| {
+            bucket.tags.clone_from(&tags)
+        })
+        .await
     }
 
     /// Sets a configuration of a bucket; `None` removes it. Whoever decided something of the bucket before has to decide anew.
@@ -277,6 +292,7 @@ impl Lake {
         origin: &Origin,
     ) -> Result<Arc<Bucket>, LakeError> {
         value.iter().try_for_each(fits)?;
+        let told = (kind == ConfigKind::Notifications).then_some(kind);
         let change = move |bucket: &mut Bucket| {
             let configs = Arc::make_mut(&mut bucket.configs);
             match &value {
@@ -286,14 +302,14 @@ impl Lake {
             // Also when the value is the one that it has: who sets it wants to be after whoever is under way.
             bucket.revision += 1;
         };
-        self.change_bucket(bucket, origin, ChangeKind::BucketConfiguration, change).await
+        self.change_bucket(bucket, origin, (ChangeKind::BucketConfiguration, told), change).await
     }
 
     async fn change_bucket(
         &self,
         bucket: &Bucket,
         origin: &Origin,
-        kind: ChangeKind,
+        kind: (ChangeKind, Option<ConfigKind>),
         change: impl Fn(&mut Bucket) + Send + Sync + 'static,
     ) -> Result<Arc<Bucket>, LakeError> {
         let (lake, bucket, origin) = (self.clone(), bucket.clone(), origin.clone());
@@ -304,7 +320,7 @@ impl Lake {
         &self,
         bucket: &Bucket,
         origin: &Origin,
-        kind: ChangeKind,
+        (kind, told): (ChangeKind, Option<ConfigKind>),
         change: impl Fn(&mut Bucket) + Send + Sync,
     ) -> Result<Arc<Bucket>, LakeError> {
         let _changing = self.buckets().changing.lock().await;
@@ -323,7 +339,11 @@ impl Lake {
                     _ => {}
                 }
             }
-            draft.journal(Change::of_bucket(kind, &changed.bucket, self.now(), origin));
+            let entry = Change::of_bucket(kind, &changed.bucket, self.now(), origin);
+            draft.journal(match told {
+                Some(told) => entry.with_config(told, changed.bucket.config(told)),
+                None => entry,
+            });
             match self.commit(draft).await {
                 Ok(_) => {
                     self.buckets().set(&bucket.name, Some(changed.clone()));

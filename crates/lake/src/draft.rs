@@ -148,7 +148,7 @@ impl Lake {
         let mut batch = draft.batch(self).await?;
         let provided = self.extend_batch(&mut batch);
         match self.kv().commit(batch).await {
-            Err(CommitError::Conflict(at)) if Some(at) == provided => Err(LakeError::Reconfigured.into()),
+            Err(CommitError::Conflict(at)) if provided.contains(&at) => Err(LakeError::Reconfigured.into()),
             committed => Ok(committed?),
         }
     }

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::ops::Bound;
 
 use bytes::Bytes;
-use millpond_meta::{Op, Position, Scan};
-use millpond_types::{Origin, RequestId, Timestamp};
+use millpond_meta::{Key, Op, Position, Scan};
+use millpond_types::{Changed, Origin, RequestId, Timestamp};
 
 use crate::draft::Draft;
 use crate::error::LakeError;
 use crate::keys;
 use crate::lake::Lake;
 use crate::limits::MAX_CHANGES;
-use crate::model::{Bucket, VersionId};
+use crate::model::{Bucket, ConfigKind, VersionId};
 use crate::rows::{self, ChangeRow, ChangeTime, VersionRow};
 
 /// What happened. The numbers are part of the disk format.
@@ -115,12 +115,39 @@ pub struct ChangeEntry {
     pub causes: Vec<String>,
     /// When it was done.
     pub time: Timestamp,
+    /// Whose request it was: an account id, a service's principal or `anonymous`; empty in entries of earlier versions.
+    pub account: String,
+    /// The configuration that was set, with what it is now: empty when it was removed. Told of notifications alone.
+    pub config: Option<(ConfigKind, Bytes)>,
+}
+
+impl ChangeEntry {
+    /// Reads an entry of a bucket's stream of changes.
+    pub fn read(position: Position, row: &Bytes) -> Result<Self, LakeError> {
+        at(position, row)
+    }
+
+    /// The time of an entry; cheaper than reading it whole.
+    pub fn time_of(row: &Bytes) -> Option<Timestamp> {
+        rows::decode("journal", row).ok().map(|ChangeTime { time }| Timestamp(time))
+    }
+}
+
+/// Who reads the buckets' journals behind a cursor: what is not read is not trimmed.
+pub trait JournalReaders: Send + Sync {
+    /// The entry behind which nothing is read yet, by the slowest reader; `None` when there is no reader. All entries up to it may go.
+    fn slowest(&self, stream: &Key) -> Option<Position>;
+
+    /// What takes the cursors of a journal away: for the commit after which the journal is no more.
+    fn gone(&self, stream: &Key) -> Vec<Op>;
 }
 
 /// A change to be written.
 pub(crate) struct Change {
     row: ChangeRow,
     bucket: u64,
+    /// What is appended to other streams, by stream.
+    besides: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Change {
@@ -131,6 +158,7 @@ impl Change {
             operation: origin.operation.into(),
             bucket: bucket.name.as_str().into(),
             requester: origin.requester.clone(),
+            account: origin.account.clone(),
             source_ip: match origin.source_ip {
                 Some(IpAddr::V4(ip)) => Bytes::copy_from_slice(&ip.octets()),
                 Some(IpAddr::V6(ip)) => Bytes::copy_from_slice(&ip.octets()),
@@ -141,7 +169,14 @@ impl Change {
             time: now.0,
             ..ChangeRow::default()
         };
-        Self { row, bucket: bucket.id }
+        Self { row, bucket: bucket.id, besides: Vec::new() }
+    }
+
+    /// The change of a configuration.
+    pub fn with_config(mut self, kind: ConfigKind, value: Option<&Bytes>) -> Self {
+        self.row.config = kind as u32;
+        self.row.value = value.cloned().unwrap_or_default();
+        self
     }
 
     /// A change of a version.
@@ -159,6 +194,10 @@ impl Change {
         (row.stamp, row.nonce, row.null) = (version.stamp, version.nonce, version.null);
         (row.size, row.md5, row.parts) = (version.size, version.md5.clone(), version.parts);
         row.versioned = bucket.versioning != crate::model::Versioning::Unset;
+        if let Some(besides) = &origin.besides {
+            let version = row.versioned.then(|| version.id().to_string());
+            change.besides = besides.of(&Changed { key, version, marker: kind == ChangeKind::MarkerCreated });
+        }
         change
     }
 }
@@ -167,12 +206,17 @@ impl Draft {
     /// Adds an entry to the change feed of the change's bucket.
     pub fn journal(&mut self, change: Change) {
         self.ops.push(Op::Append { stream: keys::journal(change.bucket), value: rows::encode(&change.row) });
+        let besides = change.besides.into_iter();
+        self.ops.extend(besides.map(|(stream, value)| Op::Append { stream: stream.into(), value: value.into() }));
     }
 }
 
 pub(crate) fn entry(key: &[u8], row: &Bytes) -> Result<ChangeEntry, LakeError> {
+    at(Position::from_key(key).ok_or_else(|| rows::damaged("journal"))?, row)
+}
+
+fn at(position: Position, row: &Bytes) -> Result<ChangeEntry, LakeError> {
     let bad = || rows::damaged("journal");
-    let position = Position::from_key(key).ok_or_else(bad)?;
     let row: ChangeRow = rows::decode("journal", row)?;
     let version = if row.null { VersionId::Null } else { VersionId::Id { stamp: row.stamp, nonce: row.nonce } };
     let source_ip = match row.source_ip.len() {
@@ -196,6 +240,8 @@ pub(crate) fn entry(key: &[u8], row: &Bytes) -> Result<ChangeEntry, LakeError> {
         request_id: RequestId(rows::id_of("journal", &row.request_id)?),
         causes: row.causes,
         time: Timestamp(row.time),
+        account: row.account,
+        config: u8::try_from(row.config).ok().and_then(ConfigKind::from_code).map(|kind| (kind, row.value)),
     })
 }
 
@@ -226,6 +272,22 @@ impl Lake {
     /// Changes whenever something was committed, so that a reader of [`Lake::changes`] knows when to look again.
     pub fn watch_changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.kv().watch()
+    }
+}
+
+impl Lake {
+    /// Up to where entries of a journal may be trimmed; `None` when nobody reads it.
+    pub(crate) fn journal_floor(&self, bucket: u64) -> Option<Position> {
+        self.readers()?.slowest(&keys::journal(bucket))
+    }
+
+    /// Whether all entries of a journal were read by all of its readers.
+    pub async fn journal_is_read(&self, bucket: u64) -> Result<bool, LakeError> {
+        let Some(floor) = self.journal_floor(bucket) else { return Ok(true) };
+        let stream = keys::journal(bucket);
+        let to = Bound::Excluded(keys::behind(&stream));
+        let last = self.kv().scan(Scan { from: Bound::Included(stream), to, reverse: true, limit: 1 }).await?;
+        Ok(last.first().and_then(|(key, _)| Position::from_key(key)).is_none_or(|last| last <= floor))
     }
 }
 

@@ -51,6 +51,8 @@ pub mod tables {
     pub const CONFIG: u8 = 0x22;
     /// (account, kind) -> configuration.
     pub const ACCOUNT_CONFIG: u8 = 0x23;
+    /// bucket -> configuration of notifications in effect where the reader of its journal stands.
+    pub const ANNOUNCED: u8 = 0x24;
 
     /// How the embedded engine is to keep a table of the lake.
     pub fn classify(table: u8) -> millpond_meta::Class {
@@ -190,6 +192,21 @@ pub(crate) fn done(upload: u128) -> Key {
 
 pub(crate) fn journal(bucket: u64) -> Key {
     join(JOURNAL, &[&bucket.to_be_bytes()])
+}
+
+/// The configuration that is in effect where the announcing reader of a bucket's journal stands.
+pub fn announced(bucket: u64) -> Key {
+    join(ANNOUNCED, &[&bucket.to_be_bytes()])
+}
+
+/// The stream of a bucket's changes.
+pub fn journal_of(bucket: u64) -> Key {
+    journal(bucket)
+}
+
+/// The bucket of a stream of changes.
+pub fn bucket_of_journal(stream: &[u8]) -> Option<u64> {
+    (stream.first() == Some(&JOURNAL) && stream.len() == 9).then(|| u64_at(stream, 1)).flatten()
 }
 
 pub(crate) fn usage(bucket: u64, counter: Counter) -> Key {

@@ -1,7 +1,8 @@
 //! The lake itself: what it is made of, and how it is opened.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use millpond_blob::Blobs;
 use millpond_io::{Clock, Random};
@@ -12,6 +13,7 @@ use crate::accounts::Accounts;
 use crate::buckets::Buckets;
 use crate::draft::Engine;
 use crate::error::LakeError;
+use crate::journal::JournalReaders;
 use crate::keys;
 use crate::limits::{KEY_LOCKS, LakeConfig};
 use crate::memory::Memory;
@@ -21,10 +23,10 @@ use crate::rows::{self, FORMAT, FormatRow, OLDEST_FORMAT};
 #[derive(Clone)]
 pub struct Lake {
     inner: Arc<Inner>,
-    /// What every change by this handle has as a condition besides its own.
-    provided: Option<Cond>,
+    /// What every change by this handle has as conditions besides its own.
+    provided: Arc<[Cond]>,
     /// What every change by this handle does besides.
-    also: Option<Op>,
+    also: Arc<[Op]>,
 }
 
 struct Inner {
@@ -40,6 +42,8 @@ struct Inner {
     pins: Mutex<HashMap<u128, u32>>,
     /// Whether the store knows which extents are live.
     live_loaded: tokio::sync::Mutex<bool>,
+    /// Who reads the journals.
+    readers: OnceLock<Arc<dyn JournalReaders>>,
 }
 
 impl Lake {
@@ -60,8 +64,32 @@ impl Lake {
         let config = LakeConfig { min_part_bytes: config.min_part_bytes.max(1), ..config };
         let (pins, live_loaded) = (Mutex::default(), tokio::sync::Mutex::new(false));
         let memory = Memory::new(config.ingest_budget);
-        let inner = Inner { kv, blobs, clock, random, config, buckets, accounts, key_locks, memory, pins, live_loaded };
-        Ok(Self { inner: Arc::new(inner), provided: None, also: None })
+        let readers = OnceLock::new();
+        let inner = Inner {
+            kv,
+            blobs,
+            clock,
+            random,
+            config,
+            buckets,
+            accounts,
+            key_locks,
+            memory,
+            pins,
+            live_loaded,
+            readers,
+        };
+        Ok(Self { inner: Arc::new(inner), provided: Arc::default(), also: Arc::default() })
+    }
+
+    /// Says who reads the journals, so that upkeep trims nothing that they have not read. The first word counts.
+    pub fn read_by(&self, readers: Arc<dyn JournalReaders>) {
+        // A second one would be a mistake of whoever puts the server together, and the first is as good.
+        let _ = self.inner.readers.set(readers);
+    }
+
+    pub(crate) fn readers(&self) -> Option<&Arc<dyn JournalReaders>> {
+        self.inner.readers.get()
     }
 
     pub(crate) fn kv(&self) -> &Engine {
@@ -96,21 +124,21 @@ impl Lake {
     /// what was decided by something that is not in the lake.
     #[must_use]
     pub fn provided(&self, cond: Cond) -> Self {
-        Self { provided: Some(cond), ..self.clone() }
+        Self { provided: self.provided.iter().cloned().chain([cond]).collect(), ..self.clone() }
     }
 
     /// The same lake, each of whose changes does `op` too.
     #[must_use]
     pub fn also(&self, op: Op) -> Self {
-        Self { also: Some(op), ..self.clone() }
+        Self { also: self.also.iter().cloned().chain([op]).collect(), ..self.clone() }
     }
 
-    /// Adds to a batch what this handle's changes have besides, and says where its condition stands.
-    pub(crate) fn extend_batch(&self, batch: &mut Batch) -> Option<usize> {
-        batch.ops.extend(self.also.clone());
-        let cond = self.provided.clone()?;
-        batch.conds.push(cond);
-        Some(batch.conds.len() - 1)
+    /// Adds to a batch what this handle's changes have besides, and says where its conditions stand.
+    pub(crate) fn extend_batch(&self, batch: &mut Batch) -> Range<usize> {
+        batch.ops.extend_from_slice(&self.also);
+        let first = batch.conds.len();
+        batch.conds.extend_from_slice(&self.provided);
+        first..batch.conds.len()
     }
 
     pub(crate) fn key_locks(&self) -> &[tokio::sync::Mutex<()>] {

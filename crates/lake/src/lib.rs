@@ -38,8 +38,8 @@ mod write;
 pub use check::{CheckReport, Progress};
 pub use error::LakeError;
 pub use ingest::{Ingest, Ingested};
-pub use journal::{ChangeEntry, ChangeKind};
-pub use keys::tables;
+pub use journal::{ChangeEntry, ChangeKind, JournalReaders};
+pub use keys::{announced, bucket_of_journal, journal_of, tables};
 pub use lake::Lake;
 pub use limits::{
     DEFAULT_CHECKSUM, LakeConfig, MAX_BUCKETS, MAX_CHANGES, MAX_CONFIG_BYTES, MAX_DELETE_KEYS, MAX_OBJECT_BYTES,

@@ -71,11 +71,15 @@ pub enum ConfigKind {
     Acl = 4,
     /// How objects are encrypted by default.
     Encryption = 5,
+    /// To whom its changes are announced. The journal's entries of its changes carry it, so that who reads the journal behind them knows what
+    /// was in effect at each entry.
+    Notifications = 6,
 }
 
 impl ConfigKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Policy, Self::PublicAccessBlock, Self::Ownership, Self::Acl, Self::Encryption];
+    pub const ALL: [Self; 6] =
+        [Self::Policy, Self::PublicAccessBlock, Self::Ownership, Self::Acl, Self::Encryption, Self::Notifications];
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == code)

@@ -679,6 +679,14 @@ pub(crate) struct ChangeRow {
     pub time: u64,
     #[prost(bool, tag = "17")]
     pub versioned: bool,
+    /// Whose request it was; empty in rows from before it was kept.
+    #[prost(string, tag = "18")]
+    pub account: String,
+    /// Of a configuration that was set: its kind, and what it is now.
+    #[prost(uint32, tag = "19")]
+    pub config: u32,
+    #[prost(bytes = "bytes", tag = "20")]
+    pub value: Bytes,
 }
 
 /// What trimming reads of a [`ChangeRow`].

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millpond_blob::{BlobError, ExtentId, Location, Move, Moved, Mover};
-use millpond_meta::{Batch, CommitError, Cond, Key, Op, ReadError};
+use millpond_meta::{Batch, CommitError, Cond, Key, Op, Position, ReadError};
 
 use crate::draft::Draft;
 use crate::error::{LakeError, Refused};
@@ -292,8 +292,14 @@ impl Lake {
             WorkKind::BucketUploads => self.abort_uploads(work).await,
             WorkKind::BucketJournal => {
                 let bucket = u64::try_from(work.id).map_err(|_| rows::damaged("work"))?;
-                self.clear_rows(keys::journal(bucket)).await?;
-                self.work_done(work).await
+                if !self.journal_is_read(bucket).await? {
+                    return Err(LakeError::Busy);
+                }
+                let stream = keys::journal(bucket);
+                self.clear_rows(stream.clone()).await?;
+                let mut ops = self.readers().map(|readers| readers.gone(&stream)).unwrap_or_default();
+                ops.push(Op::Delete(work.at.clone()));
+                self.settle(Batch { ops, urgent: true, ..Batch::default() }).await.map(drop)
             }
             WorkKind::FreeInline | WorkKind::FreeExtent | WorkKind::DoneExpired => Ok(()),
         }
@@ -414,7 +420,7 @@ impl Lake {
         }
     }
 
-    /// Removes change entries that are too old by time or by number.
+    /// Removes change entries that are too old by time or by number, and that all readers of their journal have read.
     async fn trim_journals(&self) -> Result<u64, LakeError> {
         let oldest =
             self.now().0.saturating_sub(u64::try_from(self.config().journal_keep.as_nanos()).unwrap_or(u64::MAX));
@@ -422,12 +428,14 @@ impl Lake {
         let first_commit = newest_commit.saturating_sub(self.config().journal_commits);
         let mut trimmed = 0;
         for bucket in self.buckets().all() {
+            let floor = self.journal_floor(bucket.bucket.id);
+            let unread = |key: &[u8]| floor.is_some_and(|floor| Position::from_key(key) > Some(floor));
             let mut walk = Walk::prefix(keys::journal(bucket.bucket.id), TRIM_ROWS);
             loop {
                 let page = walk.next(self.kv()).await?;
                 let (rows, mut old) = (page.len(), Vec::new());
                 for (key, row) in page {
-                    if !journal::is_old(&key, &row, oldest, first_commit)? {
+                    if unread(&key) || !journal::is_old(&key, &row, oldest, first_commit)? {
                         break;
                     }
                     old.push(Op::Delete(key));

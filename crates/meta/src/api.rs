@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+
+use crate::appends::Appends;
 
 /// A key: a table id (its first byte) and escaped fields, so that byte order is field order. See [`crate::key`].
 pub type Key = Bytes;
@@ -13,8 +16,8 @@ pub type Key = Bytes;
 pub const MAX_KEY_BYTES: usize = 2048;
 /// The longest value in bytes; larger items are kept in chunks.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
-/// The most bytes of keys and values in one batch.
-pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// The most bytes of keys and values in one batch: a message of 1 MiB with all that goes with it.
+pub const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// The most conditions, and the most changes, in one batch: bounds the time that one batch holds up the others.
 pub const MAX_BATCH_ITEMS: usize = 16 * 1024;
 /// Table ids (first bytes of keys) from this one up belong to the engine: batches that name them are refused, scans end
@@ -30,6 +33,8 @@ pub enum Cond {
     Present(Key),
     /// The row exists and has this value.
     Equals(Key, Bytes),
+    /// The row exists and its value begins with these bytes: for large rows that begin with something that no two of their versions share.
+    Begins(Key, Bytes),
 }
 
 /// A change.
@@ -174,6 +179,8 @@ pub trait Kv: View + 'static {
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn View>, ReadError>>;
     /// The number of the latest commit; changes whenever something was committed.
     fn watch(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Tells, from now on, which streams of a table are appended to.
+    fn appends(&self, table: u8) -> Arc<Appends>;
     /// Why no more writes are taken, if so. Cheap, unlike [`Kv::state`].
     fn stopped(&self) -> Option<String> {
         self.state().stopped

@@ -23,7 +23,7 @@ pub(crate) fn check_limits(batch: &Batch) -> Result<(), CommitError> {
     for cond in &batch.conds {
         bytes += match cond {
             Cond::Absent(key) | Cond::Present(key) => check_key(key, 0)?,
-            Cond::Equals(key, value) => check_key(key, 0)? + check_value(value)?,
+            Cond::Equals(key, value) | Cond::Begins(key, value) => check_key(key, 0)? + check_value(value)?,
         };
     }
     for op in &batch.ops {
@@ -167,6 +167,7 @@ impl<C: Codec> Overlay<C> {
             Cond::Absent(key) => self.get(base, key)?.is_none(),
             Cond::Present(key) => self.get(base, key)?.is_some(),
             Cond::Equals(key, value) => self.get(base, key)?.as_ref() == Some(value),
+            Cond::Begins(key, start) => self.get(base, key)?.is_some_and(|value| value.starts_with(start)),
         })
     }
 
@@ -307,6 +308,9 @@ mod tests {
             (Cond::Present(key("a")), false),
             (Cond::Equals(key("a"), key("1")), false),
             (Cond::Equals(key("b"), key("2")), true),
+            (Cond::Begins(key("b"), key("2")), true),
+            (Cond::Begins(key("b"), key("2x")), false),
+            (Cond::Begins(key("a"), key("")), false),
             (Cond::Present(key("b")), true),
             (Cond::Absent(key("c")), true),
         ] {

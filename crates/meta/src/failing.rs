@@ -157,6 +157,10 @@ impl<K: Kv> Kv for FailingKv<K> {
         self.inner.watch()
     }
 
+    fn appends(&self, table: u8) -> Arc<crate::Appends> {
+        self.inner.appends(table)
+    }
+
     fn state(&self) -> State {
         let mut state = self.inner.state();
         if self.plan().stopped {

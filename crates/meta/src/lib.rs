@@ -5,6 +5,7 @@
 //! `testing::contract`, the suite that each engine must pass, and `FailingKv`, which fails when told to.
 
 mod api;
+mod appends;
 mod apply;
 mod engine;
 #[cfg(feature = "testing")]
@@ -15,6 +16,7 @@ mod memory;
 pub mod testing;
 
 pub use api::*;
+pub use appends::Appends;
 pub use engine::{Class, Damage, FjallConfig, FjallKv, FsckReport, OpenError};
 #[cfg(feature = "testing")]
 pub use failing::{FailingKv, Fault};

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
 use crate::api::{Batch, CommitError, Committed, Key, Kv, ReadError, Rows, Scan, State, View};
+use crate::appends::{AppendHub, Appends};
 use crate::apply::{Overlay, Plain, check_limits, scan_bounds};
 
 /// Outcomes of named commits that are remembered; more than any test has in flight.
@@ -35,6 +36,7 @@ pub struct MemoryKv {
 struct Shared {
     inner: Mutex<Inner>,
     watch: watch::Sender<u64>,
+    hub: AppendHub,
     mode: SyncMode,
 }
 
@@ -97,7 +99,14 @@ impl MemoryKv {
 
     fn from_durable(durable: Durable, mode: SyncMode) -> Self {
         let watch = watch::Sender::new(durable.last);
-        Self { shared: Arc::new(Shared { inner: Mutex::new(Inner { durable, ..Inner::default() }), watch, mode }) }
+        Self {
+            shared: Arc::new(Shared {
+                inner: Mutex::new(Inner { durable, ..Inner::default() }),
+                watch,
+                hub: AppendHub::default(),
+                mode,
+            }),
+        }
     }
 
     /// Makes all waiting commits durable and answers them.
@@ -142,17 +151,24 @@ impl Shared {
         if inner.pending.is_empty() {
             return;
         }
+        let mut appended = Vec::new();
         for (batch, reply) in std::mem::take(&mut inner.pending) {
+            let known = appended.len();
+            self.hub.wanted(&batch, &mut appended);
             let answer = inner.durable.apply(batch);
             match &answer {
                 Ok(_) => inner.commits += 1,
-                Err(_) => inner.conflicts += 1,
+                Err(_) => {
+                    inner.conflicts += 1;
+                    appended.truncate(known);
+                }
             }
             // The caller may have gone; its commit stands.
             let _ = reply.send(answer);
         }
         inner.groups += 1;
         self.watch.send_replace(inner.durable.last);
+        self.hub.tell(&mut appended);
     }
 }
 
@@ -226,6 +242,10 @@ impl Kv for MemoryKv {
 
     fn watch(&self) -> watch::Receiver<u64> {
         self.shared.watch.subscribe()
+    }
+
+    fn appends(&self, table: u8) -> Arc<Appends> {
+        self.shared.hub.subscribe(table)
     }
 
     fn state(&self) -> State {

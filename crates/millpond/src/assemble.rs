@@ -1,27 +1,44 @@
 //! Where everything is put together.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use millpond_blob::{BlobConfig, BlobError, Blobs};
 use millpond_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, Limits, TlsError, server_tls};
-use millpond_io::{Clock, Disk, IoError, OpenMode, Random, RealDisk, SystemClock, SystemRandom};
+use millpond_io::{Clock, Disk, IoError, MovableClock, OpenMode, Random, RealDisk, SystemClock, SystemRandom};
 use millpond_kernel::audit::{Audit, AuditParts};
+use millpond_kernel::trace::AllTraced;
 use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
+use millpond_outbound::{Outbound, OutboundConfig};
+use millpond_runtime::Workers;
+use millpond_seal::Vault;
 use millpond_svc_cloudtrail::{CloudTrail, CloudTrailParts};
-use millpond_svc_iam::{AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, SessionTokens, Sts, StsParts};
+use millpond_svc_dynamodb::DynamoDb;
+use millpond_svc_events::{Events, EventsParts};
+use millpond_svc_glue::Glue;
+use millpond_svc_iam::{
+    AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, ServiceSessions, SessionTokens, Sts, StsParts,
+};
 use millpond_svc_kms::Kms;
-use millpond_svc_s3::{S3, Sealers};
+use millpond_svc_lambda::Lambda;
+use millpond_svc_logs::Logs;
+use millpond_svc_s3::{Announcer, AnnouncerParts, S3, Sealers, Tracing};
+use millpond_svc_scheduler::Scheduler;
+use millpond_svc_sns::{Sns, SnsParts};
+use millpond_svc_sqs::Sqs;
+use millpond_types::AccountId;
 use prometheus_client::registry::Registry;
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::gauges;
 use crate::root_key::{RootKey, RootKeyError};
 use crate::settings::Resolved;
 use crate::vault::{self, RootKeyPlace, VaultError};
+use crate::work::Work;
+use crate::{athena, functions, gauges, host_id, queue_gauges, work_figures, worker_figures};
 
 /// Why the lake could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +71,21 @@ pub enum AssembleError {
     /// The keys of the key management service cannot be read.
     #[error(transparent)]
     Kms(#[from] millpond_svc_kms::OpenError),
+    /// The certificate authorities of outgoing calls do not fit.
+    #[error("--outbound-ca: {0}")]
+    Outbound(#[from] millpond_outbound::InvalidRoots),
+    /// The topics cannot be read.
+    #[error(transparent)]
+    Sns(#[from] millpond_svc_sns::OpenError),
+    /// The event buses cannot be read.
+    #[error(transparent)]
+    Events(#[from] millpond_svc_events::OpenError),
+    /// The functions cannot be read.
+    #[error(transparent)]
+    Lambda(#[from] millpond_svc_lambda::OpenError),
+    /// The queues cannot be read.
+    #[error(transparent)]
+    Sqs(#[from] millpond_svc_sqs::OpenError),
     /// Certificate or key do not fit.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -95,8 +127,17 @@ pub struct Engines {
 /// Which engine class a table belongs to.
 fn classify(table: u8) -> Class {
     match table {
-        millpond_lake::tables::INLINE => Class::Large,
-        millpond_lake::tables::JOURNAL | millpond_kernel::tables::AUDIT => Class::Log,
+        millpond_lake::tables::INLINE | millpond_kernel::tables::CHUNKS => Class::Large,
+        millpond_lake::tables::JOURNAL
+        | millpond_kernel::tables::AUDIT
+        | millpond_kernel::tables::AUDIT_DATA
+        | millpond_svc_cloudtrail::QUEUED
+        | millpond_svc_sns::tables::MESSAGES
+        | millpond_svc_sqs::tables::MESSAGES
+        | millpond_svc_sqs::tables::DEDUP_LOG
+        | millpond_svc_dynamodb::tables::STREAM
+        | millpond_svc_events::tables::EVENTS => Class::Log,
+        millpond_svc_events::tables::ARCHIVED => Class::Large,
         _ => Class::Rows,
     }
 }
@@ -114,6 +155,17 @@ pub fn time_and_randomness() -> (Arc<dyn Clock>, Arc<dyn Random>) {
 /// Opens the engines of a data dir.
 pub async fn engines(data_dir: &DataDir, reserve: Option<u64>, accept_loss: bool) -> Result<Engines, AssembleError> {
     let (clock, random) = time_and_randomness();
+    engines_by(data_dir, reserve, accept_loss, clock, random).await
+}
+
+/// Opens the engines of a data dir, with a clock and randomness.
+async fn engines_by(
+    data_dir: &DataDir,
+    reserve: Option<u64>,
+    accept_loss: bool,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Engines, AssembleError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let kv = FjallKv::open(&data_dir.meta(), meta_config(accept_loss))?;
     let blobs = Blobs::open(disk, random.clone(), &data_dir.blob(), BlobConfig { reserve, ..BlobConfig::default() })?;
@@ -130,61 +182,84 @@ pub struct Assembled {
     pub gateway: Gateway,
     /// The audit trail.
     pub audit: Audit,
-    /// Users, groups, roles, policies and access keys.
-    pub identities: Identities,
     /// Accounts.
     pub accounts: Arc<LocalAccounts>,
-    /// The key management service, whose keys rotate and go by themselves.
-    pub kms: Kms,
+    /// What it does by itself.
+    pub work: Work,
+    /// Who can tell what became of something.
+    pub traced: AllTraced,
+    /// What decides.
+    pub kernel: Arc<Kernel>,
     /// The root credentials.
     pub root: Arc<RootKey>,
     /// Set when requests are served.
     pub ready: Arc<AtomicBool>,
+    /// What runs functions.
+    pub workers: Workers,
+    /// Functions, what they print, and the account that they are looked for in.
+    pub functions: (Lambda, Logs, AccountId),
+    /// The clock, if it can be moved.
+    pub movable: Option<Arc<MovableClock>>,
 }
 
 /// Puts a server together, up to the port that it listens on.
 pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled, AssembleError> {
-    let engines = engines(data_dir, settings.reserve, settings.accept_loss).await?;
+    let movable = settings.movable_clock.then(|| Arc::new(MovableClock::default()));
+    let engines = engines_of(settings, data_dir, movable.as_ref()).await?;
     let root = Arc::new(RootKey::load(&RealDisk, &*engines.random, data_dir.path(), data_dir.account())?);
     let kv: Arc<dyn Kv> = Arc::new(engines.kv.clone());
     let place = RootKeyPlace::new(settings.root_key.clone(), data_dir.path());
     let vault = vault::open(&place, &*kv, &*engines.random).await?;
+    let work = Work::open(&kv, &engines.clock).await?;
     let epoch = Epoch::load(kv.clone()).await?;
     let (clock, random) = (engines.clock.clone(), engines.random.clone());
-    let audit = Audit::start(AuditParts {
-        kv: kv.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
-        vault: vault.clone(),
-        region: settings.region.clone(),
-    });
+    let audit = audit(&engines, &vault, settings);
     let identities = Identities::load(kv.clone(), clock.clone(), random.clone(), vault.clone(), epoch.clone()).await?;
     let kernel = Arc::new(Kernel::new(data_dir.account(), settings.region.clone(), epoch));
     kernel.use_audit(audit.clone());
     let accounts = Arc::new(LocalAccounts::load(data_dir.account(), identities.clone()).await?);
     kernel.use_directory(Arc::new(IdentityDirectory::new(identities.clone(), accounts.clone())));
-    let kms = Kms::open(kv, kernel.clone(), vault.clone(), clock.clone(), random.clone()).await?;
-    let sealers = Sealers { vault: vault.clone(), random: random.clone(), service: Arc::new(kms.clone()) };
     let sessions = Arc::new(SessionTokens::new(&identities));
-    let credentials = Arc::new(AccessKeys::new(root.clone(), identities.clone(), sessions.clone()));
-    let sts = StsParts {
-        kernel: kernel.clone(),
-        identities: identities.clone(),
-        sessions,
-        credentials: credentials.clone(),
-        denials: Arc::new(audit.clone()),
-    };
-    let trail = CloudTrailParts { kernel: kernel.clone(), audit: audit.clone(), vault, clock, random };
+    kernel.use_roles(Arc::new(ServiceSessions::new(Arc::downgrade(&kernel), identities.clone(), sessions.clone())));
+    let sqs = queues(&engines, &kernel, &vault).await?;
+    let kms = Kms::open(kv.clone(), kernel.clone(), vault.clone(), clock.clone(), random.clone()).await?;
+    let (dynamodb, glue) = tables(&engines, &kernel, &vault, &work).await?;
+    let outbound = outbound(settings)?;
+    let sns = topics(&engines, &kernel, &vault, &work, outbound.clone()).await?;
+    let events = events(&engines, &kernel, &vault, &work, outbound).await?;
+    let scheduler = scheduler(&engines, &kernel, &vault, &work);
+    let logs = logs(&engines, &kernel, &vault).await?;
+    let sealers = Sealers { vault: vault.clone(), random: random.clone(), service: Arc::new(kms.clone()) };
+    let credentials = AccessKeys::new(root.clone(), identities.clone(), sessions.clone());
+    let credentials = Arc::new(credentials.with_workers(kernel.working().clone()));
+    let (s3, host_id, announcer) = storage(&engines, &work, &kernel, settings, sealers).await?;
+    let lambda = functions::open(&engines, &kernel, &vault, s3.clone(), (settings, data_dir)).await?;
+    let athena = athena::open(&engines, &kernel, &vault, &work, s3.clone());
+    let trails = trails(&engines, &work, &kernel, &audit, vault, s3.clone(), settings).await?;
     let services: Vec<Arc<dyn Service>> = vec![
-        Arc::new(S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers)),
+        s3,
         // Before IAM, so that unsigned forms are its: all operations that AWS takes unsigned are.
-        Arc::new(Sts::new(sts)),
-        Arc::new(Iam::new(kernel, identities.clone(), accounts.clone(), &root.access_key)),
-        Arc::new(CloudTrail::new(trail)),
+        Arc::new(tokens(&kernel, &identities, &sessions, &credentials, &audit)),
+        Arc::new(Iam::new(kernel.clone(), identities.clone(), accounts.clone(), &root.access_key)),
+        Arc::new(trails.clone()),
         Arc::new(kms.clone()),
+        Arc::new(events.clone()),
+        Arc::new(logs.clone()),
+        Arc::new(scheduler.clone()),
+        Arc::new(sqs.clone()),
+        Arc::new(sns.clone()),
+        Arc::new(dynamodb.clone()),
+        Arc::new(lambda.clone()),
+        Arc::new(glue),
+        Arc::new(athena),
     ];
-    let mut registry = Registry::default();
-    gauges::register(&mut registry, &engines, &audit, data_dir.account());
+    let changes = Tracing { lake: engines.lake.clone(), announcer: announcer.clone() };
+    let traced = traced(changes, (&trails, &scheduler, &events, &sns), (&lambda, &dynamodb, &sqs));
+    let functions = (lambda.clone(), logs.clone(), data_dir.account());
+    background(&work, &engines.lake, (identities, kms, sqs.clone(), logs));
+    let mut registry = figures((&engines, &audit, data_dir), (&sqs, &lambda));
+    work_figures::register(&mut registry, &work, events, sns.clone(), announcer);
+    let shown = worker_figures::register(&mut registry);
     let ready = Arc::new(AtomicBool::new(false));
     let parts = GatewayParts {
         services,
@@ -192,11 +267,203 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
         audit: audit.clone(),
         clock: engines.clock.clone(),
         random: engines.random.clone(),
+        host_id,
         registry,
         ready: ready.clone(),
     };
     let gateway = Gateway::bind(gateway_config(settings)?, parts).await?;
-    Ok(Assembled { engines, gateway, audit, identities, accounts, kms, root, ready })
+    let url = public_url(settings, gateway.local_addr());
+    sns.at(&url);
+    let workers = functions::begin(&lambda, &gateway, &engines, &work, (settings, data_dir, &url), &shown);
+    Ok(Assembled { engines, gateway, audit, accounts, work, workers, traced, kernel, root, ready, movable, functions })
+}
+
+/// The engines of a data dir, by a clock that can be moved where there is one.
+async fn engines_of(
+    settings: &Resolved,
+    data_dir: &DataDir,
+    movable: Option<&Arc<MovableClock>>,
+) -> Result<Engines, AssembleError> {
+    let (clock, random) = time_and_randomness();
+    let clock = movable.map_or(clock, |movable| movable.clone());
+    engines_by(data_dir, settings.reserve, settings.accept_loss, clock, random).await
+}
+
+/// Who tells what became of changes, in the order in which one causes the other.
+fn traced(
+    changes: Tracing,
+    (trails, scheduler, events, sns): (&CloudTrail, &Scheduler, &Events, &Sns),
+    (lambda, dynamodb, sqs): (&Lambda, &DynamoDb, &Sqs),
+) -> AllTraced {
+    let (trails, schedules, events, topics) = (trails.traced(), scheduler.traced(), events.traced(), sns.traced());
+    let queues = Arc::new(sqs.clone());
+    vec![Arc::new(changes), trails, schedules, events, topics, lambda.traced(), dynamodb.traced(), queues]
+}
+
+/// The metrics of engines, queues and functions.
+fn figures((engines, audit, data_dir): (&Engines, &Audit, &DataDir), (sqs, lambda): (&Sqs, &Lambda)) -> Registry {
+    let mut registry = Registry::default();
+    gauges::register(&mut registry, engines, audit, data_dir.account());
+    queue_gauges::register(&mut registry, sqs);
+    functions::register(&mut registry, lambda);
+    registry
+}
+
+/// The service of temporary credentials.
+fn tokens(
+    kernel: &Arc<Kernel>,
+    identities: &Identities,
+    sessions: &Arc<SessionTokens>,
+    credentials: &Arc<AccessKeys>,
+    audit: &Audit,
+) -> Sts {
+    Sts::new(StsParts {
+        kernel: kernel.clone(),
+        identities: identities.clone(),
+        sessions: sessions.clone(),
+        credentials: credentials.clone(),
+        denials: Arc::new(audit.clone()),
+    })
+}
+
+/// Queues, which others deliver to and take from.
+async fn queues(engines: &Engines, kernel: &Arc<Kernel>, vault: &Arc<Vault>) -> Result<Sqs, AssembleError> {
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let sqs = Sqs::open(Arc::new(engines.kv.clone()), kernel.clone(), vault.clone(), clock, random).await?;
+    kernel.targets().register("sqs", Arc::new(sqs.clone()));
+    kernel.use_queues(Arc::new(sqs.clone()));
+    Ok(sqs)
+}
+
+/// Tables, with their work and their streams; and the catalog of those that lie in objects.
+async fn tables(
+    engines: &Engines,
+    kernel: &Arc<Kernel>,
+    vault: &Arc<Vault>,
+    work: &Work,
+) -> Result<(DynamoDb, Glue), AssembleError> {
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let glue = Glue::open(Arc::new(engines.kv.clone()), kernel.clone(), clock, random, vault.clone()).await?;
+    kernel.use_catalog(Arc::new(glue.clone()));
+    let running = glue.clone();
+    work.background(|stop| async move { running.run(stop).await });
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let dynamodb = DynamoDb::open(Arc::new(engines.kv.clone()), kernel.clone(), vault.clone(), clock, random).await?;
+    kernel.use_table_streams(dynamodb.streams());
+    let running = dynamodb.clone();
+    work.background(|stop| async move { running.run(stop).await });
+    Ok((dynamodb, glue))
+}
+
+/// Logs, which other services write too.
+async fn logs(engines: &Engines, kernel: &Arc<Kernel>, vault: &Arc<Vault>) -> Result<Logs, AssembleError> {
+    let (clock, random) = (engines.clock.clone(), engines.random.clone());
+    let logs = Logs::open(Arc::new(engines.kv.clone()), kernel.clone(), clock, random, vault.clone()).await?;
+    kernel.targets().register("logs", logs.target());
+    kernel.use_log_writer(logs.writer());
+    kernel.use_log_reader(logs.reader());
+    Ok(logs)
+}
+
+/// The audit trail.
+fn audit(engines: &Engines, vault: &Arc<Vault>, settings: &Resolved) -> Audit {
+    Audit::start(AuditParts {
+        kv: Arc::new(engines.kv.clone()),
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        vault: vault.clone(),
+        region: settings.region.clone(),
+    })
+}
+
+/// What lake and services do by themselves.
+fn background(work: &Work, lake: &Lake, (identities, kms, sqs, logs): (Identities, Kms, Sqs, Logs)) {
+    let lake = lake.clone();
+    work.background(|stop| async move { lake.run_upkeep(stop).await });
+    work.background(|stop| async move { identities.run_last_used(stop).await });
+    work.background(|stop| async move { kms.run(stop).await });
+    work.background(|stop| async move { sqs.run(stop).await });
+    work.background(|stop| async move { logs.run(stop).await });
+}
+
+/// EventBridge, with its work.
+async fn events(
+    engines: &Engines,
+    kernel: &Arc<Kernel>,
+    vault: &Arc<Vault>,
+    work: &Work,
+    outbound: Outbound,
+) -> Result<Events, AssembleError> {
+    let parts = EventsParts {
+        kernel: kernel.clone(),
+        kv: Arc::new(engines.kv.clone()),
+        vault: vault.clone(),
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        consumers: work.consumers.clone(),
+        timers: work.timers.clone(),
+        outbound,
+    };
+    Ok(Events::open(parts, &work.outbox).await?)
+}
+
+/// EventBridge Scheduler, with its timers.
+fn scheduler(engines: &Engines, kernel: &Arc<Kernel>, vault: &Arc<Vault>, work: &Work) -> Scheduler {
+    let (kv, timers) = (Arc::new(engines.kv.clone()), work.timers.clone());
+    Scheduler::new(kv, kernel.clone(), engines.clock.clone(), engines.random.clone(), timers, vault.clone())
+}
+
+/// The object storage; how the server names itself; and who reads its journals.
+async fn storage(
+    engines: &Engines,
+    work: &Work,
+    kernel: &Arc<Kernel>,
+    settings: &Resolved,
+    sealers: Sealers,
+) -> Result<(Arc<S3>, String, Announcer), AssembleError> {
+    let host_id = host_id::read(&engines.kv, &*engines.random).await?;
+    let announcer = Announcer::new(AnnouncerParts {
+        kernel: kernel.clone(),
+        kv: Arc::new(engines.kv.clone()),
+        consumers: work.consumers.clone(),
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        vault: sealers.vault.clone(),
+        host_id: host_id.clone(),
+    });
+    work.consumers.add(Arc::new(announcer.clone())).await?;
+    work.timers.add(Arc::new(announcer.clone()));
+    engines.lake.read_by(Arc::new(announcer.clone()));
+    announcer.settle(&engines.lake).await?;
+    let s3 =
+        S3::new(engines.lake.clone(), kernel.clone(), settings.region.clone(), sealers).announced_by(announcer.clone());
+    Ok((Arc::new(s3), host_id, announcer))
+}
+
+/// Trails, which read the records and put log files by themselves.
+async fn trails(
+    engines: &Engines,
+    work: &Work,
+    kernel: &Arc<Kernel>,
+    audit: &Audit,
+    vault: Arc<Vault>,
+    objects: Arc<S3>,
+    settings: &Resolved,
+) -> Result<CloudTrail, AssembleError> {
+    let trails = CloudTrail::open(CloudTrailParts {
+        kernel: kernel.clone(),
+        audit: audit.clone(),
+        vault,
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        kv: Arc::new(engines.kv.clone()),
+        consumers: work.consumers.clone(),
+        objects,
+    })
+    .await?;
+    let (running, every) = (trails.clone(), settings.trail_interval);
+    work.background(move |stop| async move { running.run(every, stop).await });
+    Ok(trails)
 }
 
 /// Files and sockets besides connections: tables of metadata, object files that are kept open or being written, and some to spare.
@@ -231,6 +498,46 @@ fn read_pem(path: &Path) -> Result<Vec<u8>, IoError> {
     let length = file.read_at(&mut bytes, 0)?;
     bytes.truncate(length);
     Ok(bytes)
+}
+
+/// The topics, which hang on the work that the server does by itself.
+async fn topics(
+    engines: &Engines,
+    kernel: &Arc<Kernel>,
+    vault: &Arc<Vault>,
+    work: &Work,
+    outbound: Outbound,
+) -> Result<Sns, AssembleError> {
+    let parts = SnsParts {
+        kv: Arc::new(engines.kv.clone()),
+        kernel: kernel.clone(),
+        vault: vault.clone(),
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        consumers: work.consumers.clone(),
+        timers: work.timers.clone(),
+        outbox: work.outbox.clone(),
+        outbound,
+    };
+    Ok(Sns::open(parts).await?)
+}
+
+/// What links to this server begin with: the address it listens on, where nothing else was said.
+fn public_url(settings: &Resolved, address: SocketAddr) -> String {
+    if let Some(url) = &settings.public_url {
+        return url.to_string();
+    }
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        return format!("{scheme}://localhost:{}", address.port());
+    }
+    format!("{scheme}://{address}")
+}
+
+/// The client of outgoing calls, one for all services.
+fn outbound(settings: &Resolved) -> Result<Outbound, AssembleError> {
+    let roots = settings.outbound_ca.as_deref().map(read_pem).transpose()?;
+    Ok(Outbound::new(OutboundConfig { allow: settings.outbound_allow.clone(), roots, resolver: None })?)
 }
 
 fn gateway_config(settings: &Resolved) -> Result<GatewayConfig, AssembleError> {

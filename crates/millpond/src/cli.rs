@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::settings::{Settings, SettingsError};
-use crate::{account, explain, fsck, kms, serve};
+use crate::{account, clock, explain, fsck, kms, logs, serve, trace};
 
 /// A data lake in one binary: durable objects behind the S3 API, let in by IAM, bucket and key policies.
 ///
@@ -33,6 +33,13 @@ enum Command {
     Fsck(fsck::FsckArgs),
     /// Tell why a request was denied: every policy and statement that had a say, and the smallest change that would allow it.
     Explain(explain::ExplainArgs),
+    /// Tell what became of a change, an event or a message: which rules matched or why not, and where every delivery is.
+    Trace(trace::TraceArgs),
+    /// Show what a function printed, and follow it as it comes.
+    Logs(logs::LogsArgs),
+    /// Move the time of a server that was started with --movable-clock. For tests.
+    #[command(hide = true)]
+    Clock(clock::ClockArgs),
     /// Look after the root key, under which everything secret in the data dir is sealed.
     #[command(subcommand)]
     Kms(kms::KmsCommand),
@@ -58,6 +65,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Run(settings) => serve::serve(settings.resolve()?, serve::Manner::Welcome)?,
         Command::Fsck(args) => return Ok(fsck::run(args)),
         Command::Explain(args) => return Ok(explain::run(args)),
+        Command::Logs(args) => return Ok(logs::run(&args)),
+        Command::Trace(args) => return Ok(trace::run(&args)),
+        Command::Clock(args) => return Ok(clock::run(args)),
         Command::Kms(command) => return Ok(kms::run(command)),
         Command::Account(args) => return Ok(account::run(args)),
     }

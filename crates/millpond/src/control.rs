@@ -9,9 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use millpond_io::MovableClock;
 use millpond_kernel::audit::Audit;
+use millpond_kernel::trace::AllTraced;
 use millpond_lake::Progress;
 use millpond_svc_iam::LocalAccounts;
+use millpond_svc_lambda::Lambda;
+use millpond_svc_logs::Logs;
+use millpond_types::AccountId;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -22,7 +27,7 @@ use crate::account;
 use crate::assemble::Engines;
 use crate::fsck::{self, Report};
 use crate::vault::RootKeyPlace;
-use crate::{explain, kms};
+use crate::{clock, explain, kms, logs, trace};
 
 const SOCKET: &str = "millpond.sock";
 /// A command is a word and a few arguments.
@@ -37,12 +42,20 @@ const PROGRESS_QUEUE: usize = 4;
 pub const FSCK: &str = "fsck";
 /// The command that tells why a request was denied; see [`crate::explain`].
 pub const EXPLAIN: &str = "explain";
+/// The command that tells what became of something; see [`crate::trace`].
+pub const TRACE: &str = "trace";
 /// The command that changes the root key; see [`crate::kms`].
 pub const ROTATE_ROOT: &str = "rotate-root";
 /// The command that creates an account; see [`crate::account`].
 pub const ACCOUNT_CREATE: &str = "account-create";
 /// The command that lists accounts.
 pub const ACCOUNT_LIST: &str = "account-list";
+
+/// The command that shows what functions print; see [`crate::logs`].
+pub const LOGS: &str = "logs";
+
+/// The command that moves time forward; see [`crate::clock`].
+pub const CLOCK: &str = "clock";
 
 /// What commands work on.
 #[derive(Clone)]
@@ -55,6 +68,12 @@ pub struct Commanded {
     pub root_key: Arc<RootKeyPlace>,
     /// The accounts.
     pub accounts: Arc<LocalAccounts>,
+    /// Who can tell what became of something.
+    pub traced: AllTraced,
+    /// The clock, if it can be moved.
+    pub movable: Option<Arc<MovableClock>>,
+    /// Functions, what they print, and the account that they are looked for in.
+    pub functions: (Lambda, Logs, AccountId),
 }
 
 /// A line of an answer.
@@ -121,6 +140,12 @@ async fn answer(stream: UnixStream, on: &Commanded) -> io::Result<()> {
     let done = match command {
         FSCK => return check(&mut writer, &on.engines).await,
         EXPLAIN => explain::find(&on.audit, arguments).await,
+        CLOCK => clock::advance(on.movable.as_deref(), arguments),
+        LOGS => {
+            let (lambda, lines, account) = &on.functions;
+            logs::find(lambda, lines, *account, arguments).await
+        }
+        TRACE => trace::find(&on.traced, arguments).await,
         ROTATE_ROOT => kms::rotate(&on.engines, &on.root_key, arguments).await,
         ACCOUNT_CREATE => account::create(&on.accounts, arguments).await,
         ACCOUNT_LIST => account::list(&on.accounts),
@@ -142,6 +167,10 @@ async fn check(writer: &mut OwnedWriteHalf, engines: &Engines) -> io::Result<()>
             Some(line) = told.recv() => send(writer, &line).await?,
         }
     };
+    // What was told last may not have been sent yet.
+    while let Ok(line) = told.try_recv() {
+        send(writer, &line).await?;
+    }
     tracing::info!(damaged = ?result.as_ref().map(Report::damaged), "a check of everything ended");
     send(writer, &result.map_or_else(Line::Failed, Line::Report)).await
 }

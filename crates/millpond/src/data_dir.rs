@@ -137,6 +137,11 @@ impl DataDir {
     pub fn blob(&self) -> PathBuf {
         self.path.join("blob")
     }
+
+    /// Where the code of functions is.
+    pub fn functions(&self) -> PathBuf {
+        self.path.join("functions")
+    }
 }
 
 /// What an interrupted first start of ours may have left is not foreign; nor is what file systems put there.

@@ -80,13 +80,21 @@ impl Collector for Figures {
     }
 }
 
-fn counter(encoder: &mut DescriptorEncoder, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
+/// Shows a figure that only rises.
+pub fn counter(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    value: f64,
+) -> fmt::Result {
     let counter = ConstCounter::new(value);
     let metric = encoder.encode_descriptor(name, help, unit, counter.metric_type())?;
     counter.encode(metric)
 }
 
-fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
+/// Shows a figure.
+pub fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
     let gauge = ConstGauge::new(value);
     let metric = encoder.encode_descriptor(name, help, unit, gauge.metric_type())?;
     gauge.encode(metric)

@@ -58,7 +58,7 @@ pub fn serve(settings: Resolved, manner: Manner) -> Result<(), ServeError> {
 async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<(), ServeError> {
     // Before anything takes long: a stop during a long start is a stop.
     let mut stop = stopped_by_signal().map_err(ServeError::Runtime)?;
-    let Assembled { engines, gateway, audit, identities, accounts, kms, root, ready } = tokio::select! {
+    let Assembled { engines, gateway, audit, accounts, work, workers, traced, kernel, root, ready, movable, functions } = tokio::select! {
         assembled = assemble::server(settings, data_dir) => assembled?,
         () = ended(&mut stop) => return Ok(()),
     };
@@ -66,17 +66,9 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
     tracing::info!(%address, region = %settings.region, account = %data_dir.account(), data_dir = %data_dir.path().display(), tls = settings.tls.is_some(), "listening");
     tracing::info!(address = %settings.pg_listen, "nothing listens for the PostgreSQL protocol yet");
 
-    let upkeep = {
-        let (lake, mut stop) = (engines.lake.clone(), stop.clone());
-        tokio::spawn(async move { lake.run_upkeep(async move { ended(&mut stop).await }).await })
-    };
-    let last_used = {
-        let mut stop = stop.clone();
-        tokio::spawn(async move { identities.run_last_used(async move { ended(&mut stop).await }).await })
-    };
-    let keys = {
-        let mut stop = stop.clone();
-        tokio::spawn(async move { kms.run(async move { ended(&mut stop).await }).await })
+    let working = {
+        let (work, mut stop) = (work.clone(), stop.clone());
+        tokio::spawn(async move { work.run(async move { ended(&mut stop).await }).await })
     };
     let control = {
         let mut stop = stop.clone();
@@ -86,6 +78,9 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
             audit: audit.clone(),
             root_key: Arc::new(RootKeyPlace::new(settings.root_key.clone(), data_dir.path())),
             accounts,
+            traced,
+            movable,
+            functions,
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -99,15 +94,21 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
         welcome::print(address, settings.tls.is_some(), settings.region.as_str(), &root);
     }
     let end = gateway
-        .serve(async {
-            ended(&mut stop).await;
-            tracing::info!("stopping: requests under way are finished");
-            ready.store(false, Ordering::Release);
-        })
+        .serve_doors_until(
+            async {
+                ended(&mut stop).await;
+                tracing::info!("stopping: requests under way are finished");
+                ready.store(false, Ordering::Release);
+            },
+            // What functions do while they finish counts on this server.
+            workers.ended(),
+        )
         .await;
     // A task that panicked has said so in the log.
-    let _ = tokio::join!(upkeep, last_used, keys, control);
+    let _ = tokio::join!(working, control);
     audit.flush().await;
+    work.close();
+    kernel.close();
     control::remove(data_dir.path());
     tracing::info!(connections_cut = end.cut, "stopped");
     Ok(())

@@ -10,6 +10,7 @@ use millpond_types::{AccountId, Region};
 use serde::Deserialize;
 
 use crate::cli::default_data_dir;
+use crate::function_settings::FunctionSettings;
 use crate::vault::{RootKeySource, SeveralRootKeys};
 
 /// The settings as given; what is `None` was not said.
@@ -44,6 +45,18 @@ pub struct Settings {
     /// A proxy whose X-Forwarded-For is believed; may be given several times. [default: none]
     #[arg(long = "trusted-proxy", env = "MILLPOND_TRUSTED_PROXY", value_name = "ADDR", value_delimiter = ',')]
     trusted_proxy: Option<Vec<String>>,
+    /// What others reach this server by, such as https://lake.example.com: links in messages to webhooks begin with it. [default: the address
+    /// of --listen]
+    #[arg(long, env = "MILLPOND_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// A network inside that outgoing calls may go to (webhooks of topics, API destinations), such as 10.1.0.0/16 or 127.0.0.1; may be given
+    /// several times. Without it they go to public addresses alone: who may subscribe a webhook must not reach what only this machine can.
+    /// [default: none]
+    #[arg(long = "outbound-allow", env = "MILLPOND_OUTBOUND_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    outbound_allow: Option<Vec<String>>,
+    /// Certificate authorities (PEM) that outgoing calls to https URLs trust besides the system's.
+    #[arg(long, env = "MILLPOND_OUTBOUND_CA", value_name = "FILE")]
+    outbound_ca: Option<PathBuf>,
     /// How logs are written. [default: text]
     #[arg(long, env = "MILLPOND_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -79,6 +92,9 @@ pub struct Settings {
     /// Bytes of disk that only deletes may use. [default: 1 % of the disk, 64 MiB to 1 GiB]
     #[arg(long, env = "MILLPOND_RESERVE", value_name = "BYTES")]
     reserve: Option<u64>,
+    /// Seconds between the log files that a trail puts into its bucket. [default: 300]
+    #[arg(long, env = "MILLPOND_TRAIL_INTERVAL", value_name = "SECONDS")]
+    trail_interval: Option<u64>,
     /// The file of the root key, under which everything secret in the data dir is sealed: 32 bytes as 64 hexadecimal digits or base64.
     /// The key itself may be given in the environment instead, as MILLPOND_KMS_ROOT_KEY.
     /// [default: kms-root-key in the data dir, made at the first start]
@@ -87,9 +103,35 @@ pub struct Settings {
     /// A command (for sh) that prints the root key, such as one that asks a key management service for it.
     #[arg(long, env = "MILLPOND_KMS_ROOT_KEY_COMMAND", value_name = "COMMAND")]
     kms_root_key_command: Option<String>,
+    /// The Python that functions run on, for every `python3.*`: a path, or a name on PATH. With a runtime before it (`python3.12=/usr/bin/python3.12`)
+    /// it is for that runtime alone; may be given several times. [default: python3]
+    #[arg(long = "python", env = "MILLPOND_PYTHON", value_name = "[RUNTIME=]PATH", value_delimiter = ',')]
+    python: Option<Vec<String>>,
+    /// The Node that functions run on, for every `nodejs*`. [default: node]
+    #[arg(long, env = "MILLPOND_NODE", value_name = "PATH")]
+    node: Option<PathBuf>,
+    /// A folder with boto3 and what it needs, for Python functions that bring none (`pip install --target`). [default: the one that `make run` sets
+    /// up beside the data dir, if it is there]
+    #[arg(long, env = "MILLPOND_BOTO3", value_name = "DIR")]
+    boto3: Option<PathBuf>,
+    /// Workers that run functions at a time, idle ones included; one function has three quarters of them at most, an invocation beyond waits. [default: 8 for each processor, at least 32]
+    #[arg(long, env = "MILLPOND_MAX_WORKERS", value_name = "N")]
+    max_workers: Option<usize>,
+    /// Seconds after which an idle worker ends. [default: 600]
+    #[arg(long, env = "MILLPOND_WORKER_IDLE", value_name = "SECONDS")]
+    worker_idle: Option<u64>,
+    /// Run functions also where no sandbox can be made (no namespaces for users): then they may do what the server may.
+    #[arg(long, env = "MILLPOND_ALLOW_UNSANDBOXED_FUNCTIONS", num_args = 0, default_missing_value = "true")]
+    allow_unsandboxed_functions: Option<bool>,
+    /// Give functions the machine's network. Without it they reach this server alone.
+    #[arg(long, env = "MILLPOND_OPEN_FUNCTION_NETWORK", num_args = 0, default_missing_value = "true")]
+    open_function_network: Option<bool>,
     /// Open a data dir even though it recovered fewer commits than it once had. Acknowledged writes are then lost.
     #[arg(long, env = "MILLPOND_ACCEPT_LOSS", num_args = 0, default_missing_value = "true")]
     accept_loss: Option<bool>,
+    /// Let `millpond clock` move the server's time forward. For tests.
+    #[arg(long, env = "MILLPOND_MOVABLE_CLOCK", num_args = 0, default_missing_value = "true", hide = true)]
+    movable_clock: Option<bool>,
     /// A file with any of these settings (TOML).
     #[arg(long, env = "MILLPOND_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -124,7 +166,13 @@ pub struct Resolved {
     /// Certificate chain and key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Proxies that are believed.
-    pub trusted_proxies: Vec<millpond_gateway::Network>,
+    pub trusted_proxies: Vec<millpond_types::Network>,
+    /// What links to this server begin with, if that was said.
+    pub public_url: Option<millpond_outbound::Url>,
+    /// Networks inside that outgoing calls may go to.
+    pub outbound_allow: Vec<millpond_types::Network>,
+    /// A file of certificate authorities that outgoing calls trust too.
+    pub outbound_ca: Option<PathBuf>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged, if that was said.
@@ -133,10 +181,16 @@ pub struct Resolved {
     pub limits: LimitSettings,
     /// Bytes that only deletes may use.
     pub reserve: Option<u64>,
+    /// How often trails put log files.
+    pub trail_interval: Duration,
     /// Where the root key comes from.
     pub root_key: RootKeySource,
+    /// How functions are run.
+    pub functions: FunctionSettings,
     /// Whether a data dir that lost commits is opened all the same.
     pub accept_loss: bool,
+    /// Whether time can be moved forward, for tests.
+    pub movable_clock: bool,
 }
 
 /// Limits of the gateway; `None` for its default.
@@ -192,6 +246,9 @@ pub enum SettingsError {
         /// What it should be.
         why: String,
     },
+    /// A Python is named as nobody understands.
+    #[error("--python: {0}")]
+    Python(String),
     /// One of a pair is missing.
     #[error("--tls-cert and --tls-key go together: give both or neither")]
     HalfTls,
@@ -209,8 +266,18 @@ impl Settings {
             (None, None) => None,
             _ => return Err(SettingsError::HalfTls),
         };
-        let proxies = all.trusted_proxy.unwrap_or_default();
+        let functions = FunctionSettings {
+            python: all.python.unwrap_or_default(),
+            node: all.node,
+            boto3: all.boto3,
+            max_workers: all.max_workers,
+            idle: all.worker_idle.map(Duration::from_secs),
+            allow_unsandboxed: all.allow_unsandboxed_functions.unwrap_or(false),
+            open_network: all.open_function_network.unwrap_or(false),
+        };
+        functions.check().map_err(SettingsError::Python)?;
         Ok(Resolved {
+            functions,
             data_dir: all.data_dir.unwrap_or_else(default_data_dir),
             listen: parse("--listen", all.listen.as_deref().unwrap_or("127.0.0.1:9000"))?,
             pg_listen: parse("--pg-listen", all.pg_listen.as_deref().unwrap_or("127.0.0.1:5439"))?,
@@ -218,7 +285,10 @@ impl Settings {
             region: parse("--region", all.region.as_deref().unwrap_or("us-east-1"))?,
             domains: all.domain.unwrap_or_else(|| vec!["localhost".to_owned(), "s3.localhost".to_owned()]),
             tls,
-            trusted_proxies: proxies.iter().map(|p| parse("--trusted-proxy", p)).collect::<Result<_, _>>()?,
+            trusted_proxies: parse_all("--trusted-proxy", all.trusted_proxy)?,
+            public_url: all.public_url.as_deref().map(|url| parse("--public-url", url)).transpose()?,
+            outbound_allow: parse_all("--outbound-allow", all.outbound_allow)?,
+            outbound_ca: all.outbound_ca,
             log_format: all.log_format.unwrap_or(LogFormat::Text),
             log_level: all.log_level,
             limits: LimitSettings {
@@ -232,8 +302,12 @@ impl Settings {
                 stop_timeout: all.stop_timeout.map(Duration::from_secs),
             },
             reserve: all.reserve,
+            trail_interval: all
+                .trail_interval
+                .map_or(millpond_svc_cloudtrail::INTERVAL, |s| Duration::from_secs(s.max(1))),
             root_key: RootKeySource::of(all.kms_root_key_file, all.kms_root_key_command)?,
             accept_loss: all.accept_loss.unwrap_or(false),
+            movable_clock: all.movable_clock.unwrap_or(false),
         })
     }
 
@@ -248,6 +322,9 @@ impl Settings {
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             trusted_proxy: self.trusted_proxy.or(file.trusted_proxy),
+            public_url: self.public_url.or(file.public_url),
+            outbound_allow: self.outbound_allow.or(file.outbound_allow),
+            outbound_ca: self.outbound_ca.or(file.outbound_ca),
             log_format: self.log_format.or(file.log_format),
             log_level: self.log_level.or(file.log_level),
             max_connections: self.max_connections.or(file.max_connections),
@@ -259,9 +336,18 @@ impl Settings {
             idle_timeout: self.idle_timeout.or(file.idle_timeout),
             stop_timeout: self.stop_timeout.or(file.stop_timeout),
             reserve: self.reserve.or(file.reserve),
+            trail_interval: self.trail_interval.or(file.trail_interval),
             kms_root_key_file: self.kms_root_key_file.or(file.kms_root_key_file),
             kms_root_key_command: self.kms_root_key_command.or(file.kms_root_key_command),
+            python: self.python.or(file.python),
+            node: self.node.or(file.node),
+            boto3: self.boto3.or(file.boto3),
+            max_workers: self.max_workers.or(file.max_workers),
+            worker_idle: self.worker_idle.or(file.worker_idle),
+            allow_unsandboxed_functions: self.allow_unsandboxed_functions.or(file.allow_unsandboxed_functions),
+            open_function_network: self.open_function_network.or(file.open_function_network),
             accept_loss: self.accept_loss.or(file.accept_loss),
+            movable_clock: self.movable_clock.or(file.movable_clock),
             config: self.config,
         }
     }
@@ -269,6 +355,13 @@ impl Settings {
 
 fn parse<T: FromStr<Err: std::fmt::Display>>(name: &'static str, value: &str) -> Result<T, SettingsError> {
     value.parse().map_err(|why: T::Err| SettingsError::Value { name, value: value.to_owned(), why: why.to_string() })
+}
+
+fn parse_all<T: FromStr<Err: std::fmt::Display>>(
+    name: &'static str,
+    values: Option<Vec<String>>,
+) -> Result<Vec<T>, SettingsError> {
+    values.unwrap_or_default().iter().map(|value| parse(name, value)).collect()
 }
 
 fn read_file(path: &Path) -> Result<Settings, SettingsError> {
@@ -302,6 +395,9 @@ mod tests {
             ("account_id = \"12\"", "--account-id"),
             ("region = \"US\"", "--region"),
             ("tls_cert = \"a.pem\"", "--tls-key"),
+            ("public_url = \"lake.example.com\"", "--public-url"),
+            ("outbound_allow = [\"10.0.0.0/8\", \"inside\"]", "--outbound-allow"),
+            ("python = [\"python2.7=/usr/bin/python2.7\"]", "--python"),
         ] {
             let error = from_toml(text).resolve().unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");

@@ -98,7 +98,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn names_principals(&self) -> bool {
-        matches!(self.kind, PolicyKind::Bucket { .. } | PolicyKind::Key | PolicyKind::Trust)
+        matches!(
+            self.kind,
+            PolicyKind::Bucket { .. } | PolicyKind::Key | PolicyKind::Resource { .. } | PolicyKind::Trust
+        )
     }
 
     fn version<'a>(&self, members: &'a [Member], document: &Node) -> Result<&'a str, PolicyError> {
@@ -167,8 +170,8 @@ impl Reader<'_> {
         if sid.is_empty() {
             return Ok(None);
         }
-        // S3 and KMS allow blanks; IAM letters and digits alone.
-        let free = matches!(self.kind, PolicyKind::Bucket { .. } | PolicyKind::Key);
+        // Services allow blanks and more (`__default_statement_ID`); IAM letters and digits alone.
+        let free = matches!(self.kind, PolicyKind::Bucket { .. } | PolicyKind::Key | PolicyKind::Resource { .. });
         if !free && !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(error(Fault::Sid, "Statement IDs (SID) have letters and digits alone.", &place, node));
         }
@@ -279,6 +282,11 @@ impl Reader<'_> {
             }
             if matches!(self.kind, PolicyKind::Bucket { .. }) && !matches!(pattern.service(), None | Some("s3")) {
                 return Err(error(Fault::Action, "Policy has invalid action", &place, node));
+            }
+            if let PolicyKind::Resource { service } = self.kind
+                && pattern.service().is_some_and(|named| named != *service)
+            {
+                return Err(error(Fault::Action, "Policy statement action out of service scope!", &place, node));
             }
             patterns.push(pattern);
         }

@@ -26,6 +26,11 @@ pub enum PolicyKind {
     },
     /// A KMS key: principals; its resources are the key itself.
     Key,
+    /// A resource of some other service, such as a topic: principals, and actions of that service alone.
+    Resource {
+        /// The service, as actions begin: `sns`.
+        service: &'static str,
+    },
     /// A role's trust: principals, actions of STS, no resources.
     Trust,
 }

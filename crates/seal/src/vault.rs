@@ -1,7 +1,7 @@
 //! The store key at work.
 
 use millpond_io::Random;
-use ring::aead::{Aad, Nonce};
+use ring::aead::{Aad, LessSafeKey, Nonce};
 use zeroize::Zeroizing;
 
 use crate::{Key, Unopened};
@@ -23,27 +23,75 @@ pub enum Purpose {
     ObjectDigest,
     /// Tokens with which a listing goes on.
     PageToken,
+    /// Messages that were published to topics, and what is sent of them.
+    Notification,
+    /// Tokens of links with which subscriptions are confirmed and ended.
+    SubscriptionToken,
+    /// Keys with which messages are signed.
+    SigningKey,
+    /// Secrets of connections to API destinations.
+    Connection,
+    /// Contents of messages.
+    Message,
+    /// Items of tables, and what streams tell of them.
+    Item,
+    /// Places in streams, as clients keep them.
+    ShardIterator,
+    /// Environment variables of functions.
+    FunctionEnvironment,
+    /// Links to the code of functions.
+    CodeLink,
+    /// Events that wait for functions, and what came of them.
+    FunctionEvent,
+    /// Events on buses and in archives, and what is sent of them.
+    Event,
+    /// Messages of log events.
+    LogEvent,
+    /// Inputs of schedules.
+    ScheduleInput,
+    /// Notifications of buckets that wait.
+    Announcement,
+    /// Definitions of databases, tables and partitions in the data catalog, and statistics of columns.
+    CatalogEntry,
+    /// Statements of queries, and what came of them.
+    Query,
 }
 
 impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::AccessKey => b"millpond access key",
+            Self::Query => b"millpond query",
             Self::SessionToken => b"millpond session token",
             Self::AuthorizationMessage => b"millpond authorization message",
             Self::KeyMaterial => b"millpond key material",
             Self::ObjectKey => b"millpond object key",
             Self::ObjectDigest => b"millpond object digest",
             Self::PageToken => b"millpond page token",
+            Self::Notification => b"millpond notification",
+            Self::SubscriptionToken => b"millpond subscription token",
+            Self::SigningKey => b"millpond signing key",
+            Self::Connection => b"millpond connection",
+            Self::Message => b"millpond message",
+            Self::Item => b"millpond item",
+            Self::ShardIterator => b"millpond shard iterator",
+            Self::FunctionEnvironment => b"millpond function environment",
+            Self::CodeLink => b"millpond code link",
+            Self::FunctionEvent => b"millpond function event",
+            Self::Event => b"millpond event",
+            Self::LogEvent => b"millpond log event",
+            Self::ScheduleInput => b"millpond schedule input",
+            Self::Announcement => b"millpond announcement",
+            Self::CatalogEntry => b"millpond catalog entry",
         }
     }
 }
 
 /// The format of what is sealed.
 const FORMAT: u8 = 1;
-const SALT: usize = 16;
+pub(crate) const SALT: usize = 16;
 /// Format, generation of the store key, salt.
-const HEAD: usize = 1 + 4 + SALT;
+pub(crate) const HEAD: usize = 1 + 4 + SALT;
 
 /// The store key in memory. Seals and opens secrets.
 #[derive(Debug)]
@@ -62,6 +110,15 @@ impl Vault {
     #[cfg(any(test, feature = "testing"))]
     pub fn for_tests() -> Self {
         Self::new(Key::from_bytes(&[42; 32]), 1)
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The key of an envelope with this salt.
+    pub(crate) fn envelope_key(&self, purpose: Purpose, salt: &[u8; SALT]) -> Result<LessSafeKey, Unopened> {
+        self.store.derive(salt, &[purpose.label(), b" envelope"]).aead()
     }
 
     /// Seals a secret. `aad` names what it belongs to; it must be told again to open it.

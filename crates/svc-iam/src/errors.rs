@@ -99,9 +99,7 @@ impl From<IamError> for ServiceError {
             IamError::Gone => Self::new("InvalidClientTokenId", 403, message),
             IamError::State(StateError::Outdated) => of(api::errors::CONCURRENT_MODIFICATION_EXCEPTION),
             IamError::State(StateError::TooLarge(_)) => of(api::errors::LIMIT_EXCEEDED_EXCEPTION),
-            IamError::State(StateError::Full) => {
-                Self::new("ServiceUnavailable", 503, "There is no room to keep the change.")
-            }
+            IamError::State(StateError::Full) => Self::no_space("ServiceUnavailable"),
             IamError::State(StateError::Failed(reason)) => {
                 tracing::error!(reason, "IAM cannot read or write its rows");
                 of(api::errors::SERVICE_FAILURE_EXCEPTION)

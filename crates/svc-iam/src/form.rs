@@ -1,8 +1,7 @@
 //! The query protocol, as IAM and STS speak it: a form with `Action` and `Version`, and XML in answer.
 
 use bytes::Bytes;
-use http::StatusCode;
-use millpond_kernel::{RequestHead, Response, ResponseBody, ServiceError, ServiceRequest};
+use millpond_kernel::{RequestHead, Response, ServiceError, ServiceRequest};
 use millpond_wire::{ErrorKind, FormPairs, ParseError, ResponseParts};
 
 /// The largest form; AWS's own limit for the query protocol.
@@ -45,8 +44,7 @@ pub(crate) fn unknown_action(action: &str, version: &str) -> ServiceError {
 
 /// What the gateway sends.
 pub(crate) fn response(parts: ResponseParts) -> Result<Response, ServiceError> {
-    let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
-    Ok(Response { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
+    Response::of(parts)
 }
 
 /// The longest value that a message repeats.
@@ -55,7 +53,7 @@ const MAX_ECHO: usize = 256;
 /// A parameter that does not fit, in AWS's words: `1 validation error detected: Value '...' at 'userName' failed to satisfy constraint: ...`.
 /// `form` has the value, where the error itself does not.
 pub(crate) fn validation(error: &ParseError, form: Option<&FormPairs<'_>>) -> ServiceError {
-    let Some(constraint) = constraint(&error.kind) else {
+    let Some(constraint) = error.constraint() else {
         return ServiceError::new("ValidationError", 400, error.to_string());
     };
     let value = match &error.kind {
@@ -69,7 +67,7 @@ pub(crate) fn validation(error: &ParseError, form: Option<&FormPairs<'_>>) -> Se
     let value = if value == "null" { "" } else { &value };
     let message = format!(
         "1 validation error detected: {prefix}{value} at '{}' failed to satisfy constraint: {constraint}",
-        lower_first(&error.member)
+        error.lower_member()
     );
     ServiceError::new("ValidationError", 400, message)
 }
@@ -81,31 +79,6 @@ fn quoted(value: &str) -> String {
 /// The value of a parameter at the top of the form.
 fn top<'a>(form: &'a FormPairs<'_>, name: &str) -> Option<&'a str> {
     form.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
-}
-
-/// `UserName` -> `userName`, as the service's own model spells it.
-fn lower_first(name: &str) -> String {
-    let mut chars = name.chars();
-    chars.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(chars).collect()
-}
-
-fn constraint(kind: &ErrorKind) -> Option<String> {
-    Some(match kind {
-        ErrorKind::Missing => "Member must not be null".to_owned(),
-        ErrorKind::TooShort { min, .. } => format!("Member must have length greater than or equal to {min}"),
-        ErrorKind::TooLong { max, .. } => format!("Member must have length less than or equal to {max}"),
-        ErrorKind::Pattern { pattern, .. } => format!("Member must satisfy regular expression pattern: {pattern}"),
-        ErrorKind::BadEnum { .. } => "Member must satisfy enum value set".to_owned(),
-        ErrorKind::OutOfRange { value, min, max } => {
-            let below = min.is_some_and(|min| value.parse::<f64>().is_ok_and(|value| value < min as f64));
-            match (below, min, max) {
-                (true, Some(min), _) => format!("Member must have value greater than or equal to {min}"),
-                (_, _, Some(max)) => format!("Member must have value less than or equal to {max}"),
-                _ => return None,
-            }
-        }
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -29,4 +29,4 @@ pub use session::SessionTokens;
 #[cfg(any(test, feature = "testing"))]
 pub use session::fuzz;
 pub use state::Identities;
-pub use sts::{NoDenials, Sts, StsParts};
+pub use sts::{NoDenials, ServiceSessions, Sts, StsParts};

@@ -1,7 +1,6 @@
-//! Pages of lists: in the order of a key, going on behind the last one. A change between two pages moves nothing that is still to come.
+//! Pages of lists: `Marker`, `MaxItems`, `IsTruncated`.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use millpond_kernel::paging;
 
 use crate::errors::IamError;
 use crate::limits;
@@ -22,33 +21,16 @@ impl<T> Page<T> {
     }
 }
 
-/// Markers are opaque: nobody is to build one from a name.
-fn marker_of(key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("1{key}"))
-}
-
-fn key_of(marker: &str) -> Result<String, IamError> {
-    let bytes = URL_SAFE_NO_PAD.decode(marker).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let key = bytes.as_deref().and_then(|text| text.strip_prefix('1')).map(str::to_owned);
-    key.ok_or_else(|| IamError::Validation(format!("Invalid Marker: {marker}")))
-}
-
 /// The page behind `marker` of items in ascending order of their keys.
 pub(crate) fn page<T>(
     marker: Option<&str>,
     max_items: Option<i32>,
     items: impl IntoIterator<Item = (String, T)>,
 ) -> Result<Page<T>, IamError> {
-    let after = marker.map(key_of).transpose()?;
-    let limit = max_items.and_then(|max| usize::try_from(max).ok()).unwrap_or(limits::PAGE);
-    let mut rest = items.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
-    let (mut page, mut last) = (Page { items: Vec::new(), marker: None }, String::new());
-    for (key, item) in rest.by_ref().take(limit) {
-        page.items.push(item);
-        last = key;
-    }
-    page.marker = rest.next().map(|_| marker_of(&last));
-    Ok(page)
+    let wrong = |_| IamError::Validation(format!("Invalid Marker: {}", marker.unwrap_or_default()));
+    let wanted = paging::Page::new(paging::limit(max_items, limits::PAGE), marker).map_err(wrong)?;
+    let (items, marker) = wanted.cut(items);
+    Ok(Page { items, marker })
 }
 
 #[cfg(test)]

@@ -147,6 +147,7 @@ impl SessionTokens {
             expires: begin.expires,
             by: begin.by,
             causes: begin.causes,
+            worker: begin.worker.map(|key| if key.is_empty() { access_key_id.to_owned() } else { key }),
         };
         Some(Arc::new(Opened {
             access_key_id: access_key_id.to_owned(),

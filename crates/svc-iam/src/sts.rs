@@ -5,6 +5,7 @@ mod errors;
 mod keys;
 mod own;
 mod passed;
+mod service_sessions;
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use millpond_kernel::{
 };
 use millpond_types::{AccountId, Arn};
 use millpond_wire::{ErrorFormat, FormPairs, ParseError, Protocol, Route};
+
+pub use service_sessions::ServiceSessions;
 
 use crate::form;
 use crate::session::SessionTokens;

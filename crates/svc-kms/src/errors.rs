@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use millpond_kernel::{Denied, Refusal, ServiceError};
-use millpond_meta::{CommitError, ReadError};
+use millpond_kernel::{Denied, NO_SPACE, Refusal, ServiceError, ServiceFault};
+use millpond_meta::ReadError;
 use millpond_policy::{Denial, Fault, Kind, PolicyError};
 use millpond_types::Arn;
-use millpond_wire::{ErrorKind, ParseError};
+use millpond_wire::ParseError;
 
 /// What an access of another account's resource was about, in words that tell no more than was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,6 +100,9 @@ pub(crate) enum KmsError {
     /// The key's material cannot be opened.
     #[error("The key's material cannot be used.")]
     Unavailable,
+    /// There is no room.
+    #[error("{NO_SPACE}")]
+    Full,
     /// Others changed the same again and again.
     #[error("The request was not carried out, as others change the same. Please try again.")]
     Busy,
@@ -109,33 +112,29 @@ pub(crate) enum KmsError {
 }
 
 /// Why a handler did not come to its end.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// An answer for the client.
-    Error(KmsError),
-    /// What it was decided by has changed meanwhile: it is to be decided anew.
-    Changed,
-}
+pub(crate) type Failure = millpond_kernel::Failure<KmsError>;
 
-impl From<KmsError> for Failure {
-    fn from(error: KmsError) -> Self {
-        Self::Error(error)
+impl ServiceFault for KmsError {
+    fn full() -> Self {
+        Self::Full
+    }
+
+    fn too_large(text: String) -> Self {
+        Self::Validation(text)
+    }
+
+    fn busy() -> Self {
+        Self::Busy
+    }
+
+    fn internal(reason: String) -> Self {
+        Self::Internal(reason)
     }
 }
 
 impl From<ReadError> for KmsError {
     fn from(error: ReadError) -> Self {
         Self::Internal(error.to_string())
-    }
-}
-
-impl From<CommitError> for Failure {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Conflict(_) => Self::Changed,
-            CommitError::Full => Self::Error(KmsError::Limit("The disk is full.".to_owned())),
-            other => Self::Error(KmsError::Internal(other.to_string())),
-        }
     }
 }
 
@@ -196,6 +195,7 @@ impl KmsError {
             Self::Policy(_) => "MalformedPolicyDocumentException",
             Self::DryRun => "DryRunOperationException",
             Self::Unavailable => return ("KeyUnavailableException", 500),
+            Self::Full => return ("ServiceUnavailable", 503),
             Self::Busy => return ("KMSInternalException", 500),
             Self::Internal(_) => return ("KMSInternalException", 500),
         };
@@ -237,38 +237,13 @@ pub(crate) fn unsigned() -> ServiceError {
 
 /// An input that does not fit the model, in AWS's words.
 pub(crate) fn from_parse(error: &ParseError) -> ServiceError {
-    let member = lower_first(&error.member);
-    let constraint = match &error.kind {
-        ErrorKind::Missing => {
-            let text = format!("Value null at '{member}' failed to satisfy constraint: Member must not be null");
-            return validation(&text);
-        }
-        ErrorKind::TooShort { min, .. } => format!("Member must have length greater than or equal to {min}"),
-        ErrorKind::TooLong { max, .. } => format!("Member must have length less than or equal to {max}"),
-        ErrorKind::Pattern { pattern, .. } => {
-            format!("Member must satisfy regular expression pattern: {pattern}")
-        }
-        ErrorKind::OutOfRange { value, min, max } => {
-            let bound = match (min, max) {
-                (Some(min), _) if value.parse::<f64>().is_ok_and(|value| value < *min as f64) => {
-                    format!("greater than or equal to {min}")
-                }
-                (_, Some(max)) => format!("less than or equal to {max}"),
-                _ => "within its range".to_owned(),
-            };
-            format!("Member must have value {bound}")
-        }
-        ErrorKind::BadEnum { .. } => "Member must be one of the values that the API reference lists".to_owned(),
-        _ => return ServiceError::new("SerializationException", 400, error.to_string()),
+    let Some(constraint) = error.constraint() else {
+        return ServiceError::new("SerializationException", 400, error.to_string());
     };
-    validation(&format!("Value at '{member}' failed to satisfy constraint: {constraint}"))
+    let (null, member) = (if error.is_missing() { " null" } else { "" }, error.lower_member());
+    validation(&format!("Value{null} at '{member}' failed to satisfy constraint: {constraint}"))
 }
 
 fn validation(text: &str) -> ServiceError {
     ServiceError::new("ValidationException", 400, format!("1 validation error detected: {text}"))
-}
-
-fn lower_first(name: &str) -> String {
-    let mut chars = name.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -30,19 +30,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::StatusCode;
 use millpond_api_kms::{self as api, Operation};
 use millpond_io::{Clock, Random};
-use millpond_kernel::{
-    Caller, Kernel, OperationRef, RequestHead, Response, ResponseBody, Service, ServiceError, ServiceRequest,
-};
+use millpond_kernel::{Caller, Kernel, OperationRef, RequestHead, Response, Service, ServiceError, ServiceRequest};
 use millpond_meta::Kv;
 use millpond_seal::Vault;
-use millpond_wire::{ErrorFormat, Protocol, QueryPairs, RequestView, ResponseParts, Route};
+use millpond_wire::{ErrorFormat, Protocol, RequestView, ResponseParts, Route};
 
 pub use crate::load::OpenError;
 
-use crate::errors::KmsError;
 use crate::inputs::Input;
 use crate::ops::{aliases, crypto as cryptographic, grants, keys, managed, policy, rotation, stores, tags};
 use crate::state::Core;
@@ -111,8 +107,7 @@ impl Service for Kms {
             self.core.settle().await;
             let call = Call { core: &self.core, head: &head, body: &body, caller: &caller };
             let parts = call.carry_out(operation).await?;
-            let status = StatusCode::from_u16(parts.status).map_err(|_| ServiceError::internal())?;
-            Ok(Response { status, headers: parts.headers, body: ResponseBody::Full(parts.body) })
+            Response::of(parts)
         }
         .boxed()
     }
@@ -128,16 +123,7 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn input<I: Input>(&self) -> Result<I, ServiceError> {
-        let query = QueryPairs::parse("").map_err(|error| errors::from_parse(&error))?;
-        let view = RequestView {
-            method: &self.head.method,
-            bucket: None,
-            key: None,
-            labels: &[],
-            query: &query,
-            headers: &self.head.headers,
-            body: self.body,
-        };
+        let view = RequestView::of_body(&self.head.method, &self.head.headers, self.body);
         I::read(&view).map_err(|error| errors::from_parse(&error))
     }
 
@@ -152,11 +138,8 @@ impl Call<'_> {
         macro_rules! read {
             ($handler:path) => {{
                 let input = self.input()?;
-                match $handler(self.core, self.caller, &input).await {
-                    Ok(output) => Ok(output.write()),
-                    Err(errors::Failure::Error(error)) => Err(error.into()),
-                    Err(errors::Failure::Changed) => Err(KmsError::Busy.into()),
-                }
+                let done = $handler(self.core, self.caller, &input).await.map_err(errors::Failure::answer)?;
+                Ok(done.write())
             }};
         }
         /// What changes something: to its end, and anew where it must be.

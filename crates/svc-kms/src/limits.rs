@@ -24,10 +24,6 @@ pub(crate) const MAX_CONSTRAINT_PAIR: usize = 384;
 pub(crate) const DELETION_DAYS: std::ops::RangeInclusive<i32> = 7..=30;
 /// Days between automatic rotations, where nothing else is said.
 pub(crate) const ROTATION_DAYS: u32 = 365;
-/// Times that a call is decided anew when what it was decided by has changed meanwhile; changes of others are under way for milliseconds.
-pub(crate) const MAX_ATTEMPTS: u32 = 50;
-/// How long a call waits before it is decided anew.
-pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(4);
 /// How often is looked for what is due: due is done within a second.
 pub(crate) const TICK: Duration = Duration::from_millis(500);
 /// How long what is due and could not be done, as the disk is full, is left alone: neither calls nor the log are to suffer from it.

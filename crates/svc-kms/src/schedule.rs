@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use millpond_api_kms::RotationType;
-use millpond_kernel::Pin;
+use millpond_kernel::{Pin, to_its_end};
 use millpond_types::Timestamp;
 
 use crate::cache::Change;
@@ -120,25 +120,18 @@ impl Core {
     /// Runs a change to its end even when the request is dropped midway, and anew when what it was decided by has changed meanwhile.
     pub async fn detached<T, F>(
         self: &Arc<Self>,
-        change: impl Fn(Arc<Self>) -> F + Send + 'static,
+        change: impl Fn(Arc<Self>) -> F + Send + Sync + 'static,
     ) -> Result<T, KmsError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
         let core = Arc::clone(self);
-        let work = tokio::spawn(async move {
+        to_its_end(async move {
             let _turn = core.changing.lock().await;
-            for _ in 0..crate::limits::MAX_ATTEMPTS {
-                match change(Arc::clone(&core)).await {
-                    Ok(done) => return Ok(done),
-                    Err(Failure::Error(error)) => return Err(error),
-                    Err(Failure::Changed) => tokio::time::sleep(crate::limits::RETRY_PAUSE).await,
-                }
-            }
-            Err(KmsError::Busy)
-        });
-        work.await.map_err(|error| KmsError::Internal(error.to_string()))?
+            core.kernel.again(|| change(Arc::clone(&core))).await
+        })
+        .await
     }
 }
 

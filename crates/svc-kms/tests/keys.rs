@@ -334,13 +334,14 @@ async fn changes_are_decided_by_what_holds_when_they_are_committed() {
     world.people.add(&alice, &[says("Allow", "kms:*")], None);
     let key = world.key().await;
     // A commit that takes alice's right away, and is not known to the kernel yet.
+    let change = world.kernel.epoch().change().await;
     let taken = Batch { ops: vec![Epoch::raise()], ..Batch::default() };
     world.kv.commit(taken).await.unwrap();
     let disable = world.call(caller(alice.clone(), None), "DisableKey", json!({"KeyId": key}));
     let known = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         world.people.add(&alice, &[], None);
-        world.kernel.epoch().refresh().await.unwrap();
+        change.known().await.unwrap();
     };
     let (answer, ()) = tokio::join!(disable, known);
     assert_eq!(answer, code("AccessDeniedException"));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millpond_kernel::{Access, AuthType, Caller, Context, ContextValue, RequestHead};
+use millpond_kernel::{Access, AuthType, Caller, Context, ContextValue, Principal, RequestHead};
 use millpond_lake::Tags;
 
 /// Headers that become keys of writes, each as it was sent: without the header there is no key.
@@ -49,9 +49,12 @@ impl Asked {
         Self { upload: Some(Arc::new(keys)), ..self }
     }
 
-    /// Whether it has headers of an ACL, which need a permission of their own.
+    /// Whether it has headers of an ACL, which need a permission of their own. The policies that AWS asks for where its services deliver logs grant
+    /// `s3:PutObject` alone, on condition of that ACL which gives the object to the bucket's owner.
     pub fn sets_acl(&self) -> bool {
-        crate::acl::is_asked_for(&self.head.headers)
+        let delivers = matches!(self.caller.principal(), Principal::Service { .. })
+            && self.header("x-amz-acl") == Some("bucket-owner-full-control");
+        crate::acl::is_asked_for(&self.head.headers) && !delivers
     }
 
     /// Adds the keys for an access.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use millpond_kernel::audit::{DataRecorder, Said};
 use millpond_kernel::{Authorized, Caller, Epoch, Operation, Payload, Pin, RequestHead, ServiceError};
 use millpond_lake::{Bucket, ConfigKind, Found, Lake, LakeError, UploadId, VersionId};
-use millpond_types::{AccountId, BucketName, ObjectKey, Origin};
+use millpond_types::{AccountId, Besides, BucketName, ObjectKey, Origin};
 use millpond_wire::{ParseError, QueryPairs, RequestView};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -69,7 +70,16 @@ impl<'a> Call<'a> {
 
     /// What the journal keeps of the request.
     pub fn origin(&self, operation: &'static str) -> Origin {
-        self.caller.origin(operation)
+        Origin { besides: self.recorder(operation), ..self.caller.origin(operation) }
+    }
+
+    /// What records the changes in the audit trail, where somebody wants records of operations on objects.
+    fn recorder(&self, operation: &'static str) -> Option<Arc<dyn Besides>> {
+        let audit = self.s3.kernel.audit().filter(|audit| audit.wants_data())?;
+        let bucket = self.s3.lake.known_bucket(&self.address.bucket.as_deref()?.parse().ok()?)?;
+        let (kind, said) = (crate::events::event(operation), Said::of(self.head, None));
+        let place = (bucket.name.as_str(), bucket.owner);
+        Some(DataRecorder::new(audit, self.caller, kind, said, place)?)
     }
 
     /// The request, as far as conditions ask about it.

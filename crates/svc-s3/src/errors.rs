@@ -97,11 +97,8 @@ fn from_lake_alone(error: LakeError) -> ServiceError {
             "You did not provide the number of bytes specified by the Content-Length HTTP header",
         ),
         LakeError::InvalidRange => ServiceError::new("InvalidRange", 416, "The requested range is not satisfiable"),
-        LakeError::Full => ServiceError::new(
-            "InsufficientStorage",
-            507,
-            "The server has no space left for this request. Deleting objects still works and gives space back.",
-        ),
+        // Not `ServiceUnavailable`, by which nobody knows whether anything was done: SDKs throttle themselves.
+        LakeError::Full => ServiceError::no_space("SlowDown"),
         LakeError::ReadOnly(why) => {
             tracing::error!(%why, "a write was refused");
             ServiceError::new(

@@ -17,9 +17,11 @@ mod errors;
 mod events;
 mod listing;
 mod metadata;
+mod notifications;
 mod operations;
 mod ops;
 mod ownership;
+mod port;
 mod public_access;
 mod range;
 mod refused;
@@ -46,6 +48,7 @@ use crate::address::Address;
 use crate::call::{Call, DECIDE_ATTEMPTS};
 pub use crate::encryption::Sealers;
 use crate::encryption::Uses;
+pub use crate::notifications::{Announcer, AnnouncerParts, Tracing};
 use crate::rules::Compiled;
 
 /// The S3 service.
@@ -58,6 +61,8 @@ pub struct S3 {
     documents: Arc<Semaphore>,
     /// What the buckets' configurations say.
     rules: Compiled,
+    /// Who tells of changes; without one nobody can be told.
+    announcer: Option<Announcer>,
     /// Where requests that are decided anew stand in line, by what they address: those that change one object's tags or ACL would outrun each
     /// other till their attempts are used up.
     lines: Vec<Mutex<()>>,
@@ -72,7 +77,13 @@ impl S3 {
         let keys = encryption::Keys::new(sealers, &kernel);
         let documents = Arc::new(Semaphore::new(call::DOCUMENTS_KIB));
         let lines = (0..LINES).map(|_| Mutex::default()).collect();
-        Self { lake, kernel, region, keys, documents, rules: Compiled::default(), lines }
+        Self { lake, kernel, region, keys, documents, rules: Compiled::default(), announcer: None, lines }
+    }
+
+    /// The same service, whose buckets can have notifications.
+    #[must_use]
+    pub fn announced_by(self, announcer: Announcer) -> Self {
+        Self { announcer: Some(announcer), ..self }
     }
 
     /// Stands in the line of what is addressed.
@@ -210,6 +221,8 @@ async fn carry_out_rarer(operation: Operation, call: &mut Call<'_>) -> Result<Re
         Operation::GetBucketEncryption => ops::encryption::get(call.on_bucket().await?),
         Operation::PutBucketEncryption => ops::encryption::put(call, call.on_bucket().await?).await,
         Operation::DeleteBucketEncryption => ops::encryption::delete(call, call.on_bucket().await?).await,
+        Operation::GetBucketNotificationConfiguration => ops::notifications::get(call.on_bucket().await?),
+        Operation::PutBucketNotificationConfiguration => ops::notifications::put(call, call.on_bucket().await?).await,
         Operation::ListObjects => ops::list::v1(call, call.on_bucket().await?).await,
         Operation::ListObjectsV2 => ops::list::v2(call, call.on_bucket().await?).await,
         Operation::ListObjectVersions => ops::list::versions(call, call.on_bucket().await?).await,
@@ -270,6 +283,7 @@ fn has_document(operation: Operation) -> bool {
             | Operation::PutBucketVersioning
             | Operation::PutBucketTagging
             | Operation::PutBucketEncryption
+            | Operation::PutBucketNotificationConfiguration
             | Operation::PutBucketPolicy
             | Operation::PutPublicAccessBlock
             | Operation::PutBucketOwnershipControls

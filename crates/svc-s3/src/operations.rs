@@ -418,6 +418,7 @@ inputs! {
     GetBucketReplicationInput: "GetBucketReplication", "s3:GetReplicationConfiguration";
     GetBucketLoggingInput: "GetBucketLogging", "s3:GetBucketLogging";
     GetBucketNotificationConfigurationInput: "GetBucketNotificationConfiguration", "s3:GetBucketNotification";
+    PutBucketNotificationConfigurationInput: "PutBucketNotificationConfiguration", "s3:PutBucketNotification";
     GetBucketRequestPaymentInput: "GetBucketRequestPayment", "s3:GetBucketRequestPayment";
     GetBucketAccelerateConfigurationInput: "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration";
     GetBucketOwnershipControlsInput: "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls";

@@ -19,6 +19,8 @@ const VERSIONING: &str = "<VersioningConfiguration><Status>Enabled</Status></Ver
 const COMPLETE: &str =
     "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>";
 
+const NOTIFICATION: &str = "<NotificationConfiguration><QueueConfiguration><Queue>arn:aws:sqs:us-east-1:123456789012:q</Queue>\
+    <Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>";
 const OWNERSHIP: &str =
     "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>";
 const BLOCK: &str =
@@ -57,6 +59,7 @@ const ROWS: &[Row] = &[
     ("GetBucketReplication", "GET", "/bucket?replication", &[], ""),
     ("GetBucketLogging", "GET", "/bucket?logging", &[], ""),
     ("GetBucketNotificationConfiguration", "GET", "/bucket?notification", &[], ""),
+    ("PutBucketNotificationConfiguration", "PUT", "/bucket?notification", &[], NOTIFICATION),
     ("GetBucketRequestPayment", "GET", "/bucket?requestPayment", &[], ""),
     ("GetBucketAccelerateConfiguration", "GET", "/bucket?accelerate", &[], ""),
     ("GetBucketOwnershipControls", "GET", "/bucket?ownershipControls", &[], ""),

@@ -80,6 +80,10 @@ impl<K: Kv + Clone> Kv for BetweenKv<K> {
         self.inner.watch()
     }
 
+    fn appends(&self, table: u8) -> Arc<millpond_meta::Appends> {
+        self.inner.appends(table)
+    }
+
     fn state(&self) -> State {
         self.inner.state()
     }

@@ -139,10 +139,12 @@ pub fn origin() -> Origin {
     Origin {
         operation: "Test",
         requester: account().to_string(),
+        account: account().to_string(),
         source_ip: None,
         request_id: RequestId(7),
         causes: Vec::new(),
         time: Timestamp(0),
+        besides: None,
     }
 }
 

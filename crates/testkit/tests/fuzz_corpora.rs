@@ -98,6 +98,16 @@ fn policy_documents() {
 }
 
 #[test]
+fn event_patterns() {
+    replay("event_pattern", targets::event_pattern);
+}
+
+#[test]
+fn events() {
+    replay("event", targets::event);
+}
+
+#[test]
 fn arns() {
     replay("arn", targets::arn);
 }
@@ -107,9 +117,39 @@ fn session_tokens() {
     replay("session_token", targets::session_token);
 }
 
+#[test]
+fn templates() {
+    replay("template", targets::template);
+}
+
+#[test]
+fn schedules() {
+    replay("schedule", targets::schedule);
+}
+
+#[test]
+fn log_filters() {
+    replay("log_filter", targets::log_filter);
+}
+
+#[test]
+fn expressions() {
+    replay("expression", targets::expression);
+}
+
+#[test]
+fn items() {
+    replay("item", targets::item);
+}
+
 /// A replay that accepts everything would say nothing.
 #[test]
 #[should_panic(expected = "SEED=1")]
 fn a_failure_names_its_seed() {
     replay("chunked", |data| assert!(corpus("chunked").iter().any(|(_, known)| known == data)));
+}
+
+#[test]
+fn zip_archives() {
+    replay("zip", targets::zip);
 }

@@ -82,6 +82,10 @@ impl Kv for RottenKv {
         self.inner.watch()
     }
 
+    fn appends(&self, table: u8) -> Arc<millpond_meta::Appends> {
+        self.inner.appends(table)
+    }
+
     fn state(&self) -> State {
         self.inner.state()
     }

@@ -37,6 +37,30 @@ impl Arn {
         Self("*".to_owned())
     }
 
+    /// The service, such as `sqs`; empty for [`Self::any`].
+    pub fn service(&self) -> &str {
+        self.field(2)
+    }
+
+    /// The region; empty where the ARN names none.
+    pub fn region(&self) -> &str {
+        self.field(3)
+    }
+
+    /// The account, as it is written; `None` where the ARN names none.
+    pub fn account(&self) -> Option<&str> {
+        Some(self.field(4)).filter(|account| !account.is_empty())
+    }
+
+    /// The resource: what stands behind the fifth colon.
+    pub fn resource(&self) -> &str {
+        self.0.splitn(6, ':').nth(5).unwrap_or_default()
+    }
+
+    fn field(&self, number: usize) -> &str {
+        self.0.splitn(6, ':').nth(number).unwrap_or_default()
+    }
+
     /// The whole ARN.
     pub fn as_str(&self) -> &str {
         &self.0

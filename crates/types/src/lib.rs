@@ -6,6 +6,7 @@ mod account;
 mod arn;
 mod bucket;
 mod key;
+mod network;
 mod request;
 mod time;
 
@@ -13,5 +14,6 @@ pub use account::{AccountId, InvalidAccountId, InvalidRegion, Region};
 pub use arn::Arn;
 pub use bucket::{BucketName, InvalidBucketName};
 pub use key::{InvalidKey, MAX_KEY_BYTES, ObjectKey};
-pub use request::{CauseChain, MAX_CAUSES, Origin, RequestId};
+pub use network::{InvalidNetwork, Network};
+pub use request::{Besides, CauseChain, Changed, MAX_CAUSES, Origin, RequestId};
 pub use time::Timestamp;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::Timestamp;
 
@@ -47,6 +48,8 @@ pub struct Origin {
     pub operation: &'static str,
     /// The principal's id as S3 event records show it (`AWS:...`, or the account id for root).
     pub requester: String,
+    /// Whose request it was, as S3's events on a bus show it: an account id, a service's principal, or `anonymous`.
+    pub account: String,
     /// Where the request came from; `None` for work of our own.
     pub source_ip: Option<IpAddr>,
     /// The request's id.
@@ -55,4 +58,23 @@ pub struct Origin {
     pub causes: CauseChain,
     /// When the request was received.
     pub time: Timestamp,
+    /// What its changes append elsewhere, in their own commits.
+    pub besides: Option<Arc<dyn Besides>>,
+}
+
+/// What a change appends to other streams than its journal, such as the record of an audit trail that wants it.
+pub trait Besides: fmt::Debug + Send + Sync {
+    /// Streams, and an entry for each.
+    fn of(&self, change: &Changed<'_>) -> Vec<(Vec<u8>, Vec<u8>)>;
+}
+
+/// A change of an object, as far as [`Besides`] has to know it.
+#[derive(Clone, Debug)]
+pub struct Changed<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// The version, where the bucket has versions.
+    pub version: Option<String>,
+    /// Whether a delete marker was made.
+    pub marker: bool,
 }

@@ -53,6 +53,37 @@ impl ParseError {
         Self::new("", Location::Body, ErrorKind::MalformedXml { why: why.into() })
     }
 
+    /// The constraint of the model that does not hold, as AWS words it behind `failed to satisfy constraint: `; none where the request cannot be read
+    /// at all.
+    pub fn constraint(&self) -> Option<String> {
+        Some(match &self.kind {
+            ErrorKind::Missing => "Member must not be null".to_owned(),
+            ErrorKind::TooShort { min, .. } => format!("Member must have length greater than or equal to {min}"),
+            ErrorKind::TooLong { max, .. } => format!("Member must have length less than or equal to {max}"),
+            ErrorKind::Pattern { pattern, .. } => format!("Member must satisfy regular expression pattern: {pattern}"),
+            ErrorKind::BadEnum { .. } => "Member must satisfy enum value set".to_owned(),
+            ErrorKind::OutOfRange { value, min, max } => match (min, max) {
+                (Some(min), _) if value.parse::<f64>().is_ok_and(|value| value < *min as f64) => {
+                    format!("Member must have value greater than or equal to {min}")
+                }
+                (_, Some(max)) => format!("Member must have value less than or equal to {max}"),
+                _ => "Member must have value within its range".to_owned(),
+            },
+            _ => return None,
+        })
+    }
+
+    /// The member as services' own models spell it: `UserName` becomes `userName`.
+    pub fn lower_member(&self) -> String {
+        let mut chars = self.member.chars();
+        chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    }
+
+    /// Whether the member is absent, in AWS's words `null`.
+    pub fn is_missing(&self) -> bool {
+        self.kind == ErrorKind::Missing
+    }
+
     /// The document as a whole is not JSON, or not the expected kind of JSON.
     pub fn malformed_json(why: impl Into<String>) -> Self {
         Self::new("", Location::Body, ErrorKind::MalformedJson { why: why.into() })

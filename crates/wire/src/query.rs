@@ -20,6 +20,11 @@ pub struct QueryPairs<'a> {
 }
 
 impl<'a> QueryPairs<'a> {
+    /// No parameters.
+    pub const fn none() -> Self {
+        Self { pairs: Vec::new() }
+    }
+
     /// Parses what follows the `?` of a URI.
     ///
     /// # Errors

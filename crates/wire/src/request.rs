@@ -33,7 +33,15 @@ pub struct RequestView<'a> {
     pub body: &'a Bytes,
 }
 
+/// The query of protocols that have none.
+static NO_QUERY: QueryPairs<'static> = QueryPairs::none();
+
 impl<'a> RequestView<'a> {
+    /// A request of which only the body says anything, as in the JSON protocols.
+    pub fn of_body(method: &'a Method, headers: &'a HeaderMap, body: &'a Bytes) -> Self {
+        Self { method, bucket: None, key: None, labels: &[], query: &NO_QUERY, headers, body }
+    }
+
     /// The value of a path label.
     pub fn label(&self, name: &str) -> Option<&'a str> {
         self.labels.iter().find(|label| label.name == name).map(|label| label.value.as_str())

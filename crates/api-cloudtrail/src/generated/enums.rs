@@ -10,6 +10,14 @@ Insight = "insight",
 }
 
 wire::string_enum! {
+/// Values of `InsightType`.
+pub enum InsightType {
+ApiCallRateInsight = "ApiCallRateInsight",
+ApiErrorRateInsight = "ApiErrorRateInsight",
+}
+}
+
+wire::string_enum! {
 /// Values of `LookupAttributeKey`.
 pub enum LookupAttributeKey {
 EventId = "EventId",
@@ -20,5 +28,22 @@ ResourceType = "ResourceType",
 ResourceName = "ResourceName",
 EventSource = "EventSource",
 AccessKeyId = "AccessKeyId",
+}
+}
+
+wire::string_enum! {
+/// Values of `ReadWriteType`.
+pub enum ReadWriteType {
+ReadOnly = "ReadOnly",
+WriteOnly = "WriteOnly",
+All = "All",
+}
+}
+
+wire::string_enum! {
+/// Values of `SourceEventCategory`.
+pub enum SourceEventCategory {
+Management = "Management",
+Data = "Data",
 }
 }

@@ -2,12 +2,68 @@
 
 use super::prelude::*;
 
+/// `ChannelARNInvalidException`, status 400.
+pub const CHANNEL_ARN_INVALID_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "ChannelARNInvalidException", status: 400 };
+/// `ChannelNotFoundException`, status 400.
+pub const CHANNEL_NOT_FOUND_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "ChannelNotFoundException", status: 400 };
 /// `CloudTrailARNInvalidException`, status 400.
 pub const CLOUD_TRAIL_ARN_INVALID_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "CloudTrailARNInvalidException", status: 400 };
+/// `CloudTrailAccessNotEnabledException`, status 400.
+pub const CLOUD_TRAIL_ACCESS_NOT_ENABLED_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "CloudTrailAccessNotEnabledException", status: 400 };
+/// `CloudTrailInvalidClientTokenIdException`, status 400.
+pub const CLOUD_TRAIL_INVALID_CLIENT_TOKEN_ID_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "CloudTrailInvalidClientTokenIdException", status: 400 };
+/// `CloudWatchLogsDeliveryUnavailableException`, status 400.
+pub const CLOUD_WATCH_LOGS_DELIVERY_UNAVAILABLE_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "CloudWatchLogsDeliveryUnavailableException", status: 400 };
+/// `ConflictException`, status 400.
+pub const CONFLICT_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "ConflictException", status: 400 };
+/// `EventDataStoreARNInvalidException`, status 400.
+pub const EVENT_DATA_STORE_ARN_INVALID_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "EventDataStoreARNInvalidException", status: 400 };
+/// `EventDataStoreNotFoundException`, status 400.
+pub const EVENT_DATA_STORE_NOT_FOUND_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "EventDataStoreNotFoundException", status: 400 };
+/// `InactiveEventDataStoreException`, status 400.
+pub const INACTIVE_EVENT_DATA_STORE_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InactiveEventDataStoreException", status: 400 };
+/// `InsightNotEnabledException`, status 400.
+pub const INSIGHT_NOT_ENABLED_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InsightNotEnabledException", status: 400 };
+/// `InsufficientDependencyServiceAccessPermissionException`, status 400.
+pub const INSUFFICIENT_DEPENDENCY_SERVICE_ACCESS_PERMISSION_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InsufficientDependencyServiceAccessPermissionException", status: 400 };
+/// `InsufficientEncryptionPolicyException`, status 400.
+pub const INSUFFICIENT_ENCRYPTION_POLICY_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InsufficientEncryptionPolicyException", status: 400 };
+/// `InsufficientS3BucketPolicyException`, status 400.
+pub const INSUFFICIENT_S3_BUCKET_POLICY_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InsufficientS3BucketPolicyException", status: 400 };
+/// `InsufficientSnsTopicPolicyException`, status 400.
+pub const INSUFFICIENT_SNS_TOPIC_POLICY_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InsufficientSnsTopicPolicyException", status: 400 };
+/// `InvalidCloudWatchLogsLogGroupArnException`, status 400.
+pub const INVALID_CLOUD_WATCH_LOGS_LOG_GROUP_ARN_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidCloudWatchLogsLogGroupArnException", status: 400 };
+/// `InvalidCloudWatchLogsRoleArnException`, status 400.
+pub const INVALID_CLOUD_WATCH_LOGS_ROLE_ARN_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidCloudWatchLogsRoleArnException", status: 400 };
 /// `InvalidEventCategoryException`, status 400.
 pub const INVALID_EVENT_CATEGORY_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "InvalidEventCategoryException", status: 400 };
+/// `InvalidEventSelectorsException`, status 400.
+pub const INVALID_EVENT_SELECTORS_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidEventSelectorsException", status: 400 };
+/// `InvalidHomeRegionException`, status 400.
+pub const INVALID_HOME_REGION_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidHomeRegionException", status: 400 };
+/// `InvalidKmsKeyIdException`, status 400.
+pub const INVALID_KMS_KEY_ID_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidKmsKeyIdException", status: 400 };
 /// `InvalidLookupAttributesException`, status 400.
 pub const INVALID_LOOKUP_ATTRIBUTES_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "InvalidLookupAttributesException", status: 400 };
@@ -17,32 +73,133 @@ pub const INVALID_MAX_RESULTS_EXCEPTION: wire::ErrorDef =
 /// `InvalidNextTokenException`, status 400.
 pub const INVALID_NEXT_TOKEN_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "InvalidNextTokenException", status: 400 };
+/// `InvalidParameterCombinationException`, status 400.
+pub const INVALID_PARAMETER_COMBINATION_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidParameterCombinationException", status: 400 };
+/// `InvalidParameterException`, status 400.
+pub const INVALID_PARAMETER_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidParameterException", status: 400 };
+/// `InvalidS3BucketNameException`, status 400.
+pub const INVALID_S3_BUCKET_NAME_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidS3BucketNameException", status: 400 };
+/// `InvalidS3PrefixException`, status 400.
+pub const INVALID_S3_PREFIX_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidS3PrefixException", status: 400 };
+/// `InvalidSnsTopicNameException`, status 400.
+pub const INVALID_SNS_TOPIC_NAME_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidSnsTopicNameException", status: 400 };
+/// `InvalidTagParameterException`, status 400.
+pub const INVALID_TAG_PARAMETER_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "InvalidTagParameterException", status: 400 };
 /// `InvalidTimeRangeException`, status 400.
 pub const INVALID_TIME_RANGE_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "InvalidTimeRangeException", status: 400 };
+/// `InvalidTokenException`, status 400.
+pub const INVALID_TOKEN_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "InvalidTokenException", status: 400 };
 /// `InvalidTrailNameException`, status 400.
 pub const INVALID_TRAIL_NAME_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "InvalidTrailNameException", status: 400 };
+/// `KmsException`, status 400.
+pub const KMS_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "KmsException", status: 400 };
+/// `KmsKeyDisabledException`, status 400.
+pub const KMS_KEY_DISABLED_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "KmsKeyDisabledException", status: 400 };
+/// `KmsKeyNotFoundException`, status 400.
+pub const KMS_KEY_NOT_FOUND_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "KmsKeyNotFoundException", status: 400 };
+/// `MaximumNumberOfTrailsExceededException`, status 400.
+pub const MAXIMUM_NUMBER_OF_TRAILS_EXCEEDED_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "MaximumNumberOfTrailsExceededException", status: 400 };
 /// `NoManagementAccountSLRExistsException`, status 400.
 pub const NO_MANAGEMENT_ACCOUNT_SLR_EXISTS_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "NoManagementAccountSLRExistsException", status: 400 };
+/// `NotOrganizationMasterAccountException`, status 400.
+pub const NOT_ORGANIZATION_MASTER_ACCOUNT_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "NotOrganizationMasterAccountException", status: 400 };
 /// `OperationNotPermittedException`, status 400.
 pub const OPERATION_NOT_PERMITTED_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "OperationNotPermittedException", status: 400 };
+/// `OrganizationNotInAllFeaturesModeException`, status 400.
+pub const ORGANIZATION_NOT_IN_ALL_FEATURES_MODE_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "OrganizationNotInAllFeaturesModeException", status: 400 };
+/// `OrganizationsNotInUseException`, status 400.
+pub const ORGANIZATIONS_NOT_IN_USE_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "OrganizationsNotInUseException", status: 400 };
+/// `ResourceNotFoundException`, status 400.
+pub const RESOURCE_NOT_FOUND_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "ResourceNotFoundException", status: 400 };
+/// `ResourceTypeNotSupportedException`, status 400.
+pub const RESOURCE_TYPE_NOT_SUPPORTED_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "ResourceTypeNotSupportedException", status: 400 };
+/// `S3BucketDoesNotExistException`, status 400.
+pub const S3_BUCKET_DOES_NOT_EXIST_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "S3BucketDoesNotExistException", status: 400 };
+/// `TagsLimitExceededException`, status 400.
+pub const TAGS_LIMIT_EXCEEDED_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "TagsLimitExceededException", status: 400 };
+/// `ThrottlingException`, status 400.
+pub const THROTTLING_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "ThrottlingException", status: 400 };
+/// `TrailAlreadyExistsException`, status 400.
+pub const TRAIL_ALREADY_EXISTS_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "TrailAlreadyExistsException", status: 400 };
+/// `TrailNotFoundException`, status 400.
+pub const TRAIL_NOT_FOUND_EXCEPTION: wire::ErrorDef = wire::ErrorDef { code: "TrailNotFoundException", status: 400 };
+/// `TrailNotProvidedException`, status 400.
+pub const TRAIL_NOT_PROVIDED_EXCEPTION: wire::ErrorDef =
+    wire::ErrorDef { code: "TrailNotProvidedException", status: 400 };
 /// `UnsupportedOperationException`, status 400.
 pub const UNSUPPORTED_OPERATION_EXCEPTION: wire::ErrorDef =
     wire::ErrorDef { code: "UnsupportedOperationException", status: 400 };
 
 /// All of them.
 pub const ALL: &[wire::ErrorDef] = &[
+    CHANNEL_ARN_INVALID_EXCEPTION,
+    CHANNEL_NOT_FOUND_EXCEPTION,
     CLOUD_TRAIL_ARN_INVALID_EXCEPTION,
+    CLOUD_TRAIL_ACCESS_NOT_ENABLED_EXCEPTION,
+    CLOUD_TRAIL_INVALID_CLIENT_TOKEN_ID_EXCEPTION,
+    CLOUD_WATCH_LOGS_DELIVERY_UNAVAILABLE_EXCEPTION,
+    CONFLICT_EXCEPTION,
+    EVENT_DATA_STORE_ARN_INVALID_EXCEPTION,
+    EVENT_DATA_STORE_NOT_FOUND_EXCEPTION,
+    INACTIVE_EVENT_DATA_STORE_EXCEPTION,
+    INSIGHT_NOT_ENABLED_EXCEPTION,
+    INSUFFICIENT_DEPENDENCY_SERVICE_ACCESS_PERMISSION_EXCEPTION,
+    INSUFFICIENT_ENCRYPTION_POLICY_EXCEPTION,
+    INSUFFICIENT_S3_BUCKET_POLICY_EXCEPTION,
+    INSUFFICIENT_SNS_TOPIC_POLICY_EXCEPTION,
+    INVALID_CLOUD_WATCH_LOGS_LOG_GROUP_ARN_EXCEPTION,
+    INVALID_CLOUD_WATCH_LOGS_ROLE_ARN_EXCEPTION,
     INVALID_EVENT_CATEGORY_EXCEPTION,
+    INVALID_EVENT_SELECTORS_EXCEPTION,
+    INVALID_HOME_REGION_EXCEPTION,
+    INVALID_KMS_KEY_ID_EXCEPTION,
     INVALID_LOOKUP_ATTRIBUTES_EXCEPTION,
     INVALID_MAX_RESULTS_EXCEPTION,
     INVALID_NEXT_TOKEN_EXCEPTION,
+    INVALID_PARAMETER_COMBINATION_EXCEPTION,
+    INVALID_PARAMETER_EXCEPTION,
+    INVALID_S3_BUCKET_NAME_EXCEPTION,
+    INVALID_S3_PREFIX_EXCEPTION,
+    INVALID_SNS_TOPIC_NAME_EXCEPTION,
+    INVALID_TAG_PARAMETER_EXCEPTION,
     INVALID_TIME_RANGE_EXCEPTION,
+    INVALID_TOKEN_EXCEPTION,
     INVALID_TRAIL_NAME_EXCEPTION,
+    KMS_EXCEPTION,
+    KMS_KEY_DISABLED_EXCEPTION,
+    KMS_KEY_NOT_FOUND_EXCEPTION,
+    MAXIMUM_NUMBER_OF_TRAILS_EXCEEDED_EXCEPTION,
     NO_MANAGEMENT_ACCOUNT_SLR_EXISTS_EXCEPTION,
+    NOT_ORGANIZATION_MASTER_ACCOUNT_EXCEPTION,
     OPERATION_NOT_PERMITTED_EXCEPTION,
+    ORGANIZATION_NOT_IN_ALL_FEATURES_MODE_EXCEPTION,
+    ORGANIZATIONS_NOT_IN_USE_EXCEPTION,
+    RESOURCE_NOT_FOUND_EXCEPTION,
+    RESOURCE_TYPE_NOT_SUPPORTED_EXCEPTION,
+    S3_BUCKET_DOES_NOT_EXIST_EXCEPTION,
+    TAGS_LIMIT_EXCEEDED_EXCEPTION,
+    THROTTLING_EXCEPTION,
+    TRAIL_ALREADY_EXISTS_EXCEPTION,
+    TRAIL_NOT_FOUND_EXCEPTION,
+    TRAIL_NOT_PROVIDED_EXCEPTION,
     UNSUPPORTED_OPERATION_EXCEPTION,
 ];

@@ -6,18 +6,22 @@
 mod enums;
 /// Errors that the model lists.
 pub mod errors;
-mod inputs;
+mod inputs_1;
+mod inputs_2;
 mod operation;
 mod outputs;
+mod patterns;
 mod shapes;
 
 pub use self::enums::*;
-pub use self::inputs::*;
+pub use self::inputs_1::*;
+pub use self::inputs_2::*;
 pub use self::operation::*;
 pub use self::outputs::*;
 pub use self::shapes::*;
 
 mod prelude {
+    pub(super) use super::patterns;
     pub(super) use super::*;
     pub(super) use millpond_wire as wire;
     pub(super) use wire::rt::{BTreeMap, Bytes, Timestamp, Value};

@@ -5,33 +5,102 @@ use super::prelude::*;
 /// The operations with a handler.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Operation {
+    /// `AddTags`
+    AddTags,
+    /// `CreateTrail`
+    CreateTrail,
+    /// `DeleteTrail`
+    DeleteTrail,
     /// `DescribeTrails`
     DescribeTrails,
+    /// `GetEventSelectors`
+    GetEventSelectors,
+    /// `GetInsightSelectors`
+    GetInsightSelectors,
+    /// `GetTrail`
+    GetTrail,
+    /// `GetTrailStatus`
+    GetTrailStatus,
+    /// `ListTags`
+    ListTags,
     /// `ListTrails`
     ListTrails,
     /// `LookupEvents`
     LookupEvents,
+    /// `PutEventSelectors`
+    PutEventSelectors,
+    /// `RemoveTags`
+    RemoveTags,
+    /// `StartLogging`
+    StartLogging,
+    /// `StopLogging`
+    StopLogging,
+    /// `UpdateTrail`
+    UpdateTrail,
 }
 
 impl Operation {
     /// All operations.
-    pub const ALL: &'static [Self] = &[Self::DescribeTrails, Self::ListTrails, Self::LookupEvents];
+    pub const ALL: &'static [Self] = &[
+        Self::AddTags,
+        Self::CreateTrail,
+        Self::DeleteTrail,
+        Self::DescribeTrails,
+        Self::GetEventSelectors,
+        Self::GetInsightSelectors,
+        Self::GetTrail,
+        Self::GetTrailStatus,
+        Self::ListTags,
+        Self::ListTrails,
+        Self::LookupEvents,
+        Self::PutEventSelectors,
+        Self::RemoveTags,
+        Self::StartLogging,
+        Self::StopLogging,
+        Self::UpdateTrail,
+    ];
 
     /// The operation's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AddTags => "AddTags",
+            Self::CreateTrail => "CreateTrail",
+            Self::DeleteTrail => "DeleteTrail",
             Self::DescribeTrails => "DescribeTrails",
+            Self::GetEventSelectors => "GetEventSelectors",
+            Self::GetInsightSelectors => "GetInsightSelectors",
+            Self::GetTrail => "GetTrail",
+            Self::GetTrailStatus => "GetTrailStatus",
+            Self::ListTags => "ListTags",
             Self::ListTrails => "ListTrails",
             Self::LookupEvents => "LookupEvents",
+            Self::PutEventSelectors => "PutEventSelectors",
+            Self::RemoveTags => "RemoveTags",
+            Self::StartLogging => "StartLogging",
+            Self::StopLogging => "StopLogging",
+            Self::UpdateTrail => "UpdateTrail",
         }
     }
 
     /// The operation of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
+            "AddTags" => Some(Self::AddTags),
+            "CreateTrail" => Some(Self::CreateTrail),
+            "DeleteTrail" => Some(Self::DeleteTrail),
             "DescribeTrails" => Some(Self::DescribeTrails),
+            "GetEventSelectors" => Some(Self::GetEventSelectors),
+            "GetInsightSelectors" => Some(Self::GetInsightSelectors),
+            "GetTrail" => Some(Self::GetTrail),
+            "GetTrailStatus" => Some(Self::GetTrailStatus),
+            "ListTags" => Some(Self::ListTags),
             "ListTrails" => Some(Self::ListTrails),
             "LookupEvents" => Some(Self::LookupEvents),
+            "PutEventSelectors" => Some(Self::PutEventSelectors),
+            "RemoveTags" => Some(Self::RemoveTags),
+            "StartLogging" => Some(Self::StartLogging),
+            "StopLogging" => Some(Self::StopLogging),
+            "UpdateTrail" => Some(Self::UpdateTrail),
             _ => None,
         }
     }
@@ -49,17 +118,14 @@ impl Operation {
 
 /// The service's operations without a handler, by name.
 pub static UNSERVED: &[&str] = &[
-    "AddTags",
     "CancelQuery",
     "CreateChannel",
     "CreateDashboard",
     "CreateEventDataStore",
-    "CreateTrail",
     "DeleteChannel",
     "DeleteDashboard",
     "DeleteEventDataStore",
     "DeleteResourcePolicy",
-    "DeleteTrail",
     "DeregisterOrganizationDelegatedAdmin",
     "DescribeQuery",
     "DisableFederation",
@@ -69,13 +135,9 @@ pub static UNSERVED: &[&str] = &[
     "GetDashboard",
     "GetEventConfiguration",
     "GetEventDataStore",
-    "GetEventSelectors",
     "GetImport",
-    "GetInsightSelectors",
     "GetQueryResults",
     "GetResourcePolicy",
-    "GetTrail",
-    "GetTrailStatus",
     "ListChannels",
     "ListDashboards",
     "ListEventDataStores",
@@ -85,27 +147,21 @@ pub static UNSERVED: &[&str] = &[
     "ListInsightsMetricData",
     "ListPublicKeys",
     "ListQueries",
-    "ListTags",
     "PutEventConfiguration",
-    "PutEventSelectors",
     "PutInsightSelectors",
     "PutResourcePolicy",
     "RegisterOrganizationDelegatedAdmin",
-    "RemoveTags",
     "RestoreEventDataStore",
     "SearchSampleQueries",
     "StartDashboardRefresh",
     "StartEventDataStoreIngestion",
     "StartImport",
-    "StartLogging",
     "StartQuery",
     "StopEventDataStoreIngestion",
     "StopImport",
-    "StopLogging",
     "UpdateChannel",
     "UpdateDashboard",
     "UpdateEventDataStore",
-    "UpdateTrail",
 ];
 
 /// How the service writes errors.

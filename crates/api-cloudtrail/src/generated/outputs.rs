@@ -2,6 +2,157 @@
 
 use super::prelude::*;
 
+/// The output of [`AddTags`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_AddTags.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AddTagsOutput {}
+
+impl AddTagsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`CreateTrail`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct CreateTrailOutput {
+    /// Member `Name` of the body.
+    pub name: Option<String>,
+    /// Member `S3BucketName` of the body.
+    pub s3_bucket_name: Option<String>,
+    /// Member `S3KeyPrefix` of the body.
+    pub s3_key_prefix: Option<String>,
+    /// Member `SnsTopicName` of the body.
+    pub sns_topic_name: Option<String>,
+    /// Member `SnsTopicARN` of the body.
+    pub sns_topic_arn: Option<String>,
+    /// Member `IncludeGlobalServiceEvents` of the body.
+    pub include_global_service_events: Option<bool>,
+    /// Member `IsMultiRegionTrail` of the body.
+    pub is_multi_region_trail: Option<bool>,
+    /// Member `TrailARN` of the body.
+    pub trail_arn: Option<String>,
+    /// Member `LogFileValidationEnabled` of the body.
+    pub log_file_validation_enabled: Option<bool>,
+    /// Member `CloudWatchLogsLogGroupArn` of the body.
+    pub cloud_watch_logs_log_group_arn: Option<String>,
+    /// Member `CloudWatchLogsRoleArn` of the body.
+    pub cloud_watch_logs_role_arn: Option<String>,
+    /// Member `KmsKeyId` of the body.
+    pub kms_key_id: Option<String>,
+    /// Member `IsOrganizationTrail` of the body.
+    pub is_organization_trail: Option<bool>,
+    /// Member `RecursiveLogging` of the body.
+    pub recursive_logging: Option<bool>,
+}
+
+impl CreateTrailOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.name {
+                w.key("Name");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.s3_bucket_name {
+                w.key("S3BucketName");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.s3_key_prefix {
+                w.key("S3KeyPrefix");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.sns_topic_name {
+                w.key("SnsTopicName");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.sns_topic_arn {
+                w.key("SnsTopicARN");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.include_global_service_events {
+                w.key("IncludeGlobalServiceEvents");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.is_multi_region_trail {
+                w.key("IsMultiRegionTrail");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.trail_arn {
+                w.key("TrailARN");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.log_file_validation_enabled {
+                w.key("LogFileValidationEnabled");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.cloud_watch_logs_log_group_arn {
+                w.key("CloudWatchLogsLogGroupArn");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.cloud_watch_logs_role_arn {
+                w.key("CloudWatchLogsRoleArn");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.kms_key_id {
+                w.key("KmsKeyId");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.is_organization_trail {
+                w.key("IsOrganizationTrail");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.recursive_logging {
+                w.key("RecursiveLogging");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`DeleteTrail`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_DeleteTrail.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeleteTrailOutput {}
+
+impl DeleteTrailOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
 /// The output of [`DescribeTrails`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_DescribeTrails.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeTrailsOutput {
@@ -27,6 +178,299 @@ impl DescribeTrailsOutput {
                     item.write_json(w);
                 }
                 w.end_array();
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetEventSelectors`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetEventSelectors.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetEventSelectorsOutput {
+    /// Member `TrailARN` of the body.
+    pub trail_arn: Option<String>,
+    /// Member `EventSelectors` of the body.
+    pub event_selectors: Option<Vec<EventSelector>>,
+    /// Member `AdvancedEventSelectors` of the body.
+    pub advanced_event_selectors: Option<Vec<AdvancedEventSelector>>,
+}
+
+impl GetEventSelectorsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.trail_arn {
+                w.key("TrailARN");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.event_selectors {
+                w.key("EventSelectors");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            if let Some(v) = &self.advanced_event_selectors {
+                w.key("AdvancedEventSelectors");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetInsightSelectors`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetInsightSelectors.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetInsightSelectorsOutput {
+    /// Member `TrailARN` of the body.
+    pub trail_arn: Option<String>,
+    /// Member `InsightSelectors` of the body.
+    pub insight_selectors: Option<Vec<InsightSelector>>,
+    /// Member `EventDataStoreArn` of the body.
+    pub event_data_store_arn: Option<String>,
+    /// Member `InsightsDestination` of the body.
+    pub insights_destination: Option<String>,
+}
+
+impl GetInsightSelectorsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.trail_arn {
+                w.key("TrailARN");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.insight_selectors {
+                w.key("InsightSelectors");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            if let Some(v) = &self.event_data_store_arn {
+                w.key("EventDataStoreArn");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.insights_destination {
+                w.key("InsightsDestination");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetTrail`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetTrail.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetTrailOutput {
+    /// Member `Trail` of the body.
+    pub trail: Option<Trail>,
+}
+
+impl GetTrailOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.trail {
+                w.key("Trail");
+                v.write_json(w);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`GetTrailStatus`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetTrailStatus.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GetTrailStatusOutput {
+    /// Member `IsLogging` of the body.
+    pub is_logging: Option<bool>,
+    /// Member `LatestDeliveryError` of the body.
+    pub latest_delivery_error: Option<String>,
+    /// Member `LatestNotificationError` of the body.
+    pub latest_notification_error: Option<String>,
+    /// Member `LatestDeliveryTime` of the body.
+    pub latest_delivery_time: Option<Timestamp>,
+    /// Member `LatestNotificationTime` of the body.
+    pub latest_notification_time: Option<Timestamp>,
+    /// Member `StartLoggingTime` of the body.
+    pub start_logging_time: Option<Timestamp>,
+    /// Member `StopLoggingTime` of the body.
+    pub stop_logging_time: Option<Timestamp>,
+    /// Member `LatestCloudWatchLogsDeliveryError` of the body.
+    pub latest_cloud_watch_logs_delivery_error: Option<String>,
+    /// Member `LatestCloudWatchLogsDeliveryTime` of the body.
+    pub latest_cloud_watch_logs_delivery_time: Option<Timestamp>,
+    /// Member `LatestDigestDeliveryTime` of the body.
+    pub latest_digest_delivery_time: Option<Timestamp>,
+    /// Member `LatestDigestDeliveryError` of the body.
+    pub latest_digest_delivery_error: Option<String>,
+    /// Member `LatestDeliveryAttemptTime` of the body.
+    pub latest_delivery_attempt_time: Option<String>,
+    /// Member `LatestNotificationAttemptTime` of the body.
+    pub latest_notification_attempt_time: Option<String>,
+    /// Member `LatestNotificationAttemptSucceeded` of the body.
+    pub latest_notification_attempt_succeeded: Option<String>,
+    /// Member `LatestDeliveryAttemptSucceeded` of the body.
+    pub latest_delivery_attempt_succeeded: Option<String>,
+    /// Member `TimeLoggingStarted` of the body.
+    pub time_logging_started: Option<String>,
+    /// Member `TimeLoggingStopped` of the body.
+    pub time_logging_stopped: Option<String>,
+}
+
+impl GetTrailStatusOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.is_logging {
+                w.key("IsLogging");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_delivery_error {
+                w.key("LatestDeliveryError");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_notification_error {
+                w.key("LatestNotificationError");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_delivery_time {
+                w.key("LatestDeliveryTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_notification_time {
+                w.key("LatestNotificationTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.start_logging_time {
+                w.key("StartLoggingTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.stop_logging_time {
+                w.key("StopLoggingTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_cloud_watch_logs_delivery_error {
+                w.key("LatestCloudWatchLogsDeliveryError");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_cloud_watch_logs_delivery_time {
+                w.key("LatestCloudWatchLogsDeliveryTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_digest_delivery_time {
+                w.key("LatestDigestDeliveryTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_digest_delivery_error {
+                w.key("LatestDigestDeliveryError");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_delivery_attempt_time {
+                w.key("LatestDeliveryAttemptTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_notification_attempt_time {
+                w.key("LatestNotificationAttemptTime");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_notification_attempt_succeeded {
+                w.key("LatestNotificationAttemptSucceeded");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.latest_delivery_attempt_succeeded {
+                w.key("LatestDeliveryAttemptSucceeded");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.time_logging_started {
+                w.key("TimeLoggingStarted");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.time_logging_stopped {
+                w.key("TimeLoggingStopped");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`ListTags`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_ListTags.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListTagsOutput {
+    /// Member `ResourceTagList` of the body.
+    pub resource_tag_list: Option<Vec<ResourceTag>>,
+    /// Member `NextToken` of the body.
+    pub next_token: Option<String>,
+}
+
+impl ListTagsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.resource_tag_list {
+                w.key("ResourceTagList");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            if let Some(v) = &self.next_token {
+                w.key("NextToken");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
             }
             w.end_object();
         }
@@ -104,6 +548,228 @@ impl LookupEventsOutput {
             }
             if let Some(v) = &self.next_token {
                 w.key("NextToken");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`PutEventSelectors`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_PutEventSelectors.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutEventSelectorsOutput {
+    /// Member `TrailARN` of the body.
+    pub trail_arn: Option<String>,
+    /// Member `EventSelectors` of the body.
+    pub event_selectors: Option<Vec<EventSelector>>,
+    /// Member `AdvancedEventSelectors` of the body.
+    pub advanced_event_selectors: Option<Vec<AdvancedEventSelector>>,
+}
+
+impl PutEventSelectorsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.trail_arn {
+                w.key("TrailARN");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.event_selectors {
+                w.key("EventSelectors");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            if let Some(v) = &self.advanced_event_selectors {
+                w.key("AdvancedEventSelectors");
+                w.begin_array();
+                for item in v {
+                    item.write_json(w);
+                }
+                w.end_array();
+            }
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`RemoveTags`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_RemoveTags.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RemoveTagsOutput {}
+
+impl RemoveTagsOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`StartLogging`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_StartLogging.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct StartLoggingOutput {}
+
+impl StartLoggingOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`StopLogging`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_StopLogging.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct StopLoggingOutput {}
+
+impl StopLoggingOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            w.end_object();
+        }
+        r.set_body("application/x-amz-json-1.1", w.finish());
+        r
+    }
+}
+
+/// The output of [`UpdateTrail`](https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_UpdateTrail.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct UpdateTrailOutput {
+    /// Member `Name` of the body.
+    pub name: Option<String>,
+    /// Member `S3BucketName` of the body.
+    pub s3_bucket_name: Option<String>,
+    /// Member `S3KeyPrefix` of the body.
+    pub s3_key_prefix: Option<String>,
+    /// Member `SnsTopicName` of the body.
+    pub sns_topic_name: Option<String>,
+    /// Member `SnsTopicARN` of the body.
+    pub sns_topic_arn: Option<String>,
+    /// Member `IncludeGlobalServiceEvents` of the body.
+    pub include_global_service_events: Option<bool>,
+    /// Member `IsMultiRegionTrail` of the body.
+    pub is_multi_region_trail: Option<bool>,
+    /// Member `TrailARN` of the body.
+    pub trail_arn: Option<String>,
+    /// Member `LogFileValidationEnabled` of the body.
+    pub log_file_validation_enabled: Option<bool>,
+    /// Member `CloudWatchLogsLogGroupArn` of the body.
+    pub cloud_watch_logs_log_group_arn: Option<String>,
+    /// Member `CloudWatchLogsRoleArn` of the body.
+    pub cloud_watch_logs_role_arn: Option<String>,
+    /// Member `KmsKeyId` of the body.
+    pub kms_key_id: Option<String>,
+    /// Member `IsOrganizationTrail` of the body.
+    pub is_organization_trail: Option<bool>,
+    /// Member `RecursiveLogging` of the body.
+    pub recursive_logging: Option<bool>,
+}
+
+impl UpdateTrailOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        let mut w = wire::JsonWriter::new();
+        {
+            let w = &mut w;
+            w.begin_object();
+            if let Some(v) = &self.name {
+                w.key("Name");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.s3_bucket_name {
+                w.key("S3BucketName");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.s3_key_prefix {
+                w.key("S3KeyPrefix");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.sns_topic_name {
+                w.key("SnsTopicName");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.sns_topic_arn {
+                w.key("SnsTopicARN");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.include_global_service_events {
+                w.key("IncludeGlobalServiceEvents");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.is_multi_region_trail {
+                w.key("IsMultiRegionTrail");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.trail_arn {
+                w.key("TrailARN");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.log_file_validation_enabled {
+                w.key("LogFileValidationEnabled");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.cloud_watch_logs_log_group_arn {
+                w.key("CloudWatchLogsLogGroupArn");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.cloud_watch_logs_role_arn {
+                w.key("CloudWatchLogsRoleArn");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.kms_key_id {
+                w.key("KmsKeyId");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.is_organization_trail {
+                w.key("IsOrganizationTrail");
+                w.scalar(v, wire::TimeFormat::EpochSeconds);
+            }
+            if let Some(v) = &self.recursive_logging {
+                w.key("RecursiveLogging");
                 w.scalar(v, wire::TimeFormat::EpochSeconds);
             }
             w.end_object();

@@ -2,6 +2,292 @@
 
 use super::prelude::*;
 
+/// `AdvancedEventSelector` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AdvancedEventSelector {
+    /// Member `Name` of the structure.
+    pub name: Option<String>,
+    /// Member `FieldSelectors` of the structure.
+    pub field_selectors: Vec<AdvancedFieldSelector>,
+}
+
+impl AdvancedEventSelector {
+    pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
+        let mut m_name: Option<String> = None;
+        let mut m_field_selectors: Option<Vec<AdvancedFieldSelector>> = None;
+        for (name, value) in wire::json::object(value)? {
+            if value.is_null() {
+                continue;
+            }
+            match name.as_str() {
+                "Name" => m_name = Some(wire::json::scalar::<String>(value, "Name", wire::TimeFormat::EpochSeconds)?),
+                "FieldSelectors" => {
+                    m_field_selectors =
+                        Some(wire::json::list(value, |value| Ok(AdvancedFieldSelector::read_json(value)?))?)
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            name: m_name,
+            field_selectors: wire::required(m_field_selectors, "FieldSelectors", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.name {
+            w.key("Name");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        w.key("FieldSelectors");
+        w.begin_array();
+        for item in &self.field_selectors {
+            item.write_json(w);
+        }
+        w.end_array();
+        w.end_object();
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        if let Some(v) = &self.name {
+            wire::check_length("Name", wire::Location::Body, v.chars().count(), Some(0), Some(1000))?;
+        }
+        wire::check_length("FieldSelectors", wire::Location::Body, (&self.field_selectors).len(), Some(1), None)?;
+        for item in (&self.field_selectors).iter() {
+            item.check()?;
+        }
+        Ok(())
+    }
+}
+
+/// `AdvancedFieldSelector` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AdvancedFieldSelector {
+    /// Member `Field` of the structure.
+    pub field: String,
+    /// Member `Equals` of the structure.
+    pub equals: Option<Vec<String>>,
+    /// Member `StartsWith` of the structure.
+    pub starts_with: Option<Vec<String>>,
+    /// Member `EndsWith` of the structure.
+    pub ends_with: Option<Vec<String>>,
+    /// Member `NotEquals` of the structure.
+    pub not_equals: Option<Vec<String>>,
+    /// Member `NotStartsWith` of the structure.
+    pub not_starts_with: Option<Vec<String>>,
+    /// Member `NotEndsWith` of the structure.
+    pub not_ends_with: Option<Vec<String>>,
+}
+
+impl AdvancedFieldSelector {
+    pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
+        let mut m_field: Option<String> = None;
+        let mut m_equals: Option<Vec<String>> = None;
+        let mut m_starts_with: Option<Vec<String>> = None;
+        let mut m_ends_with: Option<Vec<String>> = None;
+        let mut m_not_equals: Option<Vec<String>> = None;
+        let mut m_not_starts_with: Option<Vec<String>> = None;
+        let mut m_not_ends_with: Option<Vec<String>> = None;
+        for (name, value) in wire::json::object(value)? {
+            if value.is_null() {
+                continue;
+            }
+            match name.as_str() {
+                "Field" => {
+                    m_field = Some(wire::json::scalar::<String>(value, "Field", wire::TimeFormat::EpochSeconds)?)
+                }
+                "Equals" => {
+                    m_equals = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(value, "Equals", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                "StartsWith" => {
+                    m_starts_with = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(value, "StartsWith", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                "EndsWith" => {
+                    m_ends_with = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(value, "EndsWith", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                "NotEquals" => {
+                    m_not_equals = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(value, "NotEquals", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                "NotStartsWith" => {
+                    m_not_starts_with = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(value, "NotStartsWith", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                "NotEndsWith" => {
+                    m_not_ends_with = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(value, "NotEndsWith", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            field: wire::required(m_field, "Field", wire::Location::Body)?,
+            equals: m_equals,
+            starts_with: m_starts_with,
+            ends_with: m_ends_with,
+            not_equals: m_not_equals,
+            not_starts_with: m_not_starts_with,
+            not_ends_with: m_not_ends_with,
+        })
+    }
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        w.key("Field");
+        w.scalar(&self.field, wire::TimeFormat::EpochSeconds);
+        if let Some(v) = &self.equals {
+            w.key("Equals");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        if let Some(v) = &self.starts_with {
+            w.key("StartsWith");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        if let Some(v) = &self.ends_with {
+            w.key("EndsWith");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        if let Some(v) = &self.not_equals {
+            w.key("NotEquals");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        if let Some(v) = &self.not_starts_with {
+            w.key("NotStartsWith");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        if let Some(v) = &self.not_ends_with {
+            w.key("NotEndsWith");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        w.end_object();
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Field", wire::Location::Body, (&self.field).chars().count(), Some(1), Some(1000))?;
+        wire::check_pattern("Field", wire::Location::Body, &self.field, &patterns::SELECTOR_FIELD)?;
+        if let Some(v) = &self.equals {
+            wire::check_length("Equals", wire::Location::Body, v.len(), Some(1), None)?;
+            for item in v.iter() {
+                wire::check_length("Equals", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+                wire::check_pattern("Equals", wire::Location::Body, item, &patterns::OPERATOR_VALUE)?;
+            }
+        }
+        if let Some(v) = &self.starts_with {
+            wire::check_length("StartsWith", wire::Location::Body, v.len(), Some(1), None)?;
+            for item in v.iter() {
+                wire::check_length("StartsWith", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+                wire::check_pattern("StartsWith", wire::Location::Body, item, &patterns::OPERATOR_VALUE)?;
+            }
+        }
+        if let Some(v) = &self.ends_with {
+            wire::check_length("EndsWith", wire::Location::Body, v.len(), Some(1), None)?;
+            for item in v.iter() {
+                wire::check_length("EndsWith", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+                wire::check_pattern("EndsWith", wire::Location::Body, item, &patterns::OPERATOR_VALUE)?;
+            }
+        }
+        if let Some(v) = &self.not_equals {
+            wire::check_length("NotEquals", wire::Location::Body, v.len(), Some(1), None)?;
+            for item in v.iter() {
+                wire::check_length("NotEquals", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+                wire::check_pattern("NotEquals", wire::Location::Body, item, &patterns::OPERATOR_VALUE)?;
+            }
+        }
+        if let Some(v) = &self.not_starts_with {
+            wire::check_length("NotStartsWith", wire::Location::Body, v.len(), Some(1), None)?;
+            for item in v.iter() {
+                wire::check_length("NotStartsWith", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+                wire::check_pattern("NotStartsWith", wire::Location::Body, item, &patterns::OPERATOR_VALUE)?;
+            }
+        }
+        if let Some(v) = &self.not_ends_with {
+            wire::check_length("NotEndsWith", wire::Location::Body, v.len(), Some(1), None)?;
+            for item in v.iter() {
+                wire::check_length("NotEndsWith", wire::Location::Body, item.chars().count(), Some(1), Some(2048))?;
+                wire::check_pattern("NotEndsWith", wire::Location::Body, item, &patterns::OPERATOR_VALUE)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `DataResource` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DataResource {
+    /// Member `Type` of the structure.
+    pub type_: Option<String>,
+    /// Member `Values` of the structure.
+    pub values: Option<Vec<String>>,
+}
+
+impl DataResource {
+    pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
+        let mut m_type_: Option<String> = None;
+        let mut m_values: Option<Vec<String>> = None;
+        for (name, value) in wire::json::object(value)? {
+            if value.is_null() {
+                continue;
+            }
+            match name.as_str() {
+                "Type" => m_type_ = Some(wire::json::scalar::<String>(value, "Type", wire::TimeFormat::EpochSeconds)?),
+                "Values" => {
+                    m_values = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(value, "Values", wire::TimeFormat::EpochSeconds)?)
+                    })?)
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { type_: m_type_, values: m_values })
+    }
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.type_ {
+            w.key("Type");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.values {
+            w.key("Values");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        w.end_object();
+    }
+}
+
 /// `Event` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Event {
@@ -67,6 +353,124 @@ impl Event {
         if let Some(v) = &self.cloud_trail_event {
             w.key("CloudTrailEvent");
             w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        w.end_object();
+    }
+}
+
+/// `EventSelector` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct EventSelector {
+    /// Member `ReadWriteType` of the structure.
+    pub read_write_type: Option<ReadWriteType>,
+    /// Member `IncludeManagementEvents` of the structure.
+    pub include_management_events: Option<bool>,
+    /// Member `DataResources` of the structure.
+    pub data_resources: Option<Vec<DataResource>>,
+    /// Member `ExcludeManagementEventSources` of the structure.
+    pub exclude_management_event_sources: Option<Vec<String>>,
+}
+
+impl EventSelector {
+    pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
+        let mut m_read_write_type: Option<ReadWriteType> = None;
+        let mut m_include_management_events: Option<bool> = None;
+        let mut m_data_resources: Option<Vec<DataResource>> = None;
+        let mut m_exclude_management_event_sources: Option<Vec<String>> = None;
+        for (name, value) in wire::json::object(value)? {
+            if value.is_null() {
+                continue;
+            }
+            match name.as_str() {
+                "ReadWriteType" => {
+                    m_read_write_type = Some(wire::json::scalar::<ReadWriteType>(
+                        value,
+                        "ReadWriteType",
+                        wire::TimeFormat::EpochSeconds,
+                    )?)
+                }
+                "IncludeManagementEvents" => {
+                    m_include_management_events = Some(wire::json::scalar::<bool>(
+                        value,
+                        "IncludeManagementEvents",
+                        wire::TimeFormat::EpochSeconds,
+                    )?)
+                }
+                "DataResources" => {
+                    m_data_resources = Some(wire::json::list(value, |value| Ok(DataResource::read_json(value)?))?)
+                }
+                "ExcludeManagementEventSources" => {
+                    m_exclude_management_event_sources = Some(wire::json::list(value, |value| {
+                        Ok(wire::json::scalar::<String>(
+                            value,
+                            "ExcludeManagementEventSources",
+                            wire::TimeFormat::EpochSeconds,
+                        )?)
+                    })?)
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            read_write_type: m_read_write_type,
+            include_management_events: m_include_management_events,
+            data_resources: m_data_resources,
+            exclude_management_event_sources: m_exclude_management_event_sources,
+        })
+    }
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.read_write_type {
+            w.key("ReadWriteType");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.include_management_events {
+            w.key("IncludeManagementEvents");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.data_resources {
+            w.key("DataResources");
+            w.begin_array();
+            for item in v {
+                item.write_json(w);
+            }
+            w.end_array();
+        }
+        if let Some(v) = &self.exclude_management_event_sources {
+            w.key("ExcludeManagementEventSources");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
+        }
+        w.end_object();
+    }
+}
+
+/// `InsightSelector` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct InsightSelector {
+    /// Member `InsightType` of the structure.
+    pub insight_type: Option<InsightType>,
+    /// Member `EventCategories` of the structure.
+    pub event_categories: Option<Vec<SourceEventCategory>>,
+}
+
+impl InsightSelector {
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.insight_type {
+            w.key("InsightType");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.event_categories {
+            w.key("EventCategories");
+            w.begin_array();
+            for item in v {
+                w.scalar(item, wire::TimeFormat::EpochSeconds);
+            }
+            w.end_array();
         }
         w.end_object();
     }
@@ -142,6 +546,80 @@ impl Resource {
             w.scalar(v, wire::TimeFormat::EpochSeconds);
         }
         w.end_object();
+    }
+}
+
+/// `ResourceTag` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ResourceTag {
+    /// Member `ResourceId` of the structure.
+    pub resource_id: Option<String>,
+    /// Member `TagsList` of the structure.
+    pub tags_list: Option<Vec<Tag>>,
+}
+
+impl ResourceTag {
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        if let Some(v) = &self.resource_id {
+            w.key("ResourceId");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        if let Some(v) = &self.tags_list {
+            w.key("TagsList");
+            w.begin_array();
+            for item in v {
+                item.write_json(w);
+            }
+            w.end_array();
+        }
+        w.end_object();
+    }
+}
+
+/// `Tag` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Tag {
+    /// Member `Key` of the structure.
+    pub key: String,
+    /// Member `Value` of the structure.
+    pub value: Option<String>,
+}
+
+impl Tag {
+    pub(crate) fn read_json(value: Value) -> Result<Self, wire::ParseError> {
+        let mut m_key: Option<String> = None;
+        let mut m_value: Option<String> = None;
+        for (name, value) in wire::json::object(value)? {
+            if value.is_null() {
+                continue;
+            }
+            match name.as_str() {
+                "Key" => m_key = Some(wire::json::scalar::<String>(value, "Key", wire::TimeFormat::EpochSeconds)?),
+                "Value" => {
+                    m_value = Some(wire::json::scalar::<String>(value, "Value", wire::TimeFormat::EpochSeconds)?)
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { key: wire::required(m_key, "Key", wire::Location::Body)?, value: m_value })
+    }
+    pub(crate) fn write_json(&self, w: &mut wire::JsonWriter) {
+        w.begin_object();
+        w.key("Key");
+        w.scalar(&self.key, wire::TimeFormat::EpochSeconds);
+        if let Some(v) = &self.value {
+            w.key("Value");
+            w.scalar(v, wire::TimeFormat::EpochSeconds);
+        }
+        w.end_object();
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Body, (&self.key).chars().count(), Some(1), Some(128))?;
+        if let Some(v) = &self.value {
+            wire::check_length("Value", wire::Location::Body, v.chars().count(), Some(1), Some(256))?;
+        }
+        Ok(())
     }
 }
 

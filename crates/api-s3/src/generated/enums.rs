@@ -138,43 +138,6 @@ SseC = "SSE-C",
 }
 
 wire::string_enum! {
-/// Values of `Event`.
-pub enum Event {
-S3ReducedRedundancyLostObject = "s3:ReducedRedundancyLostObject",
-S3ObjectCreatedAll = "s3:ObjectCreated:*",
-S3ObjectCreatedPut = "s3:ObjectCreated:Put",
-S3ObjectCreatedPost = "s3:ObjectCreated:Post",
-S3ObjectCreatedCopy = "s3:ObjectCreated:Copy",
-S3ObjectCreatedCompleteMultipartUpload = "s3:ObjectCreated:CompleteMultipartUpload",
-S3ObjectRemovedAll = "s3:ObjectRemoved:*",
-S3ObjectRemovedDelete = "s3:ObjectRemoved:Delete",
-S3ObjectRemovedDeleteMarkerCreated = "s3:ObjectRemoved:DeleteMarkerCreated",
-S3ObjectRestoreAll = "s3:ObjectRestore:*",
-S3ObjectRestorePost = "s3:ObjectRestore:Post",
-S3ObjectRestoreCompleted = "s3:ObjectRestore:Completed",
-S3ReplicationAll = "s3:Replication:*",
-S3ReplicationOperationFailedReplication = "s3:Replication:OperationFailedReplication",
-S3ReplicationOperationNotTracked = "s3:Replication:OperationNotTracked",
-S3ReplicationOperationMissedThreshold = "s3:Replication:OperationMissedThreshold",
-S3ReplicationOperationReplicatedAfterThreshold = "s3:Replication:OperationReplicatedAfterThreshold",
-S3ObjectRestoreDelete = "s3:ObjectRestore:Delete",
-S3LifecycleTransition = "s3:LifecycleTransition",
-S3IntelligentTiering = "s3:IntelligentTiering",
-S3ObjectAclPut = "s3:ObjectAcl:Put",
-S3LifecycleExpirationAll = "s3:LifecycleExpiration:*",
-S3LifecycleExpirationDelete = "s3:LifecycleExpiration:Delete",
-S3LifecycleExpirationDeleteMarkerCreated = "s3:LifecycleExpiration:DeleteMarkerCreated",
-S3ObjectTaggingAll = "s3:ObjectTagging:*",
-S3ObjectTaggingPut = "s3:ObjectTagging:Put",
-S3ObjectTaggingDelete = "s3:ObjectTagging:Delete",
-S3ObjectAnnotationAll = "s3:ObjectAnnotation:*",
-S3ObjectAnnotationPut = "s3:ObjectAnnotation:Put",
-S3ObjectAnnotationDelete = "s3:ObjectAnnotation:Delete",
-S3ObjectRetentionPut = "s3:ObjectRetention:Put",
-}
-}
-
-wire::string_enum! {
 /// Values of `ExistingObjectReplicationStatus`.
 pub enum ExistingObjectReplicationStatus {
 Enabled = "Enabled",
@@ -187,14 +150,6 @@ wire::string_enum! {
 pub enum ExpirationStatus {
 Enabled = "Enabled",
 Disabled = "Disabled",
-}
-}
-
-wire::string_enum! {
-/// Values of `FilterRuleName`.
-pub enum FilterRuleName {
-Prefix = "prefix",
-Suffix = "suffix",
 }
 }
 

@@ -153,6 +153,8 @@ pub(crate) static X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY: wire::rt::HeaderNam
     wire::rt::HeaderName::from_static("x-amz-server-side-encryption-customer-key");
 pub(crate) static X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY_MD5: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-server-side-encryption-customer-key-md5");
+pub(crate) static X_AMZ_SKIP_DESTINATION_VALIDATION: wire::rt::HeaderName =
+    wire::rt::HeaderName::from_static("x-amz-skip-destination-validation");
 pub(crate) static X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER: wire::rt::HeaderName =
     wire::rt::HeaderName::from_static("x-amz-source-expected-bucket-owner");
 pub(crate) static X_AMZ_STORAGE_CLASS: wire::rt::HeaderName = wire::rt::HeaderName::from_static("x-amz-storage-class");

@@ -465,6 +465,55 @@ impl PutBucketEncryptionInput {
     }
 }
 
+/// The input of [`PutBucketNotificationConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificationConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutBucketNotificationConfigurationInput {
+    /// The path's `Bucket`.
+    pub bucket: String,
+    /// Element `NotificationConfiguration` of the body.
+    pub notification_configuration: NotificationConfiguration,
+    /// Header `x-amz-expected-bucket-owner`.
+    pub expected_bucket_owner: Option<String>,
+    /// Header `x-amz-skip-destination-validation`.
+    pub skip_destination_validation: Option<bool>,
+}
+
+impl PutBucketNotificationConfigurationInput {
+    /// Whether the body is streamed beside the input.
+    pub const STREAMING_INPUT: bool = false;
+
+    /// Reads and checks the input.
+    ///
+    /// # Errors
+    /// What does not fit the model.
+    pub fn parse(req: &wire::RequestView<'_>) -> Result<Self, wire::ParseError> {
+        let headers = wire::headers::Headers::of(req.headers);
+        let m_bucket = Some(wire::rest::label::<String>(req.bucket, "Bucket", wire::TimeFormat::Iso8601Millis)?);
+        let m_expected_bucket_owner = wire::headers::scalar::<String>(
+            &headers,
+            &header_names::X_AMZ_EXPECTED_BUCKET_OWNER,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_skip_destination_validation = wire::headers::scalar::<bool>(
+            &headers,
+            &header_names::X_AMZ_SKIP_DESTINATION_VALIDATION,
+            wire::TimeFormat::HttpDate,
+        )?;
+        let m_notification_configuration =
+            wire::xml::payload(req.body, "NotificationConfiguration", NotificationConfiguration::read_xml)?;
+        Ok(Self {
+            bucket: wire::required(m_bucket, "Bucket", wire::Location::Uri)?,
+            notification_configuration: wire::required(
+                m_notification_configuration,
+                "NotificationConfiguration",
+                wire::Location::Body,
+            )?,
+            expected_bucket_owner: m_expected_bucket_owner,
+            skip_destination_validation: m_skip_destination_validation,
+        })
+    }
+}
+
 /// The input of [`PutBucketOwnershipControls`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketOwnershipControls.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PutBucketOwnershipControlsInput {

@@ -117,6 +117,8 @@ pub enum Operation {
     PutBucketAcl,
     /// `PutBucketEncryption`
     PutBucketEncryption,
+    /// `PutBucketNotificationConfiguration`
+    PutBucketNotificationConfiguration,
     /// `PutBucketOwnershipControls`
     PutBucketOwnershipControls,
     /// `PutBucketPolicy`
@@ -198,6 +200,7 @@ impl Operation {
         Self::ListParts,
         Self::PutBucketAcl,
         Self::PutBucketEncryption,
+        Self::PutBucketNotificationConfiguration,
         Self::PutBucketOwnershipControls,
         Self::PutBucketPolicy,
         Self::PutBucketTagging,
@@ -269,6 +272,7 @@ impl Operation {
             Self::ListParts => "ListParts",
             Self::PutBucketAcl => "PutBucketAcl",
             Self::PutBucketEncryption => "PutBucketEncryption",
+            Self::PutBucketNotificationConfiguration => "PutBucketNotificationConfiguration",
             Self::PutBucketOwnershipControls => "PutBucketOwnershipControls",
             Self::PutBucketPolicy => "PutBucketPolicy",
             Self::PutBucketTagging => "PutBucketTagging",
@@ -341,6 +345,7 @@ impl Operation {
             "ListParts" => Some(Self::ListParts),
             "PutBucketAcl" => Some(Self::PutBucketAcl),
             "PutBucketEncryption" => Some(Self::PutBucketEncryption),
+            "PutBucketNotificationConfiguration" => Some(Self::PutBucketNotificationConfiguration),
             "PutBucketOwnershipControls" => Some(Self::PutBucketOwnershipControls),
             "PutBucketPolicy" => Some(Self::PutBucketPolicy),
             "PutBucketTagging" => Some(Self::PutBucketTagging),
@@ -397,7 +402,6 @@ pub static UNSERVED: &[&str] = &[
     "PutBucketLifecycleConfiguration",
     "PutBucketLogging",
     "PutBucketMetricsConfiguration",
-    "PutBucketNotificationConfiguration",
     "PutBucketReplication",
     "PutBucketRequestPayment",
     "PutBucketWebsite",
@@ -927,6 +931,12 @@ static ROUTES: &[wire::RouteGroup<Operation>] = &[
                 headers: &[],
             },
             wire::RouteEntry {
+                target: wire::Target::Served(Operation::PutBucketNotificationConfiguration),
+                literals: &[("notification", None)],
+                query: &[],
+                headers: &[],
+            },
+            wire::RouteEntry {
                 target: wire::Target::Served(Operation::PutBucketOwnershipControls),
                 literals: &[("ownershipControls", None)],
                 query: &[],
@@ -1008,12 +1018,6 @@ static ROUTES: &[wire::RouteGroup<Operation>] = &[
                 target: wire::Target::Unserved("PutBucketMetricsConfiguration"),
                 literals: &[("metrics", None)],
                 query: &["id"],
-                headers: &[],
-            },
-            wire::RouteEntry {
-                target: wire::Target::Unserved("PutBucketNotificationConfiguration"),
-                literals: &[("notification", None)],
-                query: &[],
                 headers: &[],
             },
             wire::RouteEntry {

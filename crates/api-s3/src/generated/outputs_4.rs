@@ -330,6 +330,21 @@ impl PutBucketEncryptionOutput {
     }
 }
 
+/// The output of [`PutBucketNotificationConfiguration`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificationConfiguration.html).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PutBucketNotificationConfigurationOutput {}
+
+impl PutBucketNotificationConfigurationOutput {
+    /// Whether the body is streamed beside the output.
+    pub const STREAMING_OUTPUT: bool = false;
+
+    /// The response.
+    pub fn write(&self) -> wire::ResponseParts {
+        let mut r = wire::ResponseParts::new(200);
+        r
+    }
+}
+
 /// The output of [`PutBucketOwnershipControls`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketOwnershipControls.html).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PutBucketOwnershipControlsOutput {}

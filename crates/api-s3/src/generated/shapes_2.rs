@@ -198,6 +198,15 @@ impl ErrorDocument {
 pub struct EventBridgeConfiguration {}
 
 impl EventBridgeConfiguration {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {})
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {}
 }
 
@@ -238,12 +247,25 @@ impl ExistingObjectReplication {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct FilterRule {
     /// Element `Name` of the structure.
-    pub name: Option<FilterRuleName>,
+    pub name: Option<String>,
     /// Element `Value` of the structure.
     pub value: Option<String>,
 }
 
 impl FilterRule {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_name: Option<String> = None;
+        let mut m_value: Option<String> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Name" => wire::once(&mut m_name, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Name")?,
+                "Value" => wire::once(&mut m_value, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Value")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { name: m_name, value: m_value })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.name {
             w.scalar("<Name>", v, wire::TimeFormat::Iso8601Millis, "</Name>");
@@ -678,12 +700,40 @@ pub struct LambdaFunctionConfiguration {
     /// Element `CloudFunction` of the structure.
     pub lambda_function_arn: String,
     /// Element `Event` of the structure.
-    pub events: Vec<Event>,
+    pub events: Vec<String>,
     /// Element `Filter` of the structure.
     pub filter: Option<NotificationConfigurationFilter>,
 }
 
 impl LambdaFunctionConfiguration {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_id: Option<String> = None;
+        let mut m_lambda_function_arn: Option<String> = None;
+        let mut m_events: Option<Vec<String>> = None;
+        let mut m_filter: Option<NotificationConfigurationFilter> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Id" => wire::once(&mut m_id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Id")?,
+                "CloudFunction" => wire::once(
+                    &mut m_lambda_function_arn,
+                    x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "CloudFunction",
+                )?,
+                "Event" => {
+                    m_events.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?)
+                }
+                "Filter" => wire::once(&mut m_filter, NotificationConfigurationFilter::read_xml(x, e)?, "Filter")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            id: m_id,
+            lambda_function_arn: wire::required(m_lambda_function_arn, "CloudFunction", wire::Location::Body)?,
+            events: wire::required(m_events, "Event", wire::Location::Body)?,
+            filter: m_filter,
+        })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.id {
             w.scalar("<Id>", v, wire::TimeFormat::Iso8601Millis, "</Id>");
@@ -790,40 +840,6 @@ impl LifecycleRule {
             w.raw("<AbortIncompleteMultipartUpload>");
             v.write_xml(w);
             w.raw("</AbortIncompleteMultipartUpload>");
-        }
-    }
-}
-
-/// `LifecycleRuleAndOperator` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct LifecycleRuleAndOperator {
-    /// Element `Prefix` of the structure.
-    pub prefix: Option<String>,
-    /// Element `Tag` of the structure.
-    pub tags: Option<Vec<Tag>>,
-    /// Element `ObjectSizeGreaterThan` of the structure.
-    pub object_size_greater_than: Option<i64>,
-    /// Element `ObjectSizeLessThan` of the structure.
-    pub object_size_less_than: Option<i64>,
-}
-
-impl LifecycleRuleAndOperator {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.prefix {
-            w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
-        }
-        if let Some(v) = &self.tags {
-            for item in v {
-                w.raw("<Tag>");
-                item.write_xml(w);
-                w.raw("</Tag>");
-            }
-        }
-        if let Some(v) = &self.object_size_greater_than {
-            w.scalar("<ObjectSizeGreaterThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeGreaterThan>");
-        }
-        if let Some(v) = &self.object_size_less_than {
-            w.scalar("<ObjectSizeLessThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeLessThan>");
         }
     }
 }

@@ -2,6 +2,40 @@
 
 use super::prelude::*;
 
+/// `LifecycleRuleAndOperator` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LifecycleRuleAndOperator {
+    /// Element `Prefix` of the structure.
+    pub prefix: Option<String>,
+    /// Element `Tag` of the structure.
+    pub tags: Option<Vec<Tag>>,
+    /// Element `ObjectSizeGreaterThan` of the structure.
+    pub object_size_greater_than: Option<i64>,
+    /// Element `ObjectSizeLessThan` of the structure.
+    pub object_size_less_than: Option<i64>,
+}
+
+impl LifecycleRuleAndOperator {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.prefix {
+            w.scalar("<Prefix>", v, wire::TimeFormat::Iso8601Millis, "</Prefix>");
+        }
+        if let Some(v) = &self.tags {
+            for item in v {
+                w.raw("<Tag>");
+                item.write_xml(w);
+                w.raw("</Tag>");
+            }
+        }
+        if let Some(v) = &self.object_size_greater_than {
+            w.scalar("<ObjectSizeGreaterThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeGreaterThan>");
+        }
+        if let Some(v) = &self.object_size_less_than {
+            w.scalar("<ObjectSizeLessThan>", v, wire::TimeFormat::Iso8601Millis, "</ObjectSizeLessThan>");
+        }
+    }
+}
+
 /// `LifecycleRuleFilter` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LifecycleRuleFilter {
@@ -309,6 +343,54 @@ impl NoncurrentVersionTransition {
     }
 }
 
+/// `NotificationConfiguration` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NotificationConfiguration {
+    /// Element `TopicConfiguration` of the structure.
+    pub topic_configurations: Option<Vec<TopicConfiguration>>,
+    /// Element `QueueConfiguration` of the structure.
+    pub queue_configurations: Option<Vec<QueueConfiguration>>,
+    /// Element `CloudFunctionConfiguration` of the structure.
+    pub lambda_function_configurations: Option<Vec<LambdaFunctionConfiguration>>,
+    /// Element `EventBridgeConfiguration` of the structure.
+    pub event_bridge_configuration: Option<EventBridgeConfiguration>,
+}
+
+impl NotificationConfiguration {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_topic_configurations: Option<Vec<TopicConfiguration>> = None;
+        let mut m_queue_configurations: Option<Vec<QueueConfiguration>> = None;
+        let mut m_lambda_function_configurations: Option<Vec<LambdaFunctionConfiguration>> = None;
+        let mut m_event_bridge_configuration: Option<EventBridgeConfiguration> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "TopicConfiguration" => {
+                    m_topic_configurations.get_or_insert_default().push(TopicConfiguration::read_xml(x, e)?)
+                }
+                "QueueConfiguration" => {
+                    m_queue_configurations.get_or_insert_default().push(QueueConfiguration::read_xml(x, e)?)
+                }
+                "CloudFunctionConfiguration" => m_lambda_function_configurations
+                    .get_or_insert_default()
+                    .push(LambdaFunctionConfiguration::read_xml(x, e)?),
+                "EventBridgeConfiguration" => wire::once(
+                    &mut m_event_bridge_configuration,
+                    EventBridgeConfiguration::read_xml(x, e)?,
+                    "EventBridgeConfiguration",
+                )?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            topic_configurations: m_topic_configurations,
+            queue_configurations: m_queue_configurations,
+            lambda_function_configurations: m_lambda_function_configurations,
+            event_bridge_configuration: m_event_bridge_configuration,
+        })
+    }
+}
+
 /// `NotificationConfigurationFilter` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct NotificationConfigurationFilter {
@@ -317,6 +399,17 @@ pub struct NotificationConfigurationFilter {
 }
 
 impl NotificationConfigurationFilter {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_key: Option<S3KeyFilter> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "S3Key" => wire::once(&mut m_key, S3KeyFilter::read_xml(x, e)?, "S3Key")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { key: m_key })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.key {
             w.raw("<S3Key>");
@@ -728,114 +821,6 @@ impl OwnershipControls {
             w.raw("<Rule>");
             item.write_xml(w);
             w.raw("</Rule>");
-        }
-    }
-}
-
-/// `OwnershipControlsRule` of the model.
-#[derive(Clone, PartialEq, Debug)]
-pub struct OwnershipControlsRule {
-    /// Element `ObjectOwnership` of the structure.
-    pub object_ownership: ObjectOwnership,
-}
-
-impl OwnershipControlsRule {
-    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut m_object_ownership: Option<ObjectOwnership> = None;
-        while let Some(child) = x.next_child()? {
-            let e = &child;
-            match e.name() {
-                "ObjectOwnership" => wire::once(
-                    &mut m_object_ownership,
-                    x.scalar::<ObjectOwnership>(e, wire::TimeFormat::Iso8601Millis)?,
-                    "ObjectOwnership",
-                )?,
-                _ => x.skip()?,
-            }
-        }
-        Ok(Self { object_ownership: wire::required(m_object_ownership, "ObjectOwnership", wire::Location::Body)? })
-    }
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        w.scalar("<ObjectOwnership>", &self.object_ownership, wire::TimeFormat::Iso8601Millis, "</ObjectOwnership>");
-    }
-}
-
-/// `Part` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Part {
-    /// Element `PartNumber` of the structure.
-    pub part_number: Option<i32>,
-    /// Element `LastModified` of the structure.
-    pub last_modified: Option<Timestamp>,
-    /// Element `ETag` of the structure.
-    pub etag: Option<String>,
-    /// Element `Size` of the structure.
-    pub size: Option<i64>,
-    /// Element `ChecksumCRC32` of the structure.
-    pub checksum_crc32: Option<String>,
-    /// Element `ChecksumCRC32C` of the structure.
-    pub checksum_crc32c: Option<String>,
-    /// Element `ChecksumCRC64NVME` of the structure.
-    pub checksum_crc64nvme: Option<String>,
-    /// Element `ChecksumSHA1` of the structure.
-    pub checksum_sha1: Option<String>,
-    /// Element `ChecksumSHA256` of the structure.
-    pub checksum_sha256: Option<String>,
-    /// Element `ChecksumSHA512` of the structure.
-    pub checksum_sha512: Option<String>,
-    /// Element `ChecksumMD5` of the structure.
-    pub checksum_md5: Option<String>,
-    /// Element `ChecksumXXHASH64` of the structure.
-    pub checksum_xxhash64: Option<String>,
-    /// Element `ChecksumXXHASH3` of the structure.
-    pub checksum_xxhash3: Option<String>,
-    /// Element `ChecksumXXHASH128` of the structure.
-    pub checksum_xxhash128: Option<String>,
-}
-
-impl Part {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.part_number {
-            w.scalar("<PartNumber>", v, wire::TimeFormat::Iso8601Millis, "</PartNumber>");
-        }
-        if let Some(v) = &self.last_modified {
-            w.scalar("<LastModified>", v, wire::TimeFormat::Iso8601Millis, "</LastModified>");
-        }
-        if let Some(v) = &self.etag {
-            w.scalar("<ETag>", v, wire::TimeFormat::Iso8601Millis, "</ETag>");
-        }
-        if let Some(v) = &self.size {
-            w.scalar("<Size>", v, wire::TimeFormat::Iso8601Millis, "</Size>");
-        }
-        if let Some(v) = &self.checksum_crc32 {
-            w.scalar("<ChecksumCRC32>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumCRC32>");
-        }
-        if let Some(v) = &self.checksum_crc32c {
-            w.scalar("<ChecksumCRC32C>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumCRC32C>");
-        }
-        if let Some(v) = &self.checksum_crc64nvme {
-            w.scalar("<ChecksumCRC64NVME>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumCRC64NVME>");
-        }
-        if let Some(v) = &self.checksum_sha1 {
-            w.scalar("<ChecksumSHA1>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumSHA1>");
-        }
-        if let Some(v) = &self.checksum_sha256 {
-            w.scalar("<ChecksumSHA256>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumSHA256>");
-        }
-        if let Some(v) = &self.checksum_sha512 {
-            w.scalar("<ChecksumSHA512>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumSHA512>");
-        }
-        if let Some(v) = &self.checksum_md5 {
-            w.scalar("<ChecksumMD5>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumMD5>");
-        }
-        if let Some(v) = &self.checksum_xxhash64 {
-            w.scalar("<ChecksumXXHASH64>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumXXHASH64>");
-        }
-        if let Some(v) = &self.checksum_xxhash3 {
-            w.scalar("<ChecksumXXHASH3>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumXXHASH3>");
-        }
-        if let Some(v) = &self.checksum_xxhash128 {
-            w.scalar("<ChecksumXXHASH128>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumXXHASH128>");
         }
     }
 }

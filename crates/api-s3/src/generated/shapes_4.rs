@@ -2,6 +2,114 @@
 
 use super::prelude::*;
 
+/// `OwnershipControlsRule` of the model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OwnershipControlsRule {
+    /// Element `ObjectOwnership` of the structure.
+    pub object_ownership: ObjectOwnership,
+}
+
+impl OwnershipControlsRule {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_object_ownership: Option<ObjectOwnership> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "ObjectOwnership" => wire::once(
+                    &mut m_object_ownership,
+                    x.scalar::<ObjectOwnership>(e, wire::TimeFormat::Iso8601Millis)?,
+                    "ObjectOwnership",
+                )?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { object_ownership: wire::required(m_object_ownership, "ObjectOwnership", wire::Location::Body)? })
+    }
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<ObjectOwnership>", &self.object_ownership, wire::TimeFormat::Iso8601Millis, "</ObjectOwnership>");
+    }
+}
+
+/// `Part` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Part {
+    /// Element `PartNumber` of the structure.
+    pub part_number: Option<i32>,
+    /// Element `LastModified` of the structure.
+    pub last_modified: Option<Timestamp>,
+    /// Element `ETag` of the structure.
+    pub etag: Option<String>,
+    /// Element `Size` of the structure.
+    pub size: Option<i64>,
+    /// Element `ChecksumCRC32` of the structure.
+    pub checksum_crc32: Option<String>,
+    /// Element `ChecksumCRC32C` of the structure.
+    pub checksum_crc32c: Option<String>,
+    /// Element `ChecksumCRC64NVME` of the structure.
+    pub checksum_crc64nvme: Option<String>,
+    /// Element `ChecksumSHA1` of the structure.
+    pub checksum_sha1: Option<String>,
+    /// Element `ChecksumSHA256` of the structure.
+    pub checksum_sha256: Option<String>,
+    /// Element `ChecksumSHA512` of the structure.
+    pub checksum_sha512: Option<String>,
+    /// Element `ChecksumMD5` of the structure.
+    pub checksum_md5: Option<String>,
+    /// Element `ChecksumXXHASH64` of the structure.
+    pub checksum_xxhash64: Option<String>,
+    /// Element `ChecksumXXHASH3` of the structure.
+    pub checksum_xxhash3: Option<String>,
+    /// Element `ChecksumXXHASH128` of the structure.
+    pub checksum_xxhash128: Option<String>,
+}
+
+impl Part {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.part_number {
+            w.scalar("<PartNumber>", v, wire::TimeFormat::Iso8601Millis, "</PartNumber>");
+        }
+        if let Some(v) = &self.last_modified {
+            w.scalar("<LastModified>", v, wire::TimeFormat::Iso8601Millis, "</LastModified>");
+        }
+        if let Some(v) = &self.etag {
+            w.scalar("<ETag>", v, wire::TimeFormat::Iso8601Millis, "</ETag>");
+        }
+        if let Some(v) = &self.size {
+            w.scalar("<Size>", v, wire::TimeFormat::Iso8601Millis, "</Size>");
+        }
+        if let Some(v) = &self.checksum_crc32 {
+            w.scalar("<ChecksumCRC32>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumCRC32>");
+        }
+        if let Some(v) = &self.checksum_crc32c {
+            w.scalar("<ChecksumCRC32C>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumCRC32C>");
+        }
+        if let Some(v) = &self.checksum_crc64nvme {
+            w.scalar("<ChecksumCRC64NVME>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumCRC64NVME>");
+        }
+        if let Some(v) = &self.checksum_sha1 {
+            w.scalar("<ChecksumSHA1>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumSHA1>");
+        }
+        if let Some(v) = &self.checksum_sha256 {
+            w.scalar("<ChecksumSHA256>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumSHA256>");
+        }
+        if let Some(v) = &self.checksum_sha512 {
+            w.scalar("<ChecksumSHA512>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumSHA512>");
+        }
+        if let Some(v) = &self.checksum_md5 {
+            w.scalar("<ChecksumMD5>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumMD5>");
+        }
+        if let Some(v) = &self.checksum_xxhash64 {
+            w.scalar("<ChecksumXXHASH64>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumXXHASH64>");
+        }
+        if let Some(v) = &self.checksum_xxhash3 {
+            w.scalar("<ChecksumXXHASH3>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumXXHASH3>");
+        }
+        if let Some(v) = &self.checksum_xxhash128 {
+            w.scalar("<ChecksumXXHASH128>", v, wire::TimeFormat::Iso8601Millis, "</ChecksumXXHASH128>");
+        }
+    }
+}
+
 /// `PartitionedPrefix` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PartitionedPrefix {
@@ -108,12 +216,38 @@ pub struct QueueConfiguration {
     /// Element `Queue` of the structure.
     pub queue_arn: String,
     /// Element `Event` of the structure.
-    pub events: Vec<Event>,
+    pub events: Vec<String>,
     /// Element `Filter` of the structure.
     pub filter: Option<NotificationConfigurationFilter>,
 }
 
 impl QueueConfiguration {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_id: Option<String> = None;
+        let mut m_queue_arn: Option<String> = None;
+        let mut m_events: Option<Vec<String>> = None;
+        let mut m_filter: Option<NotificationConfigurationFilter> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Id" => wire::once(&mut m_id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Id")?,
+                "Queue" => {
+                    wire::once(&mut m_queue_arn, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Queue")?
+                }
+                "Event" => {
+                    m_events.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?)
+                }
+                "Filter" => wire::once(&mut m_filter, NotificationConfigurationFilter::read_xml(x, e)?, "Filter")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            id: m_id,
+            queue_arn: wire::required(m_queue_arn, "Queue", wire::Location::Body)?,
+            events: wire::required(m_events, "Event", wire::Location::Body)?,
+            filter: m_filter,
+        })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.id {
             w.scalar("<Id>", v, wire::TimeFormat::Iso8601Millis, "</Id>");
@@ -413,6 +547,17 @@ pub struct S3KeyFilter {
 }
 
 impl S3KeyFilter {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_filter_rules: Option<Vec<FilterRule>> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "FilterRule" => m_filter_rules.get_or_insert_default().push(FilterRule::read_xml(x, e)?),
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { filter_rules: m_filter_rules })
+    }
     pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
         if let Some(v) = &self.filter_rules {
             for item in v {
@@ -672,162 +817,5 @@ impl StorageClassAnalysisDataExport {
         w.raw("<Destination>");
         self.destination.write_xml(w);
         w.raw("</Destination>");
-    }
-}
-
-/// `Tag` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Tag {
-    /// Element `Key` of the structure.
-    pub key: String,
-    /// Element `Value` of the structure.
-    pub value: String,
-}
-
-impl Tag {
-    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut m_key: Option<String> = None;
-        let mut m_value: Option<String> = None;
-        while let Some(child) = x.next_child()? {
-            let e = &child;
-            match e.name() {
-                "Key" => wire::once(&mut m_key, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Key")?,
-                "Value" => wire::once(&mut m_value, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Value")?,
-                _ => x.skip()?,
-            }
-        }
-        Ok(Self {
-            key: wire::required(m_key, "Key", wire::Location::Body)?,
-            value: wire::required(m_value, "Value", wire::Location::Body)?,
-        })
-    }
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        w.scalar("<Key>", &self.key, wire::TimeFormat::Iso8601Millis, "</Key>");
-        w.scalar("<Value>", &self.value, wire::TimeFormat::Iso8601Millis, "</Value>");
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        wire::check_length("Key", wire::Location::Body, (&self.key).chars().count(), Some(1), None)?;
-        Ok(())
-    }
-}
-
-/// `Tagging` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Tagging {
-    /// Element `TagSet` of the structure.
-    pub tag_set: Vec<Tag>,
-}
-
-impl Tagging {
-    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
-        let mut m_tag_set: Option<Vec<Tag>> = None;
-        while let Some(child) = x.next_child()? {
-            let e = &child;
-            match e.name() {
-                "TagSet" => wire::once(&mut m_tag_set, x.list("Tag", |x, e| Ok(Tag::read_xml(x, e)?))?, "TagSet")?,
-                _ => x.skip()?,
-            }
-        }
-        Ok(Self { tag_set: wire::required(m_tag_set, "TagSet", wire::Location::Body)? })
-    }
-    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
-        for item in (&self.tag_set).iter() {
-            item.check()?;
-        }
-        Ok(())
-    }
-}
-
-/// `TargetGrant` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct TargetGrant {
-    /// Element `Grantee` of the structure.
-    pub grantee: Option<Grantee>,
-    /// Element `Permission` of the structure.
-    pub permission: Option<BucketLogsPermission>,
-}
-
-impl TargetGrant {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.grantee {
-            w.raw("<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"");
-            v.write_xml_attributes(w);
-            w.raw(">");
-            v.write_xml(w);
-            w.raw("</Grantee>");
-        }
-        if let Some(v) = &self.permission {
-            w.scalar("<Permission>", v, wire::TimeFormat::Iso8601Millis, "</Permission>");
-        }
-    }
-}
-
-/// `TargetObjectKeyFormat` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct TargetObjectKeyFormat {
-    /// Element `SimplePrefix` of the structure.
-    pub simple_prefix: Option<SimplePrefix>,
-    /// Element `PartitionedPrefix` of the structure.
-    pub partitioned_prefix: Option<PartitionedPrefix>,
-}
-
-impl TargetObjectKeyFormat {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.simple_prefix {
-            w.raw("<SimplePrefix>");
-            v.write_xml(w);
-            w.raw("</SimplePrefix>");
-        }
-        if let Some(v) = &self.partitioned_prefix {
-            w.raw("<PartitionedPrefix>");
-            v.write_xml(w);
-            w.raw("</PartitionedPrefix>");
-        }
-    }
-}
-
-/// `Tiering` of the model.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Tiering {
-    /// Element `Days` of the structure.
-    pub days: i32,
-    /// Element `AccessTier` of the structure.
-    pub access_tier: IntelligentTieringAccessTier,
-}
-
-impl Tiering {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        w.scalar("<Days>", &self.days, wire::TimeFormat::Iso8601Millis, "</Days>");
-        w.scalar("<AccessTier>", &self.access_tier, wire::TimeFormat::Iso8601Millis, "</AccessTier>");
-    }
-}
-
-/// `TopicConfiguration` of the model.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct TopicConfiguration {
-    /// Element `Id` of the structure.
-    pub id: Option<String>,
-    /// Element `Topic` of the structure.
-    pub topic_arn: String,
-    /// Element `Event` of the structure.
-    pub events: Vec<Event>,
-    /// Element `Filter` of the structure.
-    pub filter: Option<NotificationConfigurationFilter>,
-}
-
-impl TopicConfiguration {
-    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
-        if let Some(v) = &self.id {
-            w.scalar("<Id>", v, wire::TimeFormat::Iso8601Millis, "</Id>");
-        }
-        w.scalar("<Topic>", &self.topic_arn, wire::TimeFormat::Iso8601Millis, "</Topic>");
-        for item in &self.events {
-            w.scalar("<Event>", item, wire::TimeFormat::Iso8601Millis, "</Event>");
-        }
-        if let Some(v) = &self.filter {
-            w.raw("<Filter>");
-            v.write_xml(w);
-            w.raw("</Filter>");
-        }
     }
 }

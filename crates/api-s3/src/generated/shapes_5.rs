@@ -2,6 +2,189 @@
 
 use super::prelude::*;
 
+/// `Tag` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Tag {
+    /// Element `Key` of the structure.
+    pub key: String,
+    /// Element `Value` of the structure.
+    pub value: String,
+}
+
+impl Tag {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_key: Option<String> = None;
+        let mut m_value: Option<String> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Key" => wire::once(&mut m_key, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Key")?,
+                "Value" => wire::once(&mut m_value, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Value")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            key: wire::required(m_key, "Key", wire::Location::Body)?,
+            value: wire::required(m_value, "Value", wire::Location::Body)?,
+        })
+    }
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<Key>", &self.key, wire::TimeFormat::Iso8601Millis, "</Key>");
+        w.scalar("<Value>", &self.value, wire::TimeFormat::Iso8601Millis, "</Value>");
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        wire::check_length("Key", wire::Location::Body, (&self.key).chars().count(), Some(1), None)?;
+        Ok(())
+    }
+}
+
+/// `Tagging` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Tagging {
+    /// Element `TagSet` of the structure.
+    pub tag_set: Vec<Tag>,
+}
+
+impl Tagging {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_tag_set: Option<Vec<Tag>> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "TagSet" => wire::once(&mut m_tag_set, x.list("Tag", |x, e| Ok(Tag::read_xml(x, e)?))?, "TagSet")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self { tag_set: wire::required(m_tag_set, "TagSet", wire::Location::Body)? })
+    }
+    pub(crate) fn check(&self) -> Result<(), wire::ParseError> {
+        for item in (&self.tag_set).iter() {
+            item.check()?;
+        }
+        Ok(())
+    }
+}
+
+/// `TargetGrant` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TargetGrant {
+    /// Element `Grantee` of the structure.
+    pub grantee: Option<Grantee>,
+    /// Element `Permission` of the structure.
+    pub permission: Option<BucketLogsPermission>,
+}
+
+impl TargetGrant {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.grantee {
+            w.raw("<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"");
+            v.write_xml_attributes(w);
+            w.raw(">");
+            v.write_xml(w);
+            w.raw("</Grantee>");
+        }
+        if let Some(v) = &self.permission {
+            w.scalar("<Permission>", v, wire::TimeFormat::Iso8601Millis, "</Permission>");
+        }
+    }
+}
+
+/// `TargetObjectKeyFormat` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TargetObjectKeyFormat {
+    /// Element `SimplePrefix` of the structure.
+    pub simple_prefix: Option<SimplePrefix>,
+    /// Element `PartitionedPrefix` of the structure.
+    pub partitioned_prefix: Option<PartitionedPrefix>,
+}
+
+impl TargetObjectKeyFormat {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.simple_prefix {
+            w.raw("<SimplePrefix>");
+            v.write_xml(w);
+            w.raw("</SimplePrefix>");
+        }
+        if let Some(v) = &self.partitioned_prefix {
+            w.raw("<PartitionedPrefix>");
+            v.write_xml(w);
+            w.raw("</PartitionedPrefix>");
+        }
+    }
+}
+
+/// `Tiering` of the model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tiering {
+    /// Element `Days` of the structure.
+    pub days: i32,
+    /// Element `AccessTier` of the structure.
+    pub access_tier: IntelligentTieringAccessTier,
+}
+
+impl Tiering {
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        w.scalar("<Days>", &self.days, wire::TimeFormat::Iso8601Millis, "</Days>");
+        w.scalar("<AccessTier>", &self.access_tier, wire::TimeFormat::Iso8601Millis, "</AccessTier>");
+    }
+}
+
+/// `TopicConfiguration` of the model.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TopicConfiguration {
+    /// Element `Id` of the structure.
+    pub id: Option<String>,
+    /// Element `Topic` of the structure.
+    pub topic_arn: String,
+    /// Element `Event` of the structure.
+    pub events: Vec<String>,
+    /// Element `Filter` of the structure.
+    pub filter: Option<NotificationConfigurationFilter>,
+}
+
+impl TopicConfiguration {
+    pub(crate) fn read_xml(x: &mut wire::XmlReader<'_>, e: &wire::Element<'_>) -> Result<Self, wire::ParseError> {
+        let mut m_id: Option<String> = None;
+        let mut m_topic_arn: Option<String> = None;
+        let mut m_events: Option<Vec<String>> = None;
+        let mut m_filter: Option<NotificationConfigurationFilter> = None;
+        while let Some(child) = x.next_child()? {
+            let e = &child;
+            match e.name() {
+                "Id" => wire::once(&mut m_id, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Id")?,
+                "Topic" => {
+                    wire::once(&mut m_topic_arn, x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?, "Topic")?
+                }
+                "Event" => {
+                    m_events.get_or_insert_default().push(x.scalar::<String>(e, wire::TimeFormat::Iso8601Millis)?)
+                }
+                "Filter" => wire::once(&mut m_filter, NotificationConfigurationFilter::read_xml(x, e)?, "Filter")?,
+                _ => x.skip()?,
+            }
+        }
+        Ok(Self {
+            id: m_id,
+            topic_arn: wire::required(m_topic_arn, "Topic", wire::Location::Body)?,
+            events: wire::required(m_events, "Event", wire::Location::Body)?,
+            filter: m_filter,
+        })
+    }
+    pub(crate) fn write_xml(&self, w: &mut wire::XmlWriter) {
+        if let Some(v) = &self.id {
+            w.scalar("<Id>", v, wire::TimeFormat::Iso8601Millis, "</Id>");
+        }
+        w.scalar("<Topic>", &self.topic_arn, wire::TimeFormat::Iso8601Millis, "</Topic>");
+        for item in &self.events {
+            w.scalar("<Event>", item, wire::TimeFormat::Iso8601Millis, "</Event>");
+        }
+        if let Some(v) = &self.filter {
+            w.raw("<Filter>");
+            v.write_xml(w);
+            w.raw("</Filter>");
+        }
+    }
+}
+
 /// `Transition` of the model.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Transition {

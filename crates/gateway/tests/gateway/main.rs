@@ -6,6 +6,7 @@
 mod auth;
 mod bodies;
 mod client;
+mod doors;
 mod heads;
 mod limits;
 mod logging;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use millpond_gateway::{Gateway, GatewayConfig, GatewayParts, Limits, Stopped};
+use millpond_gateway::{Doors, Gateway, GatewayConfig, GatewayParts, Limits, Stopped};
 use millpond_io::{Clock, ManualClock, SystemRandom};
 use millpond_kernel::{
     BodyFailed, Credential, CredentialError, Credentials, OperationRef, Principal, RequestHead, Response, ResponseBody,
@@ -205,6 +205,7 @@ impl Service for Toy {
 
 /// A running gateway.
 pub struct World {
+    pub doors: Doors,
     pub address: SocketAddr,
     pub shared: Arc<Shared>,
     pub ready: Arc<AtomicBool>,
@@ -252,6 +253,7 @@ impl World {
         };
         let ready = Arc::new(AtomicBool::new(false));
         let parts = GatewayParts {
+            host_id: "HOST".into(),
             services: vec![
                 toy("s3", Protocol::RestXml, None),
                 toy("sts", Protocol::Query, None),
@@ -265,13 +267,13 @@ impl World {
             ready: Arc::clone(&ready),
         };
         let gateway = Gateway::bind(config, parts).await.unwrap();
-        let address = gateway.local_addr();
+        let (address, doors) = (gateway.local_addr(), gateway.doors());
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(gateway.serve(async move {
             // The sender's end is the end of the test.
             let _ = stopped.await;
         }));
-        Self { address, shared, ready, stop: Some(stop), ended }
+        Self { address, doors, shared, ready, stop: Some(stop), ended }
     }
 
     /// Begins to stop.

@@ -18,7 +18,7 @@ pub enum EventClass {
     Session,
     /// Reads, or uses a key.
     Read,
-    /// An operation on the data of a resource, such as an object of a bucket. Not recorded; trails of data events come later.
+    /// An operation on the data of a resource, such as an object of a bucket. Recorded where a trail wants it ([`super::DataTrails`]).
     Data,
 }
 
@@ -59,6 +59,10 @@ const READS: &[&str] = &[
     "Verify",
     "Derive",
     "Decode",
+    "BatchGet",
+    "TransactGet",
+    "Query",
+    "Scan",
 ];
 /// What the names of operations begin with that begin sessions.
 const SESSIONS: &[&str] = &["Assume", "GetSessionToken", "GetFederationToken"];

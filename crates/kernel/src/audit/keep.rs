@@ -95,6 +95,11 @@ pub(super) fn stream(account: AccountId, side: Side) -> Key {
     KeyBuilder::new(tables::AUDIT).raw(account.as_str().as_bytes()).u8(side.byte()).build()
 }
 
+/// The streams of the management events of an account.
+pub fn management_streams(account: AccountId) -> [Key; 2] {
+    Side::BOTH.map(|side| stream(account, side))
+}
+
 /// The counter of a stream's bytes.
 pub(super) fn bytes_row(account: AccountId, side: Side) -> Key {
     KeyBuilder::new(tables::AUDIT_BYTES).raw(account.as_str().as_bytes()).u8(side.byte()).build()

@@ -11,7 +11,9 @@
 //!
 //! Denials are kept too ([`Kept`]), under the id of their request, with everything that was decided.
 
+mod bounded;
 mod call;
+mod data;
 mod denial;
 mod identity;
 mod keep;
@@ -24,9 +26,10 @@ mod resource;
 mod store;
 
 pub use call::{Call, EventClass, EventKind, KeyUsed, Outcome, Said};
+pub use data::{DataEvent, DataRecorder, DataTrails, account_of_stream, data_stream};
 pub use denial::Denial;
-pub use keep::{DENIAL_AGE, DENIAL_BYTES, HISTORY_AGE, HISTORY_BYTES, OTHERS_BYTES};
+pub use keep::{DENIAL_AGE, DENIAL_BYTES, HISTORY_AGE, HISTORY_BYTES, OTHERS_BYTES, management_streams};
 pub use kept::Kept;
 pub use note::Note;
-pub use read::{DISORDER, Found, Page};
+pub use read::{DISORDER, Found, Page, Recorded};
 pub use store::{Audit, AuditParts, GROUP_TIME, QUEUE, QUEUE_WAIT, Unrecorded};

@@ -1,7 +1,7 @@
 //! What is noted of a call while it is carried out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use millpond_types::AccountId;
 use serde_json::{Map, Value};
@@ -13,6 +13,8 @@ const MAX_RESOURCES: usize = 20;
 #[derive(Debug, Default)]
 pub struct Note {
     wanted: AtomicBool,
+    /// Whether the changes of a call on data are recorded by their own commits.
+    journaled: Arc<AtomicBool>,
     noted: Mutex<Noted>,
 }
 
@@ -33,6 +35,11 @@ impl Note {
     /// Says that the call is to be recorded. For the gateway.
     pub fn want(&self) {
         self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// To be set by who records the changes of the call in their own commits.
+    pub(crate) fn journaled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.journaled)
     }
 
     /// A request parameter that neither the query nor a form says, such as the document of an S3 configuration. The name is shown as it is;

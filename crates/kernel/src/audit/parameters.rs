@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millpond_wire::{FormPairs, Protocol, QueryPairs};
 use serde_json::{Map, Value};
 
+use super::bounded;
 use super::call::Said;
 
 /// Members that are never shown, wherever they stand: secrets, content, and what opens something. In lower case.
@@ -36,7 +37,15 @@ const REDACTED: &[&str] = &[
     "encodedmessage",
     "decodedmessage",
     "nexttoken",
+    "token",
+    "apikeyvalue",
+    "clientsecret",
+    // The code, and the environment, of functions.
+    "zipfile",
+    "variables",
 ];
+/// Lists of parameters whose values may be secret (`IsValueSecret`), of connections: they are shown as a whole or not at all. In lower case.
+const PARAMETERS: &[&str] = &["headerparameters", "querystringparameters", "bodyparameters"];
 /// What is shown in their place, as CloudTrail has it.
 const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 
@@ -58,10 +67,7 @@ pub(super) fn of_request(protocol: Protocol, said: &Said) -> Option<Map<String, 
     let said = match protocol {
         Protocol::RestXml => object_storage(said),
         Protocol::Query => form(if said.body.is_empty() { said.query.as_bytes() } else { &said.body })?,
-        Protocol::RestJson | Protocol::Json10 | Protocol::Json11 => match serde_json::from_slice(&said.body).ok()? {
-            Value::Object(members) => members,
-            _ => return None,
-        },
+        Protocol::RestJson | Protocol::Json10 | Protocol::Json11 => bounded::members(&said.body)?,
     };
     (!said.is_empty()).then_some(said)
 }
@@ -85,10 +91,17 @@ pub(super) fn of_answer(protocol: Protocol, body: &[u8]) -> Option<Value> {
 /// Bucket, host and query, as S3's records have them.
 fn object_storage(said: &Said) -> Map<String, Value> {
     let mut parameters = Map::new();
-    let first = said.path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let bucket = said.host_bucket.clone().or_else(|| millpond_wire::percent_decode(first).map(Into::into));
+    let path = said.path.strip_prefix('/').unwrap_or(&said.path);
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let key = if said.host_bucket.is_some() { path } else { rest };
+    let decoded = |text| millpond_wire::percent_decode(text).map(Into::into);
+    let bucket: Option<String> = said.host_bucket.clone().or_else(|| decoded(first));
+    let key: Option<String> = decoded(key);
     if let Some(bucket) = bucket.filter(|bucket| !bucket.is_empty()) {
         parameters.insert("bucketName".to_owned(), bucket.into());
+    }
+    if let Some(key) = key.filter(|key| !key.is_empty()) {
+        parameters.insert("key".to_owned(), key.into());
     }
     if let Some(host) = &said.host {
         parameters.insert("Host".to_owned(), host.as_str().into());
@@ -173,8 +186,18 @@ fn member(name: &str, value: Value) -> (String, Value) {
     if REDACTED.contains(&name.to_ascii_lowercase().as_str()) {
         return (shown_name, HIDDEN.into());
     }
-    let value = if MAPS.contains(&shown_name.as_str()) { value } else { shown(value) };
+    if PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) && has_secrets(&value) {
+        return (shown_name, HIDDEN.into());
+    }
+    // Most services have lists of tags, some have maps.
+    let is_map = MAPS.contains(&shown_name.as_str()) || (shown_name == "tags" && value.is_object());
+    let value = if is_map { value } else { shown(value) };
     (shown_name, value)
+}
+
+fn has_secrets(list: &Value) -> bool {
+    let secret = |item: &Value| item.get("IsValueSecret").is_some_and(|secret| secret.as_bool() != Some(false));
+    list.as_array().is_some_and(|items| items.iter().any(secret))
 }
 
 fn lower_first(name: &str) -> String {
@@ -233,6 +256,13 @@ mod tests {
                 "",
                 r#"{"KeyId":"k","Plaintext":"c2VjcmV0","EncryptionContext":{"Plaintext":"p","K":"v"},"GrantTokens":["t"],"Tags":[{"TagKey":"a"}]}"#,
                 json!({"keyId": "k", "plaintext": HIDDEN, "encryptionContext": {"Plaintext": "p", "K": "v"}, "grantTokens": HIDDEN, "tags": [{"tagKey": "a"}]}),
+            ),
+            (
+                Protocol::Json11,
+                "/",
+                "",
+                r#"{"ApiKeyValue":"s","HeaderParameters":[{"Key":"k","Value":"v","IsValueSecret":true}],"BodyParameters":[{"Key":"k","Value":"v","IsValueSecret":false}]}"#,
+                json!({"apiKeyValue": HIDDEN, "headerParameters": HIDDEN, "bodyParameters": [{"key": "k", "value": "v", "isValueSecret": false}]}),
             ),
             (Protocol::Json11, "/", "", "{}", Value::Null),
             (Protocol::Json11, "/", "", "not JSON", Value::Null),

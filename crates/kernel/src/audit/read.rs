@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use millpond_meta::key::{KeyBuilder, prefix_range};
 use millpond_meta::{Position, ReadError, Scan};
-use millpond_types::{AccountId, Timestamp};
+use millpond_types::{AccountId, CauseChain, Timestamp};
 use prost::Message;
 
 use super::keep::{IntoBound, Side, stream};
@@ -21,6 +21,25 @@ pub struct Found {
     pub time: Timestamp,
     /// The record: JSON in the shape of CloudTrail's.
     pub json: Bytes,
+}
+
+/// A record, as a reader of its stream sees it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// When the request came.
+    pub time: Timestamp,
+    /// The record: JSON in the shape of CloudTrail's.
+    pub json: Bytes,
+    /// What led to the request, oldest first.
+    pub causes: CauseChain,
+}
+
+impl Recorded {
+    /// Reads an entry of a stream of records; `None` when it cannot be read.
+    pub fn read(value: &Bytes) -> Option<Self> {
+        let row = EventRow::decode(value.clone()).ok()?;
+        Some(Self { time: Timestamp(row.time), json: row.json.into(), causes: row.causes })
+    }
 }
 
 /// Records of one account, the newest first.

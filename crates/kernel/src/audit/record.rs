@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 
 use millpond_io::Random;
-use millpond_types::{AccountId, Region};
+use millpond_types::{AccountId, CauseChain, Changed, Region};
 use millpond_wire::Protocol;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, EventClass, Outcome};
 use super::keep::Side;
 use super::note::Noted;
-use super::{identity, parameters, resource};
-use crate::{Caller, EncryptionContext, KeyUse};
+use super::{DataEvent, data, identity, parameters, resource};
+use crate::{AuthType, Caller, EncryptionContext, KeyUse};
 
 /// The version of the records' format.
 const EVENT_VERSION: &str = "1.11";
-/// The largest record in bytes: below what one row may hold.
-pub(super) const MAX_RECORD: usize = 60 * 1024;
+/// The largest record in bytes: below what one row may hold, together with a chain of causes.
+pub(super) const MAX_RECORD: usize = 56 * 1024;
 /// Characters of a user agent or an error message that are shown (CloudTrail's limit is 1 KB).
 const MAX_TEXT: usize = 1024;
 
@@ -27,6 +27,8 @@ pub(super) struct Record {
     pub(super) side: Side,
     pub(super) time: millpond_types::Timestamp,
     pub(super) json: Vec<u8>,
+    /// What led to the call.
+    pub(super) causes: CauseChain,
 }
 
 /// A use of a key, owned.
@@ -58,8 +60,87 @@ pub(super) fn of_call(call: &Call, region: &Region, random: &dyn Random) -> Vec<
         outcome: &call.outcome,
         resources,
         region,
+        data: None,
     };
-    about.records(event, random)
+    about.records(event, random, |_, _| true)
+}
+
+/// The records of a call on data, for the accounts that want it. `change` is one that the call makes, with the resources that it is about.
+pub(super) fn of_data(
+    call: &Call,
+    change: Option<(&Changed<'_>, Vec<(String, AccountId)>)>,
+    region: &Region,
+    random: &dyn Random,
+    wants: impl Fn(AccountId, &DataEvent<'_>) -> bool,
+) -> Vec<Record> {
+    let noted = call.caller.note().noted();
+    let mut parameters = request(call, &Noted::default());
+    let mut resources = noted.resources;
+    let (mut name, mut answered) = (call.kind.name, Value::Null);
+    if let Some((change, about)) = change {
+        // Of a batch, each deletion is an event of its own.
+        if name == "DeleteObjects" {
+            (name, resources) = ("DeleteObject", Vec::new());
+            parameters["key"] = change.key.into();
+        }
+        resources.splice(0..0, about);
+        answered = elements(change);
+    }
+    let buckets: Vec<_> = resources.iter().filter_map(|(arn, owner)| Some((bucket_of(arn)?, *owner))).collect();
+    resources.extend(buckets);
+    let mut seen = BTreeSet::new();
+    resources.retain(|(arn, _)| seen.insert(arn.clone()));
+    let mut event = Map::new();
+    event.insert("requestParameters".to_owned(), parameters);
+    event.insert("responseElements".to_owned(), answered);
+    event.insert("additionalEventData".to_owned(), proof(&call.caller));
+    let (source, read_only) = (format!("{}.amazonaws.com", call.service), data::reads(name));
+    let caller = call.caller.arn();
+    let about = About {
+        caller: &call.caller,
+        source: source.clone(),
+        name,
+        class: call.kind.class,
+        outcome: &call.outcome,
+        resources,
+        region,
+        data: Some(read_only),
+    };
+    about.records(event, random, |account, resources| {
+        wants(account, &DataEvent { source: &source, name, read_only, caller: &caller, resources })
+    })
+}
+
+/// The bucket of an object.
+fn bucket_of(arn: &str) -> Option<String> {
+    let (bucket, _) = arn.strip_prefix("arn:aws:s3:::")?.split_once('/')?;
+    Some(format!("arn:aws:s3:::{bucket}"))
+}
+
+/// What a change answers with.
+fn elements(change: &Changed<'_>) -> Value {
+    let mut elements = Map::new();
+    if let Some(version) = &change.version {
+        elements.insert("x-amz-version-id".to_owned(), version.as_str().into());
+    }
+    if change.marker {
+        elements.insert("x-amz-delete-marker".to_owned(), "true".into());
+    }
+    if elements.is_empty() { Value::Null } else { Value::Object(elements) }
+}
+
+/// How a call on data was signed.
+fn proof(caller: &Caller) -> Value {
+    let method = match caller.auth() {
+        AuthType::None => return json!({}),
+        AuthType::Header => "AuthHeader",
+        AuthType::Query => "QueryString",
+    };
+    let version = match caller.signed() {
+        Some(signed) if signed.version == "AWS" => "SigV2",
+        _ => "SigV4",
+    };
+    json!({ "AuthenticationMethod": method, "SignatureVersion": version })
 }
 
 /// The records of a use of a key.
@@ -86,8 +167,9 @@ pub(super) fn of_key(used: &KeyEvent, region: &Region, random: &dyn Random) -> V
         outcome: &used.outcome,
         resources: vec![(used.key_arn.clone(), used.owner)],
         region,
+        data: None,
     };
-    about.records(event, random)
+    about.records(event, random, |_, _| true)
 }
 
 fn request(call: &Call, noted: &Noted) -> Value {
@@ -130,14 +212,32 @@ struct About<'a> {
     outcome: &'a Outcome,
     resources: Vec<(String, AccountId)>,
     region: &'a Region,
+    /// Of operations on data: whether it changes nothing.
+    data: Option<bool>,
 }
 
 impl About<'_> {
-    fn records(&self, mut event: Map<String, Value>, random: &dyn Random) -> Vec<Record> {
-        self.common(&mut event);
+    /// A record for each account that it concerns and that wants it, given the ARNs that the account learns of.
+    fn records(
+        &self,
+        mut event: Map<String, Value>,
+        random: &dyn Random,
+        wanted: impl Fn(AccountId, &[String]) -> bool,
+    ) -> Vec<Record> {
         let own = self.caller.account();
         let accounts: BTreeSet<AccountId> =
             own.into_iter().chain(self.resources.iter().map(|(_, owner)| *owner)).collect();
+        // An account learns of its own resources, and the caller's of all.
+        let learnt = |account: AccountId| {
+            self.resources.iter().filter(move |(_, owner)| own == Some(account) || *owner == account)
+        };
+        let wants =
+            |account: &AccountId| wanted(*account, &learnt(*account).map(|(arn, _)| arn.clone()).collect::<Vec<_>>());
+        let accounts: BTreeSet<AccountId> = accounts.into_iter().filter(wants).collect();
+        if accounts.is_empty() {
+            return Vec::new();
+        }
+        self.common(&mut event);
         let shared = (accounts.len() > 1).then(|| uuid(random));
         let time = self.caller.received();
         let record = |account: AccountId| {
@@ -152,18 +252,13 @@ impl About<'_> {
                 _ => identity::own(self.caller),
             };
             event.insert("userIdentity".to_owned(), seen);
-            // An account learns of its own resources, and the caller's of all.
-            let resources: Vec<Value> = self
-                .resources
-                .iter()
-                .filter(|(_, owner)| own == Some(account) || *owner == account)
-                .map(|(arn, owner)| shown_resource(arn, *owner))
-                .collect();
+            let resources: Vec<Value> = learnt(account).map(|(arn, owner)| shown_resource(arn, *owner)).collect();
             if !resources.is_empty() {
                 event.insert("resources".to_owned(), resources.into());
             }
             let side = if own == Some(account) { Side::Own } else { Side::Others };
-            Record { account, side, time, json: encoded(event) }
+            let causes = self.caller.causes().clone();
+            Record { account, side, time, json: encoded(event), causes }
         };
         accounts.into_iter().map(record).collect()
     }
@@ -193,10 +288,10 @@ impl About<'_> {
             put("errorMessage", cut(message).into());
         }
         put("requestID", self.caller.request_id().to_string().into());
-        put("readOnly", self.class.read_only().into());
+        put("readOnly", self.data.unwrap_or_else(|| self.class.read_only()).into());
         put("eventType", "AwsApiCall".into());
-        put("managementEvent", true.into());
-        put("eventCategory", "Management".into());
+        put("managementEvent", self.data.is_none().into());
+        put("eventCategory", if self.data.is_none() { "Management" } else { "Data" }.into());
         if let Some(version) = transport.tls_version {
             put("tlsDetails", json!({ "tlsVersion": format!("TLSv{version}") }));
         }

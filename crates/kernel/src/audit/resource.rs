@@ -9,6 +9,11 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("iam", "instance-profile/", "AWS::IAM::InstanceProfile"),
     ("kms", "key/", "AWS::KMS::Key"),
     ("kms", "alias/", "AWS::KMS::Alias"),
+    ("events", "event-bus/", "AWS::Events::EventBus"),
+    ("events", "rule/", "AWS::Events::Rule"),
+    ("events", "archive/", "AWS::Events::Archive"),
+    ("events", "connection/", "AWS::Events::Connection"),
+    ("events", "api-destination/", "AWS::Events::ApiDestination"),
 ];
 
 /// The type of the resource that an ARN names; `None` for what has none.

@@ -1,7 +1,7 @@
 //! Writing: changes at once, everything else in groups.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,6 +16,7 @@ use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 
 use super::call::{Call, KeyUsed, Outcome};
+use super::data::{self, DataTrails};
 use super::denial::Denial;
 use super::keep;
 use super::kept::{self, Kept};
@@ -43,6 +44,9 @@ pub(super) struct EventRow {
     pub(super) time: u64,
     #[prost(bytes = "vec", tag = "2")]
     pub(super) json: Vec<u8>,
+    /// What led to the call, oldest first. Rows of older versions have none.
+    #[prost(string, repeated, tag = "3")]
+    pub(super) causes: Vec<String>,
 }
 
 /// Which denial came when.
@@ -83,6 +87,7 @@ struct Inner {
     store: Store,
     vault: Arc<Vault>,
     queue: mpsc::Sender<Item>,
+    trails: OnceLock<Arc<dyn DataTrails>>,
 }
 
 /// What the tasks in the background need.
@@ -97,6 +102,7 @@ struct Store {
 /// What waits to be written.
 enum Item {
     Records(Vec<Record>),
+    Data(Vec<Record>),
     KeyUse(Box<KeyEvent>),
     Denial(Box<Denial>),
     /// Tells when everything before it was written.
@@ -111,7 +117,49 @@ impl Audit {
         let store = Store { kv, random, region, dropped: Arc::default() };
         tokio::spawn(write_groups(waiting, store.clone()));
         tokio::spawn(trim(queue.downgrade(), Arc::clone(&store.kv), clock));
-        Self(Arc::new(Inner { store, vault, queue }))
+        Self(Arc::new(Inner { store, vault, queue, trails: OnceLock::new() }))
+    }
+
+    /// Says who wants records of operations on data. Once, while a server is put together; nobody does before.
+    pub fn use_trails(&self, trails: Arc<dyn DataTrails>) {
+        let _ = self.0.trails.set(trails);
+    }
+
+    pub(super) fn trails(&self) -> Option<&Arc<dyn DataTrails>> {
+        self.0.trails.get()
+    }
+
+    pub(super) fn region(&self) -> &Region {
+        &self.0.store.region
+    }
+
+    pub(super) fn random(&self) -> &dyn Random {
+        &*self.0.store.random
+    }
+
+    /// Writes the records of a call on data, where a trail wants them: those of changes that are not recorded by their own commits are durable when it
+    /// returns, others soon will be.
+    ///
+    /// # Errors
+    /// A change was carried out and cannot be recorded: it must not be acknowledged.
+    pub async fn record_data(&self, call: &Call) -> Result<(), Unrecorded> {
+        let done = matches!(call.outcome, Outcome::Done(_));
+        let change = done && !data::reads(call.kind.name);
+        // Of a batch, each deletion is recorded by itself, and the call besides.
+        if change && call.caller.note().journaled().load(Ordering::Relaxed) && call.kind.name != "DeleteObjects" {
+            return Ok(());
+        }
+        let records = self.data_records(call, None);
+        if records.is_empty() {
+            return Ok(());
+        }
+        if !change {
+            self.queue(Item::Data(records)).await;
+            return Ok(());
+        }
+        let mut batch = Writing::default();
+        records.iter().for_each(|record| batch.data(record));
+        Ok(self.0.store.commit(batch, true).await?)
     }
 
     pub(super) fn kv(&self) -> &dyn Kv {
@@ -227,6 +275,11 @@ impl Denials for Audit {
     }
 }
 
+/// A record as it is stored.
+pub(super) fn row(record: &Record) -> Vec<u8> {
+    EventRow { time: record.time.0, json: record.json.clone(), causes: record.causes.clone() }.encode_to_vec()
+}
+
 /// A commit in the making.
 #[derive(Default)]
 struct Writing {
@@ -238,12 +291,18 @@ struct Writing {
 
 impl Writing {
     fn record(&mut self, record: &Record) {
-        let time = record.time.0;
-        let value = EventRow { time, json: record.json.clone() }.encode_to_vec();
+        let value = row(record);
         self.bytes += value.len();
         self.records += 1;
         self.ops.push(Op::Add(keep::bytes_row(record.account, record.side), value.len() as i64));
         self.ops.push(Op::Append { stream: keep::stream(record.account, record.side), value: value.into() });
+    }
+
+    fn data(&mut self, record: &Record) {
+        let value = row(record);
+        self.bytes += value.len();
+        self.records += 1;
+        self.ops.push(Op::Append { stream: data::data_stream(record.account), value: value.into() });
     }
 
     fn denial(&mut self, denial: &Denial) {
@@ -275,6 +334,7 @@ impl Store {
         for item in group {
             match item {
                 Item::Records(records) => records.iter().for_each(|record| writing.record(record)),
+                Item::Data(records) => records.iter().for_each(|record| writing.data(record)),
                 Item::KeyUse(event) => {
                     let records = record::of_key(&event, &self.region, &*self.random);
                     records.iter().for_each(|record| writing.record(record));

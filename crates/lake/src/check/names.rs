@@ -218,6 +218,7 @@ impl Check<'_> {
                 format!("the change {at} of {}", self.bucket_of(key))
             }
             tables::USAGE => format!("a counter of {}", self.bucket_of(key)),
+            tables::ANNOUNCED => format!("the notifications in effect of {}", self.bucket_of(key)),
             tables::ACCOUNT_CONFIG => "a configuration of an account".to_owned(),
             tables::CONFIG => format!("a configuration of {}", self.bucket_of(key)),
             _ => match body_of(key) {

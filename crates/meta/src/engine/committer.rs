@@ -100,6 +100,8 @@ pub(super) struct Committer {
     named: usize,
     overlay: Overlay<Summed>,
     accepted: Vec<(Committed, oneshot::Sender<Answer>)>,
+    /// Streams that the group appends to, as far as somebody wants to know.
+    appended: Vec<Key>,
     since_poke: usize,
     pokes: u64,
     stopped: Option<String>,
@@ -126,6 +128,7 @@ impl Committer {
             named: 0,
             overlay: Overlay::new(),
             accepted: Vec::with_capacity(MAX_GROUP_BATCHES),
+            appended: Vec::new(),
             since_poke: 0,
             pokes: 0,
             stopped: None,
@@ -221,10 +224,13 @@ impl Committer {
         }
         let (commit, idem) = (self.commit + 1, batch.idem);
         let replaced = self.replaced(&batch);
+        let known = self.appended.len();
+        self.shared.hub.wanted(&batch, &mut self.appended);
         if let Err(error) = self.overlay.apply(self.moment.as_ref(), batch, commit) {
             if matches!(error, CommitError::Conflict(_)) {
                 self.shared.counters.conflicts.fetch_add(1, Relaxed);
             }
+            self.appended.truncate(known);
             let _ = reply.send(Err(error));
             return;
         }
@@ -265,6 +271,7 @@ impl Committer {
         self.publish();
         self.shared.durable.store(self.commit, Relaxed);
         self.shared.watch.send_replace(self.commit);
+        self.shared.hub.tell(&mut self.appended);
         for (committed, reply) in self.accepted.drain(..) {
             let _ = reply.send(Ok(committed));
         }
@@ -300,6 +307,7 @@ impl Committer {
     /// Undoes the group, of which nothing was written.
     fn refuse_group(&mut self) {
         drop(self.overlay.take());
+        self.appended.clear();
         self.commit = self.shared.durable.load(Relaxed);
         self.outcomes.truncate(self.outcomes.len() - std::mem::take(&mut self.named));
         self.shared.counters.full.fetch_add(self.accepted.len() as u64, Relaxed);
@@ -317,7 +325,8 @@ impl Committer {
         }
         for op in &batch.ops {
             let Op::Put(key, _) = op else { continue };
-            let was_there = |cond: &Cond| matches!(cond, Cond::Equals(k, _) | Cond::Present(k) if k == key);
+            let was_there =
+                |cond: &Cond| matches!(cond, Cond::Equals(k, _) | Cond::Begins(k, _) | Cond::Present(k) if k == key);
             if batch.conds.iter().any(was_there) {
                 replaced[self.shared.spaces.class(key).index()] += 1;
             }

@@ -26,6 +26,7 @@ use millpond_io::LockedFile;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{Batch, CommitError, Committed, Kv, ReadError, Rows, Scan, State, View};
+use crate::appends::{AppendHub, Appends};
 use crate::apply::check_limits;
 use committer::{Answer, Message, commit_of, outcome_key, prepare};
 pub use open::{FjallConfig, OpenError};
@@ -56,6 +57,7 @@ struct Shared {
     moment: RwLock<Arc<Moment>>,
     queue: mpsc::WeakSender<Message>,
     watch: watch::Sender<u64>,
+    hub: AppendHub,
     /// The number of the latest durable commit.
     durable: AtomicU64,
     counters: Counters,
@@ -252,6 +254,10 @@ impl Kv for FjallKv {
 
     fn watch(&self) -> watch::Receiver<u64> {
         self.inner.shared.watch.subscribe()
+    }
+
+    fn appends(&self, table: u8) -> Arc<Appends> {
+        self.inner.shared.hub.subscribe(table)
     }
 
     fn stopped(&self) -> Option<String> {

@@ -22,6 +22,7 @@ use super::spaces::{Class, Moment, Spaces};
 use super::verify::FsckReport;
 use super::{Counters, FjallKv, Inner, Shared, upkeep};
 use crate::api::{Key, ReadError};
+use crate::appends::AppendHub;
 use crate::apply::Codec;
 use crate::key::prefix_end;
 
@@ -264,6 +265,7 @@ fn start(
         moment: RwLock::new(Arc::new(moment)),
         queue: queue.downgrade(),
         watch: watch::Sender::new(commit),
+        hub: AppendHub::default(),
         durable: AtomicU64::new(commit),
         counters: Counters::default(),
         low_space: AtomicBool::new(false),

@@ -34,6 +34,7 @@ pub async fn contract<K: Kv + Clone, G>(make: impl Fn() -> (K, G)) {
         one_of_many_wins,
         outcomes,
         watchers_hear,
+        appends_are_told,
         dropped_futures_commit
     );
 }
@@ -94,6 +95,12 @@ async fn conditions(kv: impl Kv) {
         (Cond::Equals(key("a"), value("")), false),
         (Cond::Equals(key("b"), value("")), false),
         (Cond::Equals(key("e"), value("")), true),
+        (Cond::Begins(key("a"), value("1")), true),
+        (Cond::Begins(key("a"), value("")), true),
+        (Cond::Begins(key("a"), value("12")), false),
+        (Cond::Begins(key("a"), value("2")), false),
+        (Cond::Begins(key("b"), value("")), false),
+        (Cond::Begins(key("e"), value("")), true),
     ] {
         let batch = Batch { conds: vec![Cond::Present(key("a")), cond.clone()], ..ops(vec![put("x", "y")]) };
         match kv.commit(batch).await {
@@ -186,8 +193,9 @@ async fn limits(kv: impl Kv) {
     let long = |bytes: usize| Bytes::from(vec![1; bytes]);
     let stream = |bytes| Op::Append { stream: long(bytes), value: Bytes::new() };
     let many = |n: usize, bytes: usize| (0..n).map(|n| Op::Put(key(n.to_be_bytes()), long(bytes))).collect::<Vec<_>>();
-    let rest = MAX_BATCH_BYTES - 15 * (MAX_VALUE_BYTES + 9) - 9;
-    let full = |rest| [many(15, MAX_VALUE_BYTES), vec![Op::Put(key(99_usize.to_be_bytes()), long(rest))]].concat();
+    const FULL: usize = MAX_BATCH_BYTES / MAX_VALUE_BYTES - 1;
+    let rest = MAX_BATCH_BYTES - FULL * (MAX_VALUE_BYTES + 9) - 9;
+    let full = |rest| [many(FULL, MAX_VALUE_BYTES), vec![Op::Put(key(99_usize.to_be_bytes()), long(rest))]].concat();
     for (what, batch, fits) in [
         ("the longest key", ops(vec![Op::Put(long(MAX_KEY_BYTES), value("v"))]), true),
         ("a longer key", ops(vec![Op::Put(long(MAX_KEY_BYTES + 1), value("v"))]), false),
@@ -443,4 +451,24 @@ async fn dropped_futures_commit(kv: impl Kv) {
     drop(commit);
     kv.commit(ops(vec![put("b", "2")])).await.unwrap();
     assert_eq!(rows(&kv).await, expected(&[("a", "1"), ("b", "2")]));
+}
+
+async fn appends_are_told<K: Kv + Clone>(kv: K) {
+    let append = |stream: u8| Op::Append { stream: Bytes::copy_from_slice(&[9, stream]), value: value("v") };
+    kv.commit(ops(vec![append(1)])).await.unwrap();
+    let (appends, others) = (kv.appends(9), kv.appends(8));
+    kv.commit(ops(vec![append(2), append(2), append(3), put("a", "b")])).await.unwrap();
+    let refused = Batch { conds: vec![Cond::Present(key("none"))], ops: vec![append(4)], ..Batch::default() };
+    kv.commit(refused).await.unwrap_err();
+    let mut told = appends.changed().await;
+    told.sort();
+    // What was before is not told of; what was refused neither.
+    assert_eq!(told, [&[9, 2][..], &[9, 3]]);
+    kv.commit(ops(vec![append(5)])).await.unwrap();
+    assert_eq!(appends.changed().await, [&[9, 5][..]]);
+    appends.mark(Bytes::from_static(&[9, 6]));
+    assert_eq!(appends.changed().await, [&[9, 6][..]]);
+    // Nobody else hears of it.
+    others.mark(Bytes::from_static(&[8]));
+    assert_eq!(others.changed().await, [&[8][..]]);
 }

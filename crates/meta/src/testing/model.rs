@@ -22,6 +22,7 @@ impl Model {
             Cond::Absent(key) => self.rows.contains_key(key),
             Cond::Present(key) => !self.rows.contains_key(key),
             Cond::Equals(key, value) => self.rows.get(key) != Some(value),
+            Cond::Begins(key, start) => !self.rows.get(key).is_some_and(|value| value.starts_with(start)),
         };
         if let Some(index) = batch.conds.iter().position(fails) {
             return Some(Some(index));
@@ -149,7 +150,8 @@ pub fn random_batch(random: &dyn Random, script: Script, model: &Model) -> Batch
             (_, 0) => Cond::Absent(key),
             (_, 1) => Cond::Present(key),
             (Some(_), 2) => Cond::Equals(key, value()),
-            (Some(value), 3..=5) => Cond::Equals(key, value.clone()),
+            (Some(value), 3..=4) => Cond::Equals(key, value.clone()),
+            (Some(value), 5) => Cond::Begins(key, value.slice(..value.len() / 2)),
             (Some(_), _) => Cond::Present(key),
             (None, _) => Cond::Absent(key),
         });

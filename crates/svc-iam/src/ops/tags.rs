@@ -2,6 +2,7 @@
 
 use millpond_api_iam::*;
 use millpond_kernel::Authorized;
+use millpond_kernel::tags::is_reserved;
 
 use crate::errors::IamError;
 use crate::limits;
@@ -58,7 +59,7 @@ impl Case {
 /// Tags with further ones, which replace those with the same keys.
 pub(super) fn with(tags: &Tags, more: Vec<Tag>, case: Case) -> Result<Tags, IamError> {
     for (at, tag) in more.iter().enumerate() {
-        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+        if is_reserved(&tag.key) {
             return Err(IamError::InvalidInput("Tag keys that begin with aws: are reserved for AWS.".to_owned()));
         }
         if more.iter().take(at).any(|other| case.same(&other.key, &tag.key)) {

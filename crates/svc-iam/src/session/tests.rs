@@ -89,6 +89,7 @@ fn begin(principal: Principal, by: SessionKind) -> Begin {
         issued: START,
         expires: START.plus(Duration::from_secs(900)),
         causes: vec!["cause".into()],
+        worker: Some("ASIAWORKER".into()),
     }
 }
 
@@ -115,6 +116,7 @@ fn a_session_comes_back_whole() {
             assert_eq!(session.policies.as_ref().map(Vec::len), policies);
             assert_eq!((&session.tags, &session.transitive), (&begin.tags, &begin.transitive));
             assert_eq!((&session.source_identity, &session.causes), (&begin.source_identity, &begin.causes));
+            assert_eq!(session.worker, begin.worker);
             assert_eq!((session.issued, session.expires, session.by), (begin.issued, begin.expires, by));
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Begin {
     pub expires: Timestamp,
     /// What led to it.
     pub causes: Vec<String>,
+    /// The worker whose credentials they are made with; of none for those of a worker itself.
+    pub worker: Option<String>,
 }
 
 /// The inside of a token. Tags are never given another meaning: tokens live for up to 36 hours, over changes of version too.
@@ -68,6 +70,9 @@ pub(crate) struct Row {
     /// Makes the token as long as the caller asked for.
     #[prost(bytes = "vec", tag = "12")]
     padding: Vec<u8>,
+    /// The access key of the worker that began it; empty in a worker's own.
+    #[prost(string, optional, tag = "13")]
+    worker: Option<String>,
 }
 
 impl fmt::Debug for Row {
@@ -170,6 +175,7 @@ impl Row {
             expires: begin.expires.0,
             causes: begin.causes.clone(),
             padding: Vec::new(),
+            worker: begin.worker.clone(),
         })
     }
 
@@ -192,6 +198,7 @@ impl Row {
             issued: Timestamp(self.issued),
             expires: Timestamp(self.expires),
             causes: take(&mut self.causes),
+            worker: self.worker.take(),
         })
     }
 

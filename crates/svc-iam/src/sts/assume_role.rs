@@ -93,6 +93,7 @@ fn begin(
         issued,
         expires,
         causes: caller.causes().clone(),
+        worker: own::worker(caller),
     };
     let made = own::made(sts, &begin, input.minimum_session_token_size)?;
     Ok(api::AssumeRoleOutput {
@@ -106,7 +107,7 @@ fn begin(
 }
 
 /// The role with its trust policy. Of one that does not exist, a resource that trusts nobody.
-fn resource(arn: Arn, owner: AccountId, role: Option<&Entity>) -> Result<Resource, ServiceError> {
+pub(super) fn resource(arn: Arn, owner: AccountId, role: Option<&Entity>) -> Result<Resource, ServiceError> {
     let mut resource = Resource::new(arn, owner);
     resource.rule = ResourceRule::Required;
     if let Some(facts) = role.and_then(|role| role.role.as_ref()) {

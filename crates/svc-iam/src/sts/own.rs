@@ -54,6 +54,7 @@ pub(super) async fn get_session_token(
         issued,
         expires,
         causes: caller.causes().clone(),
+        worker: worker(caller),
     };
     let made = made(sts, &begin, input.minimum_session_token_size)?;
     Ok(api::GetSessionTokenOutput {
@@ -94,6 +95,7 @@ pub(super) async fn get_federation_token(
         issued,
         expires,
         causes: caller.causes().clone(),
+        worker: worker(caller),
     };
     let made = made(sts, &begin, input.minimum_session_token_size)?;
     Ok(api::GetFederationTokenOutput {
@@ -122,6 +124,11 @@ fn seconds(wanted: Option<i32>, principal: &Principal) -> u32 {
     } else {
         wanted.unwrap_or(DEFAULT_SECONDS)
     }
+}
+
+/// The worker whose credentials a session is begun with, so that it continues what the worker is at when it is used.
+pub(super) fn worker(caller: &Caller) -> Option<String> {
+    caller.session().and_then(|session| session.worker.clone())
 }
 
 /// When a session of so many seconds begins and ends: in whole seconds, as clients are told.

@@ -15,6 +15,7 @@ use millpond_seal::Vault;
 use millpond_types::{RequestId, Timestamp};
 
 use super::*;
+use crate::session::Begin;
 use crate::state::{Document, Draft, Entity, Kind, RoleFacts};
 use crate::{AccessKeys, IdentityDirectory, LocalAccounts};
 
@@ -492,4 +493,75 @@ async fn access_keys_and_messages() {
     let got = world.ask(&user, "DecodeAuthorizationMessage", &decode).await.err().unwrap();
     assert_eq!(got.0, "InvalidAuthorizationMessageException");
     assert_eq!(world.ask(&weak, "DecodeAuthorizationMessage", &decode).await.err().unwrap().0, "AccessDenied");
+}
+
+/// Code that is not ours acts with credentials of a role, and continues the chain of what its worker works at.
+#[tokio::test]
+async fn workers_have_credentials_and_continue_chains() {
+    use millpond_kernel::RoleSessions;
+
+    let world = World::new().await;
+    let kernel = Arc::clone(&world.sts.kernel);
+    let service = kernel.register("lambda.amazonaws.com");
+    let trust = |service: &str| {
+        format!(r#"{{"Effect":"Allow","Principal":{{"Service":"{service}"}},"Action":"sts:AssumeRole"}}"#)
+    };
+    let open = world.role(HOME, "open", &trust("lambda.amazonaws.com"), |_| {}).await;
+    let closed = world.role(HOME, "closed", &trust("events.amazonaws.com"), |_| {}).await;
+    let roles = ServiceSessions::new(
+        Arc::downgrade(&kernel),
+        world.identities.clone(),
+        Arc::new(SessionTokens::new(&world.identities)),
+    );
+    let call = || millpond_kernel::ServiceCall {
+        source_arn: None,
+        source_account: None,
+        request_id: RequestId(1),
+        now: START,
+        causes: Vec::new(),
+    };
+    let denied = roles.credentials(&closed, &service, "f", call(), 60).await;
+    assert!(matches!(denied, Err(millpond_kernel::Rejection::Denied(_))));
+    let made = roles.credentials(&open, &service, "f", call(), 60).await.ok().unwrap();
+    let keys = AccessKeys::new(Arc::new(NoRoot), world.identities.clone(), world.sts.sessions.clone());
+    let keys = keys.with_workers(kernel.working().clone());
+    let causes = async || {
+        let found = keys.find(&made.access_key_id, Some(&made.token)).await.unwrap();
+        assert_eq!(found.principal.arn(), format!("arn:aws:sts::{HOME}:assumed-role/open/f"));
+        assert_eq!(found.secret.expose(), made.secret.as_str());
+        found.session.unwrap().causes.clone()
+    };
+    // As after a restart: what it was at is not known.
+    assert_eq!(causes().await, ["worker"]);
+    for chain in [vec!["s3:1".to_owned()], vec!["s3:2".to_owned(), "lambda:3".to_owned()]] {
+        kernel.working().begin(&made.access_key_id, chain.clone());
+        assert_eq!(causes().await, chain);
+    }
+    // A session that it begins, and one that that one begins, are at what the worker is at when they are used.
+    let mut session = keys.find(&made.access_key_id, Some(&made.token)).await.unwrap();
+    for _ in 0..2 {
+        let begin = Begin {
+            principal: session.principal.clone(),
+            by: SessionKind::AssumeRole,
+            policy: None,
+            policy_arns: Vec::new(),
+            tags: Vec::new(),
+            transitive: Vec::new(),
+            source_identity: None,
+            issued: START,
+            expires: START.plus(Duration::from_secs(3_600)),
+            causes: session.session.as_ref().unwrap().causes.clone(),
+            worker: session.session.as_ref().unwrap().worker.clone(),
+        };
+        let begun = world.sts.sessions.begin(&begin, 0).unwrap();
+        let now = vec!["s3:4".to_owned()];
+        kernel.working().begin(&made.access_key_id, now.clone());
+        session = keys.find(&begun.access_key_id, Some(&begun.token)).await.unwrap();
+        assert_eq!(session.session.as_ref().unwrap().causes, now);
+    }
+    // Its credentials go on with what it was at last.
+    kernel.working().end(&made.access_key_id, START, START.plus(Duration::from_secs(60)));
+    assert_eq!(causes().await, ["s3:4"]);
+    world.clock.advance(Duration::from_secs(61));
+    assert_eq!(keys.find(&made.access_key_id, Some(&made.token)).await.err(), Some(CredentialError::Expired));
 }

@@ -249,6 +249,7 @@ fn session(by: SessionKind, text: &str) -> Option<Arc<Session>> {
         expires: Timestamp::from_seconds(1_800_003_000),
         by,
         causes: Vec::new(),
+        worker: None,
     }))
 }
 

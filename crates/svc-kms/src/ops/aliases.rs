@@ -12,7 +12,7 @@ use crate::inputs::Input;
 use crate::limits::MAX_ALIASES;
 use crate::lookup::{ALIAS, Forms, PREDEFINED, customers, not_pending};
 use crate::model::Alias;
-use crate::paging::Page;
+use crate::paging::page;
 use crate::resolved::{OnKey, Touched};
 use crate::state::{Core, Draft};
 use crate::tables;
@@ -161,7 +161,7 @@ pub(crate) async fn list(
     input: &api::ListAliasesInput,
 ) -> Result<api::ListAliasesOutput, Failure> {
     core.on_account(caller, input).await?;
-    let page = Page::of(input.limit, input.marker.as_deref(), 50, 100)?;
+    let page = page(input.limit, input.marker.as_deref(), 50, 100)?;
     let account = core.account_of(caller);
     let key = match input.key_id.as_deref() {
         None => None,

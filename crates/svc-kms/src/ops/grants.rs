@@ -14,7 +14,7 @@ use crate::inputs::Input;
 use crate::limits::{MAX_CONSTRAINT_PAIR, MAX_CONSTRAINT_PAIRS, MAX_GRANTS};
 use crate::lookup::{Forms, enabled};
 use crate::model::{Grant, Key, Spec};
-use crate::paging::Page;
+use crate::paging::page;
 use crate::resolved::{OnKey, Touched};
 use crate::state::{Core, Draft};
 use crate::tables;
@@ -178,7 +178,7 @@ pub(crate) async fn list(
     input: &api::ListGrantsInput,
 ) -> Result<api::ListGrantsOutput, Failure> {
     let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Keys).await?;
-    let page = Page::of(input.limit, input.marker.as_deref(), 50, 100)?;
+    let page = page(input.limit, input.marker.as_deref(), 50, 100)?;
     let id = input.grant_id.as_deref().map(grant_id).transpose()?;
     // There are none for services.
     let none = input.grantee_service_principal.is_some();
@@ -219,7 +219,7 @@ pub(crate) async fn list_retirable(
         let text = "The retiring principal must be one of your account.";
         return Err(KmsError::Validation(text.to_owned()).into());
     }
-    let page = Page::of(input.limit, input.marker.as_deref(), 50, 100)?;
+    let page = page(input.limit, input.marker.as_deref(), 50, 100)?;
     let (all, now) = (core.maps().every_grant(), core.now());
     let fits = |grant: &Arc<Grant>| {
         grant.retiring.as_ref().is_some_and(|bound| bound.arn == retiring) && core.maps().key(grant.key, now).is_some()

@@ -15,7 +15,7 @@ use crate::load;
 use crate::lookup::{Forms, customers, not_pending};
 use crate::model::{Facts, Key, Spec, State};
 use crate::ops::{policy, tags};
-use crate::paging::Page;
+use crate::paging::page;
 use crate::resolved::Touched;
 use crate::rows::PolicyRow;
 use crate::state::{Core, Draft};
@@ -169,7 +169,7 @@ pub(crate) async fn list(
     input: &api::ListKeysInput,
 ) -> Result<api::ListKeysOutput, Failure> {
     core.on_account(caller, input).await?;
-    let page = Page::of(input.limit, input.marker.as_deref(), 100, 1000)?;
+    let page = page(input.limit, input.marker.as_deref(), 100, 1000)?;
     // Nothing is shared with other accounts by AWS RAM here.
     let own = input.resource_owners.as_ref().is_none_or(|owners| owners.contains(&api::ResourceOwnerType::SelfValue));
     let (maps, now, account) = (core.maps(), core.now(), core.account_of(caller));

@@ -12,7 +12,7 @@ use crate::errors::{Failure, KmsError};
 use crate::load;
 use crate::lookup::{Forms, customers};
 use crate::model::Key;
-use crate::paging::Page;
+use crate::paging::page;
 use crate::resolved::{OnKey, Resolved, Touched};
 use crate::rows::PolicyRow;
 use crate::state::{Core, Draft};
@@ -102,8 +102,8 @@ pub(crate) async fn list(
     input: &api::ListKeyPoliciesInput,
 ) -> Result<api::ListKeyPoliciesOutput, Failure> {
     core.on_key(caller, input, &input.key_id, Forms::Own).await?;
-    let page = Page::of(input.limit, input.marker.as_deref(), 100, 1000)?;
-    let (names, next_marker) = page.cut([(NAME.to_owned(), NAME.to_owned())].into_iter());
+    let page = page(input.limit, input.marker.as_deref(), 100, 1000)?;
+    let (names, next_marker) = page.cut([(NAME.to_owned(), NAME.to_owned())]);
     Ok(api::ListKeyPoliciesOutput { policy_names: Some(names), truncated: Some(next_marker.is_some()), next_marker })
 }
 

@@ -9,7 +9,7 @@ use crate::errors::{Failure, KmsError};
 use crate::limits::{MAX_ON_DEMAND, ROTATION_DAYS};
 use crate::lookup::{Forms, customers, enabled};
 use crate::model::{Key, Material, Rotation, Spec, State};
-use crate::paging::Page;
+use crate::paging::page;
 use crate::state::{Core, Draft};
 
 /// Rotation is for keys that encrypt.
@@ -100,7 +100,7 @@ pub(crate) async fn list(
 ) -> Result<api::ListKeyRotationsOutput, Failure> {
     let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
     rotates(&on.key)?;
-    let page = Page::of(input.limit, input.marker.as_deref(), 100, 1000)?;
+    let page = page(input.limit, input.marker.as_deref(), 100, 1000)?;
     let all = input.include_key_material == Some(api::IncludeKeyMaterial::AllKeyMaterial);
     let current = on.key.current().map(|material| material.number);
     let entry = |material: &Arc<Material>| api::RotationsListEntry {

@@ -6,7 +6,7 @@ use millpond_api_kms as api;
 use millpond_kernel::Caller;
 
 use crate::errors::{Failure, KmsError};
-use crate::paging::Page;
+use crate::paging::page;
 use crate::state::Core;
 
 pub(crate) async fn describe(
@@ -15,7 +15,7 @@ pub(crate) async fn describe(
     input: &api::DescribeCustomKeyStoresInput,
 ) -> Result<api::DescribeCustomKeyStoresOutput, Failure> {
     core.on_account(caller, input).await?;
-    let page = Page::of(input.limit, input.marker.as_deref(), 50, 1000)?;
+    let page = page(input.limit, input.marker.as_deref(), 50, 1000)?;
     match (&input.custom_key_store_id, &input.custom_key_store_name) {
         (Some(_), Some(_)) => {
             let text = "CustomKeyStoreId and CustomKeyStoreName cannot be specified in the same request.";

@@ -5,37 +5,28 @@ use std::sync::Arc;
 
 use millpond_api_kms as api;
 use millpond_kernel::Caller;
+use millpond_kernel::tags::{self, BadTags, has_plain_characters};
 
 use crate::cache::Change;
 use crate::errors::{Failure, KmsError};
 use crate::limits::MAX_TAGS;
 use crate::lookup::{Forms, customers, not_pending};
-use crate::paging::Page;
+use crate::paging::page;
 use crate::state::{Core, Draft};
 use crate::tables;
 
 /// Tags that can be (API reference, Tag): the model checks their lengths.
 pub(crate) fn checked(tags: &[api::Tag]) -> Result<BTreeMap<String, String>, KmsError> {
-    let mut all = BTreeMap::new();
-    for tag in tags {
-        let fits =
-            |text: &str| text.chars().all(|c| c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c));
-        if tag.tag_key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(KmsError::Tag("Tag keys that begin with aws: are reserved.".to_owned()));
-        }
-        if !fits(&tag.tag_key) || !fits(&tag.tag_value) {
-            return Err(KmsError::Tag(
-                "Tags have letters, numbers, spaces and the characters _ . : / = + - @ alone.".to_owned(),
-            ));
-        }
-        if all.insert(tag.tag_key.clone(), tag.tag_value.clone()).is_some() {
-            return Err(KmsError::Tag("Duplicate tag keys".to_owned()));
-        }
+    let plain = |tag: &api::Tag| [&tag.tag_key, &tag.tag_value].into_iter().all(|text| has_plain_characters(text));
+    if !tags.iter().all(plain) {
+        let text = "Tags have letters, numbers, spaces and the characters _ . : / = + - @ alone.";
+        return Err(KmsError::Tag(text.to_owned()));
     }
-    if all.len() > MAX_TAGS {
-        return Err(KmsError::Limit(format!("A key has at most {MAX_TAGS} tags.")));
-    }
-    Ok(all)
+    let pairs = tags.iter().map(|tag| (tag.tag_key.clone(), tag.tag_value.clone()));
+    tags::checked(pairs, MAX_TAGS).map_err(|bad| match bad {
+        BadTags::TooMany(_) => KmsError::Limit(bad.to_string()),
+        other => KmsError::Tag(other.to_string()),
+    })
 }
 
 pub(crate) async fn list(
@@ -44,7 +35,7 @@ pub(crate) async fn list(
     input: &api::ListResourceTagsInput,
 ) -> Result<api::ListResourceTagsOutput, Failure> {
     let (_, on) = core.on_key(caller, input, &input.key_id, Forms::Own).await?;
-    let page = Page::of(input.limit, input.marker.as_deref(), MAX_TAGS, MAX_TAGS)?;
+    let page = page(input.limit, input.marker.as_deref(), MAX_TAGS, MAX_TAGS)?;
     let (tags, next_marker) = page.cut(
         on.key
             .tags

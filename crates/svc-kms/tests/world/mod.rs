@@ -125,6 +125,7 @@ pub fn caller(principal: Principal, session: Option<Vec<String>>) -> Caller {
             expires: issued.plus(std::time::Duration::from_secs(3600)),
             by: SessionKind::AssumeRole,
             causes: Vec::new(),
+            worker: None,
         })
     });
     Caller::authenticated(Authenticated {

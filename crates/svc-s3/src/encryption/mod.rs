@@ -28,7 +28,7 @@ use crate::call::Call;
 use crate::errors;
 
 /// S3's principal.
-const PRINCIPAL: &str = "s3.amazonaws.com";
+pub const PRINCIPAL: &str = "s3.amazonaws.com";
 /// The bytes that tell apart what is derived from one client's key.
 const SALT: usize = 32;
 

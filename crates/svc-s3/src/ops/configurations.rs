@@ -16,10 +16,6 @@ pub async fn dispatch(operation: Operation, call: &Call<'_>) -> Option<Answer> {
         Operation::GetBucketLogging => {
             empty(call.on_bucket::<api::GetBucketLoggingInput>().await, api::GetBucketLoggingOutput::default().write())
         }
-        Operation::GetBucketNotificationConfiguration => empty(
-            call.on_bucket::<api::GetBucketNotificationConfigurationInput>().await,
-            api::GetBucketNotificationConfigurationOutput::default().write(),
-        ),
         Operation::GetBucketAccelerateConfiguration => empty(
             call.on_bucket::<api::GetBucketAccelerateConfigurationInput>().await,
             api::GetBucketAccelerateConfigurationOutput::default().write(),

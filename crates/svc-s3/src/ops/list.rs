@@ -63,6 +63,26 @@ pub async fn v1(
     answer::document(output.write())
 }
 
+fn request_of(input: &api::ListObjectsV2Input) -> Result<ListRequest, ServiceError> {
+    let limit = listing::page_size("max-keys", input.max_keys)?;
+    let after = match (input.continuation_token.as_deref(), input.start_after.as_deref()) {
+        (Some(token), _) => listing::from_token(token)?,
+        (None, Some(key)) if !key.is_empty() => After::Key(key.to_owned()),
+        _ => After::Start,
+    };
+    let prefix = input.prefix.clone().unwrap_or_default();
+    Ok(ListRequest { prefix, delimiter: input.delimiter.clone(), after, limit })
+}
+
+/// A page of ListObjectsV2, for services of ours.
+pub async fn listed(
+    call: &Call<'_>,
+    operation: Authorized<OnBucket<api::ListObjectsV2Input>>,
+) -> Result<Page, ServiceError> {
+    let OnBucket { input, bucket } = operation.into_inner();
+    page(call, &bucket, request_of(&input)?).await
+}
+
 /// ListObjectsV2.
 pub async fn v2(
     call: &Call<'_>,
@@ -70,14 +90,8 @@ pub async fn v2(
 ) -> Result<Response, ServiceError> {
     let OnBucket { input, bucket } = operation.into_inner();
     let names = Names::new(input.encoding_type.as_ref());
-    let limit = listing::page_size("max-keys", input.max_keys)?;
-    let prefix = input.prefix.unwrap_or_default();
-    let after = match (input.continuation_token.as_deref(), input.start_after.as_deref()) {
-        (Some(token), _) => listing::from_token(token)?,
-        (None, Some(key)) if !key.is_empty() => After::Key(key.to_owned()),
-        _ => After::Start,
-    };
-    let request = ListRequest { prefix: prefix.clone(), delimiter: input.delimiter.clone(), after, limit };
+    let request = request_of(&input)?;
+    let (prefix, limit) = (request.prefix.clone(), request.limit);
     let page = page(call, &bucket, request).await?;
     let with_owner = input.fetch_owner.unwrap_or(false);
     let output = api::ListObjectsV2Output {

@@ -10,6 +10,7 @@ pub mod encryption;
 pub mod get;
 pub mod list;
 pub mod multipart;
+pub mod notifications;
 pub mod policy;
 pub mod public_access;
 pub mod put;

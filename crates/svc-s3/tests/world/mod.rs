@@ -5,22 +5,25 @@
 mod keys;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, Method};
 use millpond_blob::{BlobConfig, Blobs};
 use millpond_io::{RealDisk, SystemClock, SystemRandom};
+use millpond_kernel::streams::Consumers;
+use millpond_kernel::timers::Timers;
 use millpond_kernel::{
-    AuthType, Authenticated, Caller, Directory, DirectoryError, Epoch, Kernel, Named, Payload, PayloadSource,
-    PolicySource, Principal, RequestHead, Response, Rights, Service, ServiceError, ServiceRequest, Session,
-    SessionKind, Step, Transport,
+    Arrival, AuthType, Authenticated, Caller, Delivery, Directory, DirectoryError, Epoch, Kernel, Named, Payload,
+    PayloadSource, PolicySource, Principal, Rejection, RequestHead, Response, Rights, Service, ServiceError,
+    ServiceRequest, Session, SessionKind, Step, Target, Transport,
 };
 use millpond_lake::{Lake, LakeConfig};
-use millpond_meta::{Kv, MemoryKv};
+use millpond_meta::{Cond, Kv, MemoryKv, Op};
 use millpond_policy::{Policy, PolicyKind};
-use millpond_svc_s3::S3;
-use millpond_types::{AccountId, RequestId, Timestamp};
+use millpond_svc_s3::{Announcer, AnnouncerParts, S3};
+use millpond_types::{AccountId, Arn, RequestId, Timestamp};
 
 pub const OWNER: &str = "123456789012";
 pub const STRANGER: &str = "210987654321";
@@ -92,7 +95,76 @@ pub struct Who(pub Principal, pub Option<&'static str>);
 
 pub struct Server {
     pub s3: S3,
+    pub lake: Lake,
+    pub kv: Arc<dyn Kv>,
+    pub consumers: Consumers,
+    pub timers: Timers,
+    pub announcer: Announcer,
+    pub inbox: Arc<Inbox>,
     _dir: tempfile::TempDir,
+}
+
+/// Where messages arrive in tests: a stream. Queues are told apart by their names.
+#[derive(Default)]
+pub struct Inbox {
+    /// Whether deliveries fail for now.
+    pub failing: AtomicBool,
+    /// Whether the queue `fickle` lets S3 in.
+    pub closed: AtomicBool,
+    /// Where each arrival goes by what came before it, the store in which they are counted.
+    pub counting: std::sync::OnceLock<Arc<dyn Kv>>,
+}
+
+/// The key of the count.
+pub const COUNT: u8 = INBOX - 1;
+
+pub const INBOX: u8 = 0xEE;
+
+impl Target for Inbox {
+    fn check<'a>(&'a self, to: &'a Arn, from: &'a Caller) -> BoxFuture<'a, Result<(), Rejection>> {
+        assert_eq!(from.principal(), &Principal::Service { name: "s3.amazonaws.com".into() });
+        assert_eq!(from.source_account(), Some(OWNER.parse().unwrap()));
+        let name = to.resource().to_owned();
+        let closed = self.closed.load(Ordering::Relaxed);
+        Box::pin(async move {
+            match name.as_str() {
+                "missing" => Err(Rejection::NotFound("gone".into())),
+                "closed" => Err(Rejection::Denied("no".into())),
+                "fickle" if closed => Err(Rejection::Denied("no more".into())),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn arrive<'a>(
+        &'a self,
+        to: &'a Arn,
+        from: &'a Caller,
+        what: &'a Delivery,
+    ) -> BoxFuture<'a, Result<Arrival, Rejection>> {
+        Box::pin(async move {
+            self.check(to, from).await?;
+            if self.failing.load(Ordering::Relaxed) && to.resource() == "flaky" {
+                return Err(Rejection::Failed("not now".into()));
+            }
+            let value = serde_json::json!({"to": to.as_str(), "id": what.id.to_string(), "body": String::from_utf8_lossy(&what.body)});
+            let stream = Bytes::from_static(&[INBOX]);
+            let mut arrival = Arrival::default();
+            arrival.ops.push(Op::Append { stream, value: value.to_string().into() });
+            if let Some(kv) = self.counting.get() {
+                let key = Bytes::from_static(&[COUNT]);
+                let before = kv.get(&key).await.unwrap();
+                let next = before.as_ref().map_or(1, |row| row[0] + 1);
+                arrival.conds.push(before.map_or(Cond::Absent(key.clone()), |row| Cond::Equals(key.clone(), row)));
+                arrival.ops.push(Op::Put(key, Bytes::copy_from_slice(&[next])));
+            }
+            Ok(arrival)
+        })
+    }
+
+    fn message_id(&self, delivery: u128) -> Option<String> {
+        Some(delivery.to_string())
+    }
 }
 
 pub async fn server() -> Server {
@@ -103,11 +175,32 @@ pub async fn server_on(kv: Arc<dyn Kv>) -> Server {
     let dir = tempfile::tempdir().unwrap();
     let random = Arc::new(SystemRandom);
     let blobs = Blobs::open(Arc::new(RealDisk), random.clone(), dir.path(), BlobConfig::default()).unwrap();
-    let lake = Lake::open(kv.clone(), blobs, Arc::new(SystemClock), random, LakeConfig::default()).await.unwrap();
+    let config = LakeConfig { journal_commits: 2, ..LakeConfig::default() };
+    let lake = Lake::open(kv.clone(), blobs, Arc::new(SystemClock), random, config).await.unwrap();
     let region: millpond_types::Region = "us-east-1".parse().unwrap();
-    let kernel = Kernel::new(OWNER.parse().unwrap(), region.clone(), Epoch::load(kv).await.unwrap());
+    let kernel = Kernel::new(OWNER.parse().unwrap(), region.clone(), Epoch::load(kv.clone()).await.unwrap());
     kernel.use_directory(Arc::new(Users));
-    Server { s3: S3::new(lake, Arc::new(kernel), region, keys::sealers(Arc::default())), _dir: dir }
+    let inbox = Arc::new(Inbox::default());
+    kernel.targets().register("sqs", inbox.clone());
+    kernel.targets().register("events", inbox.clone());
+    let kernel = Arc::new(kernel);
+    let clock = Arc::new(SystemClock);
+    let (consumers, timers) = (Consumers::new(kv.clone(), clock.clone()), Timers::new(kv.clone(), clock.clone()));
+    let announcer = Announcer::new(AnnouncerParts {
+        kernel: kernel.clone(),
+        kv: kv.clone(),
+        consumers: consumers.clone(),
+        clock,
+        random: Arc::new(SystemRandom),
+        vault: Arc::new(millpond_seal::Vault::for_tests()),
+        host_id: "HOST".into(),
+    });
+    consumers.add(Arc::new(announcer.clone())).await.unwrap();
+    timers.add(Arc::new(announcer.clone()));
+    lake.read_by(Arc::new(announcer.clone()));
+    announcer.settle(&lake).await.unwrap();
+    let s3 = S3::new(lake.clone(), kernel, region, keys::sealers(Arc::default())).announced_by(announcer.clone());
+    Server { s3, lake, kv, consumers, timers, announcer, inbox, _dir: dir }
 }
 
 impl Server {
@@ -153,6 +246,7 @@ pub fn caller(Who(principal, session): &Who) -> Caller {
             expires: Timestamp::from_seconds(1_800_003_600),
             by: SessionKind::AssumeRole,
             causes: Default::default(),
+            worker: None,
         })
     });
     Caller::authenticated(Authenticated {

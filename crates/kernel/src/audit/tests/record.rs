@@ -37,6 +37,7 @@ fn session() -> Session {
         expires: Timestamp::from_seconds(1_800_003_600),
         by: SessionKind::AssumeRole,
         causes: Vec::new(),
+        worker: None,
     }
 }
 

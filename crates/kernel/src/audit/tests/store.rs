@@ -121,6 +121,10 @@ impl Kv for Slow {
         self.0.watch()
     }
 
+    fn appends(&self, table: u8) -> Arc<millpond_meta::Appends> {
+        self.0.appends(table)
+    }
+
     fn state(&self) -> millpond_meta::State {
         self.0.state()
     }
@@ -153,6 +157,7 @@ async fn fill(kv: &MemoryKv, times: &[u64]) {
             side: Side::BOTH[at % 2],
             time: Timestamp::from_seconds(*time),
             json,
+            causes: Vec::new(),
         });
         kv.commit(Batch { ops: writing.ops, ..Batch::default() }).await.unwrap();
         // Commits of others lie between.

@@ -1,0 +1,9 @@
+//! What catalog and SQL share of Hive: types, names, the DDL that Athena takes, file formats, rows of text. Pure: no I/O, no clock.
+
+pub mod ddl;
+pub mod format;
+pub mod names;
+pub mod predicate;
+pub mod show;
+pub mod text;
+pub mod types;

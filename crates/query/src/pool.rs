@@ -1,0 +1,276 @@
+//! The server's end: who runs which query, and what it is told.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::net::unix::{ReadHalf, WriteHalf};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::messages::{
+    Answer, Column, Failure, FailureKind, FromWorker, Run, Stats, ToWorker, ask, from_worker, to_worker,
+};
+use crate::process::{Program, Worker};
+use crate::wire;
+
+/// Queries that wait for a worker; the rest is refused.
+pub const MAX_WAITING: usize = 1_000;
+/// Questions of one query that are answered at the same time.
+const MAX_ASKED: usize = 64;
+/// A worker that holds more than its budget times this when its query is over makes room for another.
+const SPARE: u64 = 2;
+/// How long a worker may take to end once its socket has.
+const END_TIME: Duration = Duration::from_secs(5);
+
+/// How queries are run.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// The binary of workers.
+    pub program: PathBuf,
+    /// The arguments that make it one.
+    pub arguments: Vec<OsString>,
+    /// Queries at the same time.
+    pub workers: usize,
+    /// Bytes of memory that the engine of each may use.
+    pub memory: u64,
+    /// Bytes that each may spill.
+    pub spill: u64,
+    /// Threads of each.
+    pub threads: u32,
+    /// Where they spill to.
+    pub spill_dir: PathBuf,
+}
+
+/// Answers what a query asks, as its caller.
+pub trait Host: Send + Sync {
+    /// An answer; what is refused says so in it.
+    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Bytes)>;
+}
+
+/// Takes a query's result.
+pub trait Sink: Send {
+    /// The columns, before any row.
+    fn columns(&mut self, columns: Vec<Column>) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Rows; the query waits for it. Why not, where they cannot be taken: the query ends with it.
+    fn rows(&mut self, count: u64, rows: Bytes) -> BoxFuture<'_, Result<(), String>>;
+
+    /// How far the query is.
+    fn progress(&mut self, stats: Stats);
+}
+
+/// Why a query has no result.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum QueryError {
+    /// Too many wait.
+    #[error("{MAX_WAITING} queries wait already. Try again later")]
+    Busy,
+    /// The query failed.
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    /// Its worker died.
+    #[error(
+        "The process that ran the query ended ({0}). Nothing else is harmed: run the query again, and if it ends so again, with less data at once"
+    )]
+    Died(String),
+    /// No worker could be started.
+    #[error("no worker can be started: {0}")]
+    NoWorker(String),
+    /// Its rows were not taken.
+    #[error("{0}")]
+    Sink(String),
+}
+
+/// Workers. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: PoolSettings,
+    program: Program,
+    places: Semaphore,
+    waiting: AtomicUsize,
+    idle: Mutex<Vec<Worker>>,
+}
+
+/// Counts who waits, as long as it does.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    /// No worker yet.
+    pub fn new(settings: PoolSettings) -> Self {
+        let program = Program { path: settings.program.clone(), arguments: settings.arguments.clone() };
+        let places = Semaphore::new(settings.workers);
+        Self(Arc::new(Inner { settings, program, places, waiting: AtomicUsize::new(0), idle: Mutex::default() }))
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a worker that waits, unless one does. Within a runtime.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn warm(&self) -> io::Result<()> {
+        if self.idle().is_empty() {
+            let worker = Worker::start(&self.0.program)?;
+            self.idle().push(worker);
+        }
+        Ok(())
+    }
+
+    /// Queries that wait for a worker.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    fn worker(&self) -> Result<Worker, QueryError> {
+        while let Some(mut worker) = self.idle().pop() {
+            if !worker.has_ended() {
+                return Ok(worker);
+            }
+        }
+        Worker::start(&self.0.program).map_err(|error| QueryError::NoWorker(error.to_string()))
+    }
+
+    /// Runs a query once a worker is free; `begins` is called then. Dropping the future ends the query and its worker.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn run(
+        &self,
+        mut run: Run,
+        host: &dyn Host,
+        sink: &mut dyn Sink,
+        begins: impl FnOnce() + Send,
+    ) -> Result<Stats, QueryError> {
+        let settings = &self.0.settings;
+        let counted = Waits(&self.0.waiting);
+        if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            return Err(QueryError::Busy);
+        }
+        // The semaphore is never closed.
+        let _place = self.0.places.acquire().await.map_err(|_| QueryError::Busy)?;
+        drop(counted);
+        begins();
+        (run.memory, run.spill, run.threads) = (settings.memory, settings.spill, settings.threads);
+        run.spill_dir = settings.spill_dir.to_string_lossy().into_owned();
+        let mut worker = self.worker()?;
+        match converse(&mut worker, run, host, sink).await {
+            Ok(ended) => {
+                let spent = matches!(&ended, Err(failure) if failure.kind() == FailureKind::Resources);
+                if !spent && worker.resident() <= settings.memory.saturating_mul(SPARE) {
+                    self.idle().push(worker);
+                } else if let Err(error) = self.warm() {
+                    tracing::warn!(%error, "no worker of queries can be started");
+                }
+                ended.map_err(QueryError::Failed)
+            }
+            Err(Broken::Sink(why)) => Err(QueryError::Sink(why)),
+            Err(Broken::Socket(why)) => {
+                let ended = tokio::time::timeout(END_TIME, worker.ended()).await;
+                Err(QueryError::Died(match ended {
+                    Ok(Ok(status)) => status.to_string(),
+                    _ => why,
+                }))
+            }
+        }
+    }
+}
+
+/// Why a conversation is over before its query is; the worker is of no more use.
+enum Broken {
+    Socket(String),
+    Sink(String),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Socket(error.to_string())
+    }
+}
+
+async fn converse(
+    worker: &mut Worker,
+    run: Run,
+    host: &dyn Host,
+    sink: &mut dyn Sink,
+) -> Result<Result<Stats, Failure>, Broken> {
+    let (mut read, mut write) = worker.socket.split();
+    let run = ToWorker { kind: Some(to_worker::Kind::Run(run)) };
+    wire::write(&mut write, &run, &[]).await?;
+    let (asks, asked) = mpsc::channel(MAX_ASKED);
+    // A worker that waits for an answer may have rows on the way, so neither side waits for the other.
+    tokio::select! {
+        ended = listen(&mut read, asks, sink) => ended,
+        error = answer_all(&mut write, asked, host) => Err(error),
+    }
+}
+
+async fn listen(
+    read: &mut ReadHalf<'_>,
+    asks: mpsc::Sender<(u64, ask::What)>,
+    sink: &mut dyn Sink,
+) -> Result<Result<Stats, Failure>, Broken> {
+    let mut began = false;
+    loop {
+        let Some((FromWorker { kind }, payload)) = wire::read(read).await? else {
+            return Err(Broken::Socket("its socket closed".to_owned()));
+        };
+        let wrong = |what: &str| Err(Broken::Socket(format!("it sent {what}")));
+        match kind {
+            Some(from_worker::Kind::Ask(asked)) => {
+                let Some(what) = asked.what else { return wrong("a question about nothing") };
+                // Its other end is gone with this future only.
+                let _ = asks.send((asked.id, what)).await;
+            }
+            Some(from_worker::Kind::Columns(columns)) if !began => {
+                began = true;
+                sink.columns(columns.columns).await.map_err(Broken::Sink)?;
+            }
+            Some(from_worker::Kind::Rows(rows)) if began => {
+                sink.rows(rows.count, payload).await.map_err(Broken::Sink)?;
+            }
+            Some(from_worker::Kind::Progress(stats)) => sink.progress(stats),
+            Some(from_worker::Kind::Done(stats)) if began => return Ok(Ok(stats)),
+            Some(from_worker::Kind::Failed(failure)) => return Ok(Err(failure)),
+            _ => return wrong("what was not its turn"),
+        }
+    }
+}
+
+/// Answers questions, several at a time, until the socket fails.
+async fn answer_all(write: &mut WriteHalf<'_>, mut asked: mpsc::Receiver<(u64, ask::What)>, host: &dyn Host) -> Broken {
+    let mut answers = FuturesUnordered::new();
+    let mut open = true;
+    loop {
+        tokio::select! {
+            question = asked.recv(), if open && answers.len() < MAX_ASKED => match question {
+                Some((id, what)) => answers.push(async move { (id, host.ask(what).await) }),
+                None => open = false,
+            },
+            Some((id, (answer, payload))) = answers.next() => {
+                let answer = ToWorker { kind: Some(to_worker::Kind::Answer(Answer { id, ..answer })) };
+                if let Err(error) = wire::write(write, &answer, &payload).await {
+                    return error.into();
+                }
+            }
+            // The listener ends the conversation.
+            else => std::future::pending().await,
+        }
+    }
+}

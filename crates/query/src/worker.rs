@@ -1,0 +1,136 @@
+//! The worker's end of the socket: what it is told, and what it asks.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::messages::{Answer, Ask, FromWorker, Run, ToWorker, ask, from_worker, to_worker};
+use crate::wire;
+
+/// Frames that wait to be written.
+const WAITING: usize = 16;
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AskError {
+    /// It was refused.
+    #[error("{message}")]
+    Refused {
+        /// The error's code.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+    /// The server is gone.
+    #[error("the server is gone")]
+    Gone,
+}
+
+type Answers = Arc<Mutex<HashMap<u64, oneshot::Sender<(Answer, Bytes)>>>>;
+
+/// Asks the server. Clones share the socket.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    frames: mpsc::Sender<(FromWorker, Bytes)>,
+    waiting: Answers,
+    next: Arc<AtomicU64>,
+}
+
+impl Asker {
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// What it is refused with.
+    pub async fn ask(&self, what: ask::What) -> Result<(Answer, Bytes), AskError> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (tell, told) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
+        let kind = from_worker::Kind::Ask(Ask { id, what: Some(what) });
+        self.tell(kind, Bytes::new()).await?;
+        let (answer, payload) = told.await.map_err(|_| AskError::Gone)?;
+        if answer.error.is_empty() {
+            return Ok((answer, payload));
+        }
+        Err(AskError::Refused { code: answer.error, message: answer.message })
+    }
+
+    /// Tells the server something.
+    ///
+    /// # Errors
+    /// [`AskError::Gone`].
+    pub async fn tell(&self, kind: from_worker::Kind, payload: Bytes) -> Result<(), AskError> {
+        self.frames.send((FromWorker { kind: Some(kind) }, payload)).await.map_err(|_| AskError::Gone)
+    }
+}
+
+/// The socket, as a worker has it.
+#[derive(Debug)]
+pub struct Server {
+    asker: Asker,
+    queries: mpsc::Receiver<Run>,
+}
+
+impl Server {
+    /// Begins to talk. Within a runtime.
+    pub fn new(stream: UnixStream) -> Self {
+        let (read, write) = stream.into_split();
+        let (frames, waits) = mpsc::channel(WAITING);
+        let (run, queries) = mpsc::channel(1);
+        let waiting = Answers::default();
+        tokio::spawn(write_all(write, waits));
+        tokio::spawn(read_all(read, Arc::clone(&waiting), run));
+        let asker = Asker { frames, waiting, next: Arc::default() };
+        Self { asker, queries }
+    }
+
+    /// The next query; `None` when the server is gone.
+    pub async fn next(&mut self) -> Option<Run> {
+        self.queries.recv().await
+    }
+
+    /// Asks the server.
+    pub fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+}
+
+async fn write_all(mut write: OwnedWriteHalf, mut waits: mpsc::Receiver<(FromWorker, Bytes)>) -> io::Result<()> {
+    while let Some((message, payload)) = waits.recv().await {
+        wire::write(&mut write, &message, &payload).await?;
+    }
+    Ok(())
+}
+
+async fn read_all(mut read: OwnedReadHalf, waiting: Answers, run: mpsc::Sender<Run>) -> io::Result<()> {
+    let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let ended = loop {
+        let message = match wire::read::<ToWorker>(&mut read).await {
+            Ok(Some(message)) => message,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        match message {
+            (ToWorker { kind: Some(to_worker::Kind::Run(query)) }, _) => {
+                if run.send(query).await.is_err() {
+                    break Ok(());
+                }
+            }
+            (ToWorker { kind: Some(to_worker::Kind::Answer(answer)) }, payload) => {
+                // Whoever asked may have been dropped with its query.
+                let asked = lock().remove(&answer.id);
+                if let Some(asked) = asked {
+                    drop(asked.send((answer, payload)));
+                }
+            }
+            (ToWorker { kind: None }, _) => {}
+        }
+    };
+    lock().clear();
+    ended
+}

@@ -1,0 +1,94 @@
+//! Why a query fails, and whose fault it is.
+
+use datafusion::common::{DataFusionError, SchemaError};
+use millpond_query::{Failure, FailureKind};
+
+/// What our own parts fail with.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Problem {
+    /// What the server refused.
+    #[error("{message}")]
+    Refused {
+        /// The error's code.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+    /// What is in an object, or in the catalog about it, cannot be read.
+    #[error("{0}")]
+    Data(String),
+    /// The statement asks for what is not carried out.
+    #[error("{0}")]
+    Statement(String),
+    /// More bytes would be read than the limit allows.
+    #[error("Query cancelled! : Bytes scanned limit was exceeded: it is {0} bytes")]
+    Cutoff(u64),
+    /// Ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Problem {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Refused { .. } => FailureKind::Refused,
+            Self::Data(_) => FailureKind::Data,
+            Self::Statement(_) => FailureKind::Statement,
+            Self::Cutoff(_) => FailureKind::Cutoff,
+            Self::Internal(_) => FailureKind::Internal,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Refused { code, message } if code == "AccessDenied" => {
+                format!("Permission denied: {message}")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+fn found<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Problem> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(problem) = error.downcast_ref::<Problem>() {
+            return Some(problem);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// As the server is told.
+pub fn failure(error: &DataFusionError) -> Failure {
+    let root = error.find_root();
+    let (kind, message) = match (found(error), root) {
+        (Some(problem), _) => (problem.kind(), problem.words()),
+        (None, DataFusionError::ResourcesExhausted(why)) => (
+            FailureKind::Resources,
+            format!(
+                "Query exhausted resources at this scale factor: {why}. Read fewer columns or rows at once, or give queries more memory"
+            ),
+        ),
+        (None, DataFusionError::SQL(error, _)) => (FailureKind::Statement, format!("SYNTAX_ERROR: {error}")),
+        (None, DataFusionError::SchemaError(error, _)) => (FailureKind::Statement, schema_error(error)),
+        (None, DataFusionError::Plan(why) | DataFusionError::NotImplemented(why)) => {
+            (FailureKind::Statement, format!("SYNTAX_ERROR: {why}"))
+        }
+        (None, DataFusionError::ArrowError(error, _)) => (FailureKind::Data, error.to_string()),
+        (None, DataFusionError::ParquetError(error)) => (FailureKind::Data, error.to_string()),
+        (None, DataFusionError::Execution(why)) => (FailureKind::Data, why.clone()),
+        (None, other) => (FailureKind::Internal, other.to_string()),
+    };
+    Failure { kind: kind.into(), message, stats: None }
+}
+
+fn schema_error(error: &SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound { field, .. } => {
+            format!("COLUMN_NOT_FOUND: Column '{}' cannot be resolved", field.flat_name().replace('"', ""))
+        }
+        other => format!("SYNTAX_ERROR: {other}"),
+    }
+}

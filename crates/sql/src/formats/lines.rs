@@ -1,0 +1,179 @@
+//! Objects of lines: read in pieces, decompressed by what their names end with, and split.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
+
+use crate::failure::Problem;
+use crate::remote::{Remote, Source};
+
+/// Bytes that are read at once.
+const PIECE: u64 = 4 * 1024 * 1024;
+/// The longest line: a row must fit into memory several times.
+pub const MAX_LINE: usize = 128 * 1024 * 1024;
+
+/// How an object is compressed. Hadoop tells by the name as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// `.gz`
+    Gzip,
+}
+
+impl Compression {
+    /// By the end of a key.
+    ///
+    /// # Errors
+    /// One that cannot be read here.
+    pub fn of(key: &str) -> Result<Self, Problem> {
+        let ending = key.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("gz") => Ok(Self::Gzip),
+            Some(other @ ("bz2" | "zst" | "snappy" | "lz4" | "lzo" | "deflate" | "xz")) => Err(Problem::Data(format!(
+                "HIVE_UNSUPPORTED_FORMAT: {key} is compressed with {other}, which is not read here; gzip is"
+            ))),
+            _ => Ok(Self::None),
+        }
+    }
+}
+
+/// The pieces of an object, decompressed, in order.
+pub struct Pieces {
+    remote: Remote,
+    source: Source,
+    next: u64,
+    gzip: Option<MultiGzDecoder<Vec<u8>>>,
+}
+
+impl Pieces {
+    /// From the beginning.
+    ///
+    /// # Errors
+    /// It is compressed in a way that is not read here.
+    pub fn new(remote: Remote, source: Source) -> Result<Self, Problem> {
+        let gzip = match Compression::of(&source.key)? {
+            Compression::None => None,
+            Compression::Gzip => Some(MultiGzDecoder::new(Vec::new())),
+        };
+        Ok(Self { remote, source, next: 0, gzip })
+    }
+
+    /// The next piece, which may be empty; `None` at the end.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not what its name says.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        if self.next >= self.source.size {
+            return self.end();
+        }
+        let to = self.source.size.min(self.next + PIECE);
+        let piece = self.remote.bytes(&self.source, self.next..to).await?;
+        self.next = to;
+        let Some(gzip) = &mut self.gzip else { return Ok(Some(piece)) };
+        let taken = gzip.write_all(&piece).and_then(|()| Ok(std::mem::take(gzip.get_mut())));
+        taken.map(|out| Some(out.into())).map_err(|error| self.broken(&error))
+    }
+
+    fn end(&mut self) -> Result<Option<Bytes>, Problem> {
+        let Some(gzip) = self.gzip.take() else { return Ok(None) };
+        match gzip.finish() {
+            Ok(rest) => Ok(Some(rest.into())),
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    fn broken(&self, error: &io::Error) -> Problem {
+        Problem::Data(format!("HIVE_BAD_DATA: {} is no whole gzip file: {error}", self.source.path()))
+    }
+}
+
+/// Splits pieces into lines, which end with LF or CR LF.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    rest: Vec<u8>,
+    /// Lines that were given, from 1 for the first: what messages name.
+    pub line: u64,
+}
+
+impl Splitter {
+    /// Gives `take` each line of a piece that has ended.
+    ///
+    /// # Errors
+    /// Those of `take`; a line is too long.
+    pub fn piece(
+        &mut self,
+        piece: &[u8],
+        mut take: impl FnMut(u64, &[u8]) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let mut from = 0;
+        for at in memchr::memchr_iter(b'\n', piece) {
+            let part = piece.get(from..at).unwrap_or_default();
+            from = at + 1;
+            self.line += 1;
+            if self.rest.is_empty() {
+                take(self.line, without_cr(part))?;
+            } else {
+                self.rest.extend_from_slice(part);
+                take(self.line, without_cr(&self.rest))?;
+                self.rest.clear();
+            }
+        }
+        let part = piece.get(from..).unwrap_or_default();
+        if self.rest.len() + part.len() > MAX_LINE {
+            return Err(Problem::Data(format!("HIVE_BAD_DATA: line {} has more than {MAX_LINE} bytes", self.line + 1)));
+        }
+        self.rest.extend_from_slice(part);
+        Ok(())
+    }
+
+    /// Gives `take` the last line, where it does not end.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn end(&mut self, mut take: impl FnMut(u64, &[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        self.line += 1;
+        let rest = std::mem::take(&mut self.rest);
+        take(self.line, without_cr(&rest))
+    }
+}
+
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut splitter, mut lines) = (Splitter::default(), Vec::new());
+        let mut take = |line: u64, text: &[u8]| {
+            lines.push(format!("{line}:{}", String::from_utf8_lossy(text)));
+            Ok(())
+        };
+        for piece in pieces {
+            splitter.piece(piece, &mut take).unwrap();
+        }
+        splitter.end(&mut take).unwrap();
+        lines
+    }
+
+    #[test]
+    fn lines_go_over_pieces() {
+        assert_eq!(split(&[b"a\nb", b"c\r", b"\n\nd"]), ["1:a", "2:bc", "3:", "4:d"]);
+        assert_eq!(split(&[b"a\n"]), ["1:a"]);
+        assert_eq!(split(&[]), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn names_tell_of_compression() {
+        assert_eq!(Compression::of("a/b.csv").unwrap(), Compression::None);
+        assert_eq!(Compression::of("a.b/c.GZ").unwrap(), Compression::Gzip);
+        assert!(Compression::of("a.zst").unwrap_err().to_string().contains("zst"));
+    }
+}

@@ -1,0 +1,156 @@
+//! Parquet: columns are found by name, whatever their case.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use bytes::Bytes;
+use datafusion::common::Result;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileSource, ParquetSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::failure::Problem;
+use crate::remote::{Remote, Source};
+
+/// Bytes that are read first, from the end: the footer of most files.
+const FOOTER: usize = 64 * 1024;
+/// Ranges with less than this between them are read as one.
+const GAP: u64 = 256 * 1024;
+
+/// Who reads Parquet of a table.
+pub fn source(schema: TableSchema, remote: &Remote) -> Arc<dyn FileSource> {
+    let readers = Arc::new(Readers(remote.clone()));
+    let source = ParquetSource::new(schema)
+        .with_metadata_size_hint(FOOTER)
+        .with_enable_page_index(true)
+        .with_pushdown_filters(true)
+        .with_reorder_filters(true)
+        .with_parquet_file_reader_factory(readers);
+    Arc::new(source)
+}
+
+#[derive(Debug)]
+struct Readers(Remote);
+
+impl ParquetFileReaderFactory for Readers {
+    fn create_reader(
+        &self,
+        _: usize,
+        file: PartitionedFile,
+        hint: Option<usize>,
+        _: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let source = file.extension::<Source>().cloned();
+        let source = source.ok_or_else(|| Problem::Internal("a file without its object".to_owned()))?;
+        Ok(Box::new(Reader { remote: self.0.clone(), source, hint }))
+    }
+}
+
+struct Reader {
+    remote: Remote,
+    source: Source,
+    hint: Option<usize>,
+}
+
+fn external(problem: Problem) -> ParquetError {
+    ParquetError::External(Box::new(problem))
+}
+
+/// Ranges with little between them, together.
+fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end.saturating_add(GAP) => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+impl AsyncFileReader for Reader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        async move { self.remote.bytes(&self.source, range).await.map_err(external) }.boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        async move {
+            let merged = merged(&ranges);
+            let reads = merged.iter().map(|range| self.remote.bytes(&self.source, range.clone()));
+            let parts = futures_util::future::try_join_all(reads).await.map_err(external)?;
+            let cut = |range: &Range<u64>| {
+                let at = merged.partition_point(|whole| whole.start <= range.start).checked_sub(1)?;
+                let (whole, part) = (merged.get(at)?, parts.get(at)?);
+                let from = usize::try_from(range.start - whole.start).ok()?;
+                let to = usize::try_from(range.end - whole.start).ok()?;
+                (to <= part.len()).then(|| part.slice(from..to))
+            };
+            ranges.iter().map(|range| cut(range).ok_or(ParquetError::EOF("a range was not read".to_owned()))).collect()
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        async move {
+            let (size, hint, path) = (self.source.size, self.hint, self.source.path());
+            let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options).with_prefetch_hint(hint);
+            let found = reader.load_and_finish(self, size).await;
+            found.map(Arc::new).map_err(|error| match error {
+                ParquetError::External(_) => error,
+                other => external(Problem::Data(format!("HIVE_BAD_DATA: {path} is no whole Parquet file: {other}"))),
+            })
+        }
+        .boxed()
+    }
+}
+
+/// Finds columns of files whatever the case of their names: the catalog's are lower case.
+#[derive(Debug)]
+pub struct AnyCase;
+
+impl PhysicalExprAdapterFactory for AnyCase {
+    fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let known: BTreeMap<String, &FieldRef> =
+            logical.fields().iter().map(|f| (f.name().to_lowercase(), f)).collect();
+        let exact = |name: &str| physical.index_of(name).is_ok();
+        let renamed = physical.fields().iter().map(|field| match known.get(&field.name().to_lowercase()) {
+            Some(wanted) if wanted.name() != field.name() && !exact(wanted.name()) => {
+                Arc::new(Field::clone(field).with_name(wanted.name()))
+            }
+            _ => Arc::clone(field),
+        });
+        let renamed = Arc::new(Schema::new_with_metadata(renamed.collect::<Vec<_>>(), physical.metadata().clone()));
+        DefaultPhysicalExprAdapterFactory.create(logical, renamed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_ranges_are_one() {
+        let far = 2 * GAP;
+        assert_eq!(merged(&[far..far + 5, 0..10, 12..20]), [0..20, far..far + 5]);
+        assert_eq!(merged(&[0..10, 2..5]), [0..10]);
+        assert_eq!(merged(&[]), []);
+    }
+}

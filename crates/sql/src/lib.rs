@@ -1,0 +1,18 @@
+//! The query engine: DataFusion in a worker process, in Trino's dialect, over tables of the catalog.
+//!
+//! A worker is given a statement and asks the server for all else (crate `query`): it has no rights of its own, no files and no network.
+
+mod catalog;
+mod dialect;
+mod failure;
+mod formats;
+mod prune;
+mod remote;
+mod result;
+mod session;
+mod table;
+mod types;
+mod values;
+mod worker;
+
+pub use worker::main;

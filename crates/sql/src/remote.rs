@@ -1,0 +1,177 @@
+//! What a query is told by the server: tables, partitions, listings, and the bytes of objects, which are counted.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use datafusion::common::DataFusionError;
+use millpond_query::worker::{AskError, Asker};
+use millpond_query::{ListedObject, Partition, Table, ask};
+
+use crate::failure::Problem;
+
+/// Bytes that are asked for at once.
+const MAX_READ: u64 = 8 * 1024 * 1024;
+/// Objects that are remembered for the reuse of results; a query that reads more is not reused.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// Where a query's data come from. Clones share the counters.
+#[derive(Clone, Debug)]
+pub struct Remote(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    asker: Asker,
+    cutoff: u64,
+    scanned: AtomicU64,
+    read: Mutex<BTreeSet<String>>,
+}
+
+/// An object that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its entity tag when it was listed.
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Source {
+    /// `s3://BUCKET/KEY`
+    pub fn path(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+impl Remote {
+    /// With a limit on the bytes that are read; 0 for none.
+    pub fn new(asker: Asker, cutoff: u64) -> Self {
+        Self(Arc::new(Inner { asker, cutoff, scanned: AtomicU64::new(0), read: Mutex::default() }))
+    }
+
+    /// Bytes that were read.
+    pub fn scanned(&self) -> u64 {
+        self.0.scanned.load(Ordering::Relaxed)
+    }
+
+    /// Objects that were read, each with its entity tag.
+    pub fn read(&self) -> Vec<String> {
+        self.0.read.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    async fn ask(&self, what: ask::What) -> Result<(millpond_query::Answer, Bytes), Problem> {
+        self.0.asker.ask(what).await.map_err(|error| match error {
+            AskError::Refused { code, message } => Problem::Refused { code, message },
+            AskError::Gone => Problem::Internal("the server is gone".to_owned()),
+        })
+    }
+
+    /// A table; `None` where there is none.
+    pub async fn table(&self, database: &str, name: &str) -> Result<Option<Table>, Problem> {
+        let what = ask::What::Table(ask::Table { database: database.to_owned(), name: name.to_owned() });
+        match self.ask(what).await {
+            Ok((answer, _)) => Ok(answer.table),
+            Err(Problem::Refused { code, .. }) if code == "EntityNotFoundException" => Ok(None),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The partitions that an expression holds for; all, when it is empty.
+    pub async fn partitions(&self, table: &Table, expression: &str) -> Result<Vec<Partition>, Problem> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let what = ask::What::Partitions(ask::Partitions {
+                database: table.database.clone(),
+                table: table.name.clone(),
+                expression: expression.to_owned(),
+                after,
+            });
+            let page = self.ask(what).await?.0.partitions.unwrap_or_default();
+            all.extend(page.partitions);
+            if page.next.is_empty() {
+                return Ok(all);
+            }
+            after = page.next;
+        }
+    }
+
+    /// The objects whose keys begin with a prefix.
+    pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<ListedObject>, Problem> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let what = ask::What::List(ask::List { bucket: bucket.to_owned(), prefix: prefix.to_owned(), after });
+            let page = self.ask(what).await?.0.listing.unwrap_or_default();
+            all.extend(page.objects);
+            if page.next.is_empty() {
+                return Ok(all);
+            }
+            after = page.next;
+        }
+    }
+
+    fn count(&self, source: &Source, bytes: u64) -> Result<(), Problem> {
+        let inner = &self.0;
+        let scanned = inner.scanned.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if inner.cutoff > 0 && scanned > inner.cutoff {
+            return Err(Problem::Cutoff(inner.cutoff));
+        }
+        let mut read = inner.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.len() < MAX_REMEMBERED {
+            read.insert(format!("{} {}", source.path(), source.etag));
+        }
+        Ok(())
+    }
+
+    /// Bytes of an object.
+    pub async fn bytes(&self, source: &Source, range: Range<u64>) -> Result<Bytes, Problem> {
+        let length = range.end.saturating_sub(range.start);
+        self.count(source, length)?;
+        if length <= MAX_READ {
+            return self.part(source, range).await;
+        }
+        let mut whole = bytes::BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
+        let mut from = range.start;
+        while from < range.end {
+            let to = range.end.min(from + MAX_READ);
+            whole.extend_from_slice(&self.part(source, from..to).await?);
+            from = to;
+        }
+        Ok(whole.freeze())
+    }
+
+    async fn part(&self, source: &Source, range: Range<u64>) -> Result<Bytes, Problem> {
+        let what = ask::What::Read(ask::Read {
+            bucket: source.bucket.clone(),
+            key: source.key.clone(),
+            etag: source.etag.clone(),
+            from: range.start,
+            to: range.end,
+        });
+        let got = self.ask(what).await.map_err(|problem| match problem {
+            Problem::Refused { code, .. } if code == "PreconditionFailed" || code == "NoSuchKey" => {
+                Problem::Data(format!("{} changed while the query ran. Run it again", source.path()))
+            }
+            Problem::Refused { code, message } => {
+                Problem::Refused { code, message: format!("{message} ({})", source.path()) }
+            }
+            other => other,
+        })?;
+        let wanted = range.end - range.start;
+        if got.1.len() as u64 != wanted {
+            return Err(Problem::Data(format!("{} is shorter than its listing says", source.path())));
+        }
+        Ok(got.1)
+    }
+}
+
+impl From<Problem> for DataFusionError {
+    fn from(problem: Problem) -> Self {
+        Self::External(Box::new(problem))
+    }
+}

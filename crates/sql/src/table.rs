@@ -1,0 +1,246 @@
+//! A table of the catalog: which objects a query reads of it, and by what format.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use millpond_hive::format::Layout;
+use millpond_hive::names::Location;
+use millpond_hive::types::Type;
+use millpond_query::{Column, Partition, Storage, Table};
+
+use crate::failure::Problem;
+use crate::formats;
+use crate::prune;
+use crate::remote::{Remote, Source};
+use crate::types::arrow_of;
+use crate::values::scalar_of;
+
+/// Folders that are listed at the same time.
+const LISTED_TOGETHER: usize = 32;
+/// Objects that one query reads of a table.
+const MAX_OBJECTS: usize = 1_000_000;
+
+/// A table.
+#[derive(Debug)]
+pub struct HiveTable {
+    table: Table,
+    remote: Remote,
+    columns: Vec<(String, Type)>,
+    keys: Vec<(String, Type)>,
+    key_schema: SchemaRef,
+    schema: SchemaRef,
+}
+
+/// A folder with what is the same of all its objects.
+struct Folder {
+    bucket: String,
+    prefix: String,
+    values: Vec<ScalarValue>,
+    storage: Storage,
+}
+
+fn columns_of(table: &Table, columns: &[Column]) -> Result<Vec<(String, Type)>> {
+    let read = |column: &Column| match Type::parse(&column.kind) {
+        Ok(kind) => Ok((column.name.to_lowercase(), kind)),
+        Err(error) => Err(Problem::Data(format!(
+            "HIVE_INVALID_METADATA: column {} of {}.{}: {error}",
+            column.name, table.database, table.name
+        ))
+        .into()),
+    };
+    columns.iter().map(read).collect()
+}
+
+fn fields(columns: &[(String, Type)]) -> Vec<FieldRef> {
+    columns.iter().map(|(name, kind)| Arc::new(Field::new(name, arrow_of(kind), true))).collect()
+}
+
+impl HiveTable {
+    /// Of what the catalog says.
+    ///
+    /// # Errors
+    /// Its columns have types that are none.
+    pub fn new(table: Table, remote: Remote) -> Result<Self> {
+        let storage = table.storage.clone().unwrap_or_default();
+        let columns = columns_of(&table, &storage.columns)?;
+        let keys = columns_of(&table, &table.partition_keys)?;
+        let key_schema = Arc::new(Schema::new(fields(&keys)));
+        let schema = Arc::new(Schema::new([fields(&columns), fields(&keys)].concat()));
+        Ok(Self { table, remote, columns, keys, key_schema, schema })
+    }
+
+    fn name(&self) -> String {
+        format!("{}.{}", self.table.database, self.table.name)
+    }
+
+    fn folder(&self, storage: Storage, location: &str, values: Vec<ScalarValue>) -> Result<Folder> {
+        let location = Location::parse(location).map_err(|error| {
+            Problem::Data(format!("HIVE_INVALID_METADATA: the location of {}: {error}", self.name()))
+        })?;
+        Ok(Folder { bucket: location.bucket, prefix: location.prefix, values, storage })
+    }
+
+    /// The folders that a query with these conditions reads.
+    async fn folders(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<Folder>> {
+        let storage = self.table.storage.clone().unwrap_or_default();
+        if self.keys.is_empty() {
+            let location = storage.location.clone();
+            return Ok(vec![self.folder(storage, &location, Vec::new())?]);
+        }
+        let filters = prune::of_keys(filters, &self.key_schema);
+        let asked = self.remote.partitions(&self.table, &prune::expression(&filters, &self.keys)).await?;
+        let values: Result<Vec<Vec<ScalarValue>>> = asked.iter().map(|one| self.values(one)).collect();
+        let values = values?;
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let kept = prune::kept(session, &filters, &prune::batch(&self.key_schema, &values)?)?;
+        let chosen = asked.into_iter().zip(values).zip(kept).filter(|(_, kept)| *kept).map(|(one, _)| one);
+        chosen
+            .map(|(partition, values)| {
+                let own = partition.storage.unwrap_or_else(|| storage.clone());
+                self.folder(own, &partition.location, values)
+            })
+            .collect()
+    }
+
+    fn values(&self, partition: &Partition) -> Result<Vec<ScalarValue>> {
+        if partition.values.len() != self.keys.len() {
+            let (values, keys) = (partition.values.len(), self.keys.len());
+            let words =
+                format!("HIVE_INVALID_METADATA: a partition of {} has {values} values for {keys} keys", self.name());
+            return Err(Problem::Data(words).into());
+        }
+        let read = |(text, (name, kind)): (&String, &(String, Type))| {
+            scalar_of(text, kind).ok_or_else(|| {
+                let words = format!(
+                    "HIVE_INVALID_PARTITION_VALUE: Invalid partition value '{text}' for {kind} partition key: {name}={text}"
+                );
+                Problem::Data(words).into()
+            })
+        };
+        partition.values.iter().zip(&self.keys).map(read).collect()
+    }
+
+    /// The objects of a folder. Names that begin with a dot or an underscore are hidden, as Hive has it.
+    async fn sources(&self, folder: &Folder) -> Result<Vec<Source>> {
+        let mut prefix = folder.prefix.clone();
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        let listed = self.remote.list(&folder.bucket, &prefix).await?;
+        let is_shown = |key: &str| {
+            let below = key.get(prefix.len()..).unwrap_or_default();
+            !key.ends_with('/') && !below.split('/').any(|part| part.starts_with(['.', '_']))
+        };
+        let source = |object: millpond_query::ListedObject| Source {
+            bucket: folder.bucket.clone(),
+            key: object.key,
+            etag: object.etag,
+            size: object.size,
+        };
+        Ok(listed.into_iter().filter(|object| object.size > 0 && is_shown(&object.key)).map(source).collect())
+    }
+
+    /// A plan that reads the objects of one format.
+    fn read(
+        &self,
+        session: &dyn Session,
+        (layout, files): (&Layout, Vec<PartitionedFile>),
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let file_schema = Arc::new(Schema::new(fields(&self.columns)));
+        let schema = TableSchema::builder(file_schema).with_table_partition_cols(fields(&self.keys)).build();
+        let source: Arc<dyn FileSource> = formats::source(layout, &self.columns, schema, &self.remote)?;
+        let partitions = session.config().target_partitions();
+        let groups = FileGroup::new(files).split_files(partitions);
+        let url = ObjectStoreUrl::local_filesystem();
+        let config = FileScanConfigBuilder::new(url, source)
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(formats::AnyCase)))
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+#[async_trait]
+impl TableProvider for HiveTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let folders = self.folders(session, filters).await?;
+        let listings = stream::iter(folders).map(|folder| async move {
+            let sources = self.sources(&folder).await?;
+            Ok::<_, datafusion::common::DataFusionError>((folder, sources))
+        });
+        let listed: Vec<(Folder, Vec<Source>)> = listings.buffered(LISTED_TOGETHER).try_collect().await?;
+        let (mut layouts, mut count) = (Vec::<(Layout, Vec<PartitionedFile>)>::new(), 0);
+        for (folder, sources) in listed {
+            let layout = formats::layout(&folder.storage, &self.table.parameters)?;
+            count += sources.len();
+            if count > MAX_OBJECTS {
+                let words =
+                    format!("{} has more than {MAX_OBJECTS} objects to read: name fewer partitions", self.name());
+                return Err(Problem::Statement(words).into());
+            }
+            let files = sources.into_iter().map(|source| {
+                PartitionedFile::new(source.path(), source.size)
+                    .with_partition_values(folder.values.clone())
+                    .with_extension(source)
+            });
+            match layouts.iter_mut().find(|(known, _)| *known == layout) {
+                Some((_, known)) => known.extend(files),
+                None => layouts.push((layout, files.collect())),
+            }
+        }
+        let read = |(layout, files)| self.read(session, (&layout, files), projection, limit);
+        let plans: Result<Vec<_>> = layouts.into_iter().map(read).collect();
+        let mut plans = plans?;
+        match (plans.pop(), plans.is_empty()) {
+            (None, _) => {
+                let schema = match projection {
+                    Some(indices) => Arc::new(self.schema.project(indices)?),
+                    None => self.schema(),
+                };
+                Ok(Arc::new(EmptyExec::new(schema)))
+            }
+            (Some(plan), true) => Ok(plan),
+            (Some(plan), false) => {
+                plans.push(plan);
+                UnionExec::try_new(plans)
+            }
+        }
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+}

@@ -1,0 +1,171 @@
+//! A lake of tables and objects in memory, and queries on it in real workers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use millpond_hive::format::classes;
+use millpond_query::{
+    Answer, Column, Host, ListedObject, ListedPage, Partition, PartitionPage, Pool, PoolSettings, QueryError, Run,
+    Sink, Stats, Storage, Table, ask,
+};
+
+/// Tables and objects.
+#[derive(Clone, Default)]
+pub struct Lake {
+    pub tables: BTreeMap<(String, String), Table>,
+    pub partitions: BTreeMap<(String, String), Vec<Partition>>,
+    pub objects: BTreeMap<(String, String), Bytes>,
+}
+
+/// What a query gave.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    pub columns: Vec<Column>,
+    pub rows: String,
+    pub count: u64,
+    pub stats: Stats,
+}
+
+pub fn column(name: &str, kind: &str) -> Column {
+    Column { name: name.into(), kind: kind.into(), ..Column::default() }
+}
+
+/// `a int, b string`
+pub fn columns(text: &str) -> Vec<Column> {
+    let one = |part: &str| {
+        let (name, kind) = part.trim().split_once(' ').unwrap();
+        column(name, kind)
+    };
+    text.split(", ").filter(|part| !part.is_empty()).map(one).collect()
+}
+
+pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+impl Lake {
+    /// A table in the folder `s3://lake/NAME`, with its objects.
+    pub fn table(
+        mut self,
+        name: &str,
+        described: &str,
+        (classes, parameters): (classes::Classes, &[(&str, &str)]),
+        objects: &[(&str, &[u8])],
+    ) -> Self {
+        let storage = Storage {
+            columns: columns(described),
+            location: format!("s3://lake/{name}"),
+            input_format: classes.0.into(),
+            serde: classes.2.into(),
+            serde_parameters: map(parameters),
+        };
+        let table = Table { database: "db".into(), name: name.into(), storage: Some(storage), ..Table::default() };
+        self.tables.insert(("db".into(), name.into()), table);
+        for (key, bytes) in objects {
+            self.objects.insert(("lake".into(), format!("{name}/{key}")), Bytes::copy_from_slice(bytes));
+        }
+        self
+    }
+
+    pub fn view(mut self, name: &str, statement: &str) -> Self {
+        let table = Table { database: "db".into(), name: name.into(), view: statement.into(), ..Table::default() };
+        self.tables.insert(("db".into(), name.into()), table);
+        self
+    }
+
+    fn answer(&self, what: ask::What) -> (Answer, Bytes) {
+        let refused = |code: &str| {
+            let answer = Answer { error: code.into(), message: format!("{code} it is"), ..Answer::default() };
+            (answer, Bytes::new())
+        };
+        match what {
+            ask::What::Table(asked) => match self.tables.get(&(asked.database, asked.name)) {
+                Some(table) => (Answer { table: Some(table.clone()), ..Answer::default() }, Bytes::new()),
+                None => refused("EntityNotFoundException"),
+            },
+            ask::What::Partitions(asked) => {
+                let partitions = self.partitions.get(&(asked.database, asked.table)).cloned().unwrap_or_default();
+                let partitions = Some(PartitionPage { partitions, next: String::new() });
+                (Answer { partitions, ..Answer::default() }, Bytes::new())
+            }
+            ask::What::List(asked) => {
+                if asked.bucket == "closed" {
+                    return refused("AccessDenied");
+                }
+                let of = |((bucket, key), bytes): (&(String, String), &Bytes)| {
+                    let wanted = *bucket == asked.bucket && key.starts_with(&asked.prefix);
+                    let etag = format!("{}", bytes.len());
+                    wanted.then(|| ListedObject { key: key.clone(), size: bytes.len() as u64, etag, modified: 0 })
+                };
+                let objects = self.objects.iter().filter_map(of).collect();
+                (
+                    Answer { listing: Some(ListedPage { objects, next: String::new() }), ..Answer::default() },
+                    Bytes::new(),
+                )
+            }
+            ask::What::Read(asked) => match self.objects.get(&(asked.bucket, asked.key)) {
+                Some(bytes) if asked.to as usize <= bytes.len() => {
+                    (Answer::default(), bytes.slice(asked.from as usize..asked.to as usize))
+                }
+                Some(_) => refused("InvalidRange"),
+                None => refused("NoSuchKey"),
+            },
+        }
+    }
+}
+
+impl Host for Lake {
+    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Bytes)> {
+        async move { self.answer(what) }.boxed()
+    }
+}
+
+impl Sink for Given {
+    fn columns(&mut self, columns: Vec<Column>) -> BoxFuture<'_, Result<(), String>> {
+        self.columns = columns;
+        async { Ok(()) }.boxed()
+    }
+
+    fn rows(&mut self, count: u64, rows: Bytes) -> BoxFuture<'_, Result<(), String>> {
+        self.count += count;
+        self.rows.push_str(std::str::from_utf8(&rows).unwrap());
+        async { Ok(()) }.boxed()
+    }
+
+    fn progress(&mut self, stats: Stats) {
+        self.stats = stats;
+    }
+}
+
+pub fn pool(memory: u64) -> Pool {
+    let spill_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    Pool::new(PoolSettings {
+        program: env!("CARGO_BIN_EXE_millpond-query-helper").into(),
+        arguments: Vec::new(),
+        workers: 2,
+        memory,
+        spill: 1 << 30,
+        threads: 2,
+        spill_dir,
+    })
+}
+
+pub async fn run_in(pool: &Pool, lake: &Lake, run: Run) -> Result<Given, QueryError> {
+    let mut given = Given::default();
+    let run = Run { database: "db".into(), ..run };
+    given.stats = pool.run(run, lake, &mut given, || ()).await?;
+    Ok(given)
+}
+
+/// The rows of a query, one a line, its values in quotes.
+pub async fn query(lake: &Lake, statement: &str) -> Result<Given, QueryError> {
+    run_in(&pool(256 << 20), lake, Run { statement: statement.into(), ..Run::default() }).await
+}
+
+/// What a query fails with.
+pub async fn failure(lake: &Lake, statement: &str) -> String {
+    query(lake, statement).await.unwrap_err().to_string()
+}
