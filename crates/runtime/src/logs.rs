@@ -76,7 +76,7 @@ impl Logs {
     /// Takes what comes, until nobody can print any more.
     pub(crate) async fn follow(&self) {
         while self.pipe.readable().await.is_ok() {
-            match self.read(CHUNK) {
+            match self.read() {
                 Read::Closed => return,
                 Read::More if self.lock().dropped > 0 => tokio::time::sleep(SLOWED).await,
                 Read::More | Read::Empty => {}
@@ -84,9 +84,11 @@ impl Logs {
         }
     }
 
-    /// An invocation begins.
+    /// An invocation begins. What was printed before it comes before its first line.
     pub(crate) fn begin(&self, line: String, tail: bool) {
         let mut state = self.lock();
+        self.drain(&mut state);
+        state.finish_line(self.clock.now());
         state.tail = tail.then(VecDeque::new);
         state.say(self.clock.now(), line);
         self.pass_on(&mut state);
@@ -94,8 +96,8 @@ impl Logs {
 
     /// An invocation ends. What it printed comes before the last lines. Gives the end of its log.
     pub(crate) fn end(&self, lines: Vec<String>) -> Bytes {
-        self.read(LAST_READ);
         let mut state = self.lock();
+        self.drain(&mut state);
         let now = self.clock.now();
         state.finish_line(now);
         state.tell_dropped(now);
@@ -117,26 +119,32 @@ impl Logs {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, most: usize) -> Read {
+    fn read(&self) -> Read {
         let mut chunk = [0; CHUNK];
         let mut state = self.lock();
-        let mut taken = 0;
-        let end = loop {
-            match self.pipe.try_read(&mut chunk) {
-                Ok(0) => break Read::Closed,
-                Ok(length) => {
-                    state.take(&chunk[..length], self.clock.now());
-                    taken += length;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Read::Empty,
-                Err(_) => break Read::Closed,
+        let end = match self.pipe.try_read(&mut chunk) {
+            Ok(0) => Read::Closed,
+            Ok(length) => {
+                state.take(&chunk[..length], self.clock.now());
+                Read::More
             }
-            if taken >= most {
-                break Read::More;
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Empty,
+            Err(_) => Read::Closed,
         };
         self.pass_on(&mut state);
         end
+    }
+
+    /// Takes what lies in the pipe now. It asks the pipe itself: the runtime may not know yet that it can be read.
+    fn drain(&self, state: &mut State) {
+        let mut chunk = [0; CHUNK];
+        let mut taken = 0;
+        while taken < LAST_READ
+            && let Ok(length @ 1..) = rustix::io::read(&self.pipe, &mut chunk)
+        {
+            state.take(&chunk[..length], self.clock.now());
+            taken += length;
+        }
     }
 
     fn pass_on(&self, state: &mut State) {
