@@ -83,6 +83,9 @@ pub enum AssembleError {
     /// The functions cannot be read.
     #[error(transparent)]
     Lambda(#[from] millpond_svc_lambda::OpenError),
+    /// No process can be started that runs queries, or it can spill nowhere.
+    #[error("queries cannot be run: {0}")]
+    Queries(std::io::Error),
     /// The queues cannot be read.
     #[error(transparent)]
     Sqs(#[from] millpond_svc_sqs::OpenError),
@@ -234,7 +237,8 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let credentials = Arc::new(credentials.with_workers(kernel.working().clone()));
     let (s3, host_id, announcer) = storage(&engines, &work, &kernel, settings, sealers).await?;
     let lambda = functions::open(&engines, &kernel, &vault, s3.clone(), (settings, data_dir)).await?;
-    let athena = athena::open(&engines, &kernel, &vault, &work, s3.clone());
+    let queries = athena::pool(settings.queries.pool(data_dir.path())).map_err(AssembleError::Queries)?;
+    let athena = athena::open(&engines, &kernel, &vault, &work, (s3.clone(), queries));
     let trails = trails(&engines, &work, &kernel, &audit, vault, s3.clone(), settings).await?;
     let services: Vec<Arc<dyn Service>> = vec![
         s3,

@@ -1,36 +1,42 @@
-//! Athena: statements about the catalog. Queries wait for their engine, and are refused until then.
+//! Athena, with the processes that run its queries.
 
+use std::fs;
+use std::io;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
 use millpond_kernel::Kernel;
-use millpond_query::{Failure, FailureKind, Host, QueryError, Run, Sink, Stats};
+use millpond_query::{Pool, PoolSettings};
 use millpond_seal::Vault;
-use millpond_svc_athena::{Athena, AthenaParts, CatalogDdl, Queries};
+use millpond_svc_athena::{Athena, AthenaParts, CatalogDdl};
 use millpond_svc_s3::S3;
 
 use crate::assemble::Engines;
 use crate::work::Work;
 
-/// Refuses all queries.
-struct NoEngine;
-
-impl Queries for NoEngine {
-    fn run<'a>(
-        &'a self,
-        _: Run,
-        _: &'a dyn Host,
-        _: &'a mut dyn Sink,
-        _: Box<dyn FnOnce() + Send + 'a>,
-    ) -> BoxFuture<'a, Result<Stats, QueryError>> {
-        let message = "NOT_SUPPORTED: this version carries out statements about the catalog alone".to_owned();
-        ready(Err(QueryError::Failed(Failure { kind: FailureKind::Statement.into(), message, stats: None }))).boxed()
+/// The processes that run queries; one is started and waits.
+///
+/// # Errors
+/// The system's.
+pub fn pool(settings: PoolSettings) -> io::Result<Pool> {
+    // What queries of a server that was killed have spilled is of no more use.
+    match fs::remove_dir_all(&settings.spill_dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    fs::create_dir_all(&settings.spill_dir)?;
+    let pool = Pool::new(settings);
+    pool.warm()?;
+    Ok(pool)
 }
 
 /// The service, with its work.
-pub fn open(engines: &Engines, kernel: &Arc<Kernel>, vault: &Arc<Vault>, work: &Work, objects: Arc<S3>) -> Athena {
+pub fn open(
+    engines: &Engines,
+    kernel: &Arc<Kernel>,
+    vault: &Arc<Vault>,
+    work: &Work,
+    (objects, queries): (Arc<S3>, Pool),
+) -> Athena {
     kernel.use_object_reads(objects.clone());
     let athena = Athena::new(AthenaParts {
         kv: Arc::new(engines.kv.clone()),
@@ -40,7 +46,7 @@ pub fn open(engines: &Engines, kernel: &Arc<Kernel>, vault: &Arc<Vault>, work: &
         vault: vault.clone(),
         timers: work.timers.clone(),
         objects,
-        queries: Arc::new(NoEngine),
+        queries: Arc::new(queries),
         ddl: Arc::new(CatalogDdl::new(kernel.clone())),
     });
     let running = athena.clone();

@@ -17,6 +17,7 @@ mod kms;
 mod logging;
 mod logs;
 mod place;
+mod query_settings;
 mod queue_gauges;
 mod root_key;
 mod serve;
@@ -36,6 +37,10 @@ fn main() -> ExitCode {
     // The helper of sandboxes: before anything starts a thread, and not for people.
     if std::env::args_os().nth(1).is_some_and(|first| first == millpond_sandbox::ARGUMENT) {
         return millpond_sandbox::main();
+    }
+    // Nor is a process that runs queries.
+    if std::env::args_os().nth(1).is_some_and(|first| first == query_settings::ARGUMENT) {
+        return millpond_sql::main();
     }
     match cli::run(cli::Cli::parse()) {
         Ok(code) => code,

@@ -1,6 +1,7 @@
 //! Settings: from flags, the environment and a file, in this order of precedence.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 
 use crate::cli::default_data_dir;
 use crate::function_settings::FunctionSettings;
+use crate::query_settings::QuerySettings;
 use crate::vault::{RootKeySource, SeveralRootKeys};
 
 /// The settings as given; what is `None` was not said.
@@ -126,6 +128,13 @@ pub struct Settings {
     /// Give functions the machine's network. Without it they reach this server alone.
     #[arg(long, env = "MILLPOND_OPEN_FUNCTION_NETWORK", num_args = 0, default_missing_value = "true")]
     open_function_network: Option<bool>,
+    /// Queries at a time; others wait. Each has a process of its own. [default: 2]
+    #[arg(long, env = "MILLPOND_QUERY_WORKERS", value_name = "N")]
+    query_workers: Option<NonZeroUsize>,
+    /// MiB of memory that all queries have together, each the same part of it. What does not fit is spilled to the data dir's `tmp`, or refused.
+    /// [default: a quarter of the machine's]
+    #[arg(long, env = "MILLPOND_QUERY_MEMORY", value_name = "MIB")]
+    query_memory: Option<u64>,
     /// Open a data dir even though it recovered fewer commits than it once had. Acknowledged writes are then lost.
     #[arg(long, env = "MILLPOND_ACCEPT_LOSS", num_args = 0, default_missing_value = "true")]
     accept_loss: Option<bool>,
@@ -187,6 +196,8 @@ pub struct Resolved {
     pub root_key: RootKeySource,
     /// How functions are run.
     pub functions: FunctionSettings,
+    /// How queries are run.
+    pub queries: QuerySettings,
     /// Whether a data dir that lost commits is opened all the same.
     pub accept_loss: bool,
     /// Whether time can be moved forward, for tests.
@@ -278,6 +289,7 @@ impl Settings {
         functions.check().map_err(SettingsError::Python)?;
         Ok(Resolved {
             functions,
+            queries: QuerySettings { workers: all.query_workers, memory: all.query_memory },
             data_dir: all.data_dir.unwrap_or_else(default_data_dir),
             listen: parse("--listen", all.listen.as_deref().unwrap_or("127.0.0.1:9000"))?,
             pg_listen: parse("--pg-listen", all.pg_listen.as_deref().unwrap_or("127.0.0.1:5439"))?,
@@ -346,6 +358,8 @@ impl Settings {
             worker_idle: self.worker_idle.or(file.worker_idle),
             allow_unsandboxed_functions: self.allow_unsandboxed_functions.or(file.allow_unsandboxed_functions),
             open_function_network: self.open_function_network.or(file.open_function_network),
+            query_workers: self.query_workers.or(file.query_workers),
+            query_memory: self.query_memory.or(file.query_memory),
             accept_loss: self.accept_loss.or(file.accept_loss),
             movable_clock: self.movable_clock.or(file.movable_clock),
             config: self.config,
