@@ -37,17 +37,28 @@ pub struct Payload {
     source: Option<Box<dyn PayloadSource>>,
     end: Option<VerifiedEnd>,
     length: Option<u64>,
+    growing: bool,
 }
 
 impl Payload {
     /// A body from a connection. `length` is that of the content, when it was declared.
     pub fn new(source: Box<dyn PayloadSource>, length: Option<u64>) -> Self {
-        Self { source: Some(source), end: None, length }
+        Self { source: Some(source), end: None, length, growing: false }
+    }
+
+    /// A body of the server's own that is made as it is read, so that nobody knows its length yet.
+    pub fn growing(source: Box<dyn PayloadSource>) -> Self {
+        Self { source: Some(source), end: None, length: None, growing: true }
+    }
+
+    /// Whether nobody can know its length before its end.
+    pub fn is_growing(&self) -> bool {
+        self.growing
     }
 
     /// A body of no bytes.
     pub fn empty() -> Self {
-        Self { source: None, end: Some(VerifiedEnd { trailers: Trailers::new() }), length: Some(0) }
+        Self { source: None, end: Some(VerifiedEnd { trailers: Trailers::new() }), length: Some(0), growing: false }
     }
 
     /// The declared length of the content in bytes.
