@@ -114,7 +114,7 @@ mod tests {
     fn names_are_lower_case_whatever_their_quotes() {
         assert_eq!(
             read("SELECT \"LineItem\", b.Key FROM Db.\"Tab\" b WHERE \"B\".\"X\" = 'Y'"),
-            "SELECT \"lineitem\", b.key FROM db.\"tab\" AS b WHERE \"b\".\"x\" = 'Y'"
+            "SELECT \"lineitem\", b.key FROM db.\"tab\" b WHERE \"b\".\"x\" = 'Y'"
         );
         let names = understand("SELECT a AS \"Usage Units\", b AS Cost FROM t").unwrap().names;
         assert_eq!(names, [Some("Usage Units".to_owned()), None]);
