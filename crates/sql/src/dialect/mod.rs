@@ -46,7 +46,7 @@ pub fn understand(text: &str) -> Result<Understood> {
         return Err(Problem::Statement("SYNTAX_ERROR: this statement is not carried out".to_owned()).into());
     };
     let names = names(inner);
-    let mut rewriting = rewrite::Rewriting::default();
+    let mut rewriting = rewrite::Rewriting;
     match inner.visit(&mut rewriting) {
         ControlFlow::Break(problem) => Err(problem.into()),
         ControlFlow::Continue(()) => Ok(Understood { statement, names }),

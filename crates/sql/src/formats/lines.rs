@@ -72,7 +72,7 @@ impl Pieces {
         let piece = self.remote.bytes(&self.source, self.next..to).await?;
         self.next = to;
         let Some(gzip) = &mut self.gzip else { return Ok(Some(piece)) };
-        let taken = gzip.write_all(&piece).and_then(|()| Ok(std::mem::take(gzip.get_mut())));
+        let taken = gzip.write_all(&piece).map(|()| std::mem::take(gzip.get_mut()));
         taken.map(|out| Some(out.into())).map_err(|error| self.broken(&error))
     }
 
