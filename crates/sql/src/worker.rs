@@ -93,9 +93,15 @@ async fn serve(socket: std::os::unix::net::UnixStream) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What the kernel is told of a worker: when memory is short, it goes first, and not the server (proc_pid_oom_score_adj(5)).
+const GOES_FIRST: &str = "1000";
+
 /// A worker's whole life. Its socket is its standard input.
+#[expect(clippy::disallowed_methods, reason = "a file of the kernel's")]
 pub fn main() -> ExitCode {
     use std::os::fd::AsFd;
+    // A kernel that does not take it ends processes as it sees fit.
+    let _ = std::fs::write("/proc/self/oom_score_adj", GOES_FIRST);
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map(std::os::unix::net::UnixStream::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let (Ok(socket), Ok(runtime)) = (socket, runtime) else { return ExitCode::FAILURE };

@@ -63,7 +63,7 @@ Examples:
 
 /// What is asked, where, and how it is shown.
 #[derive(Args, Debug)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = HELP, args_override_self = true)]
 pub struct SqlArgs {
     /// The statement; several with semicolons between them. `-` or nothing reads standard input; with a terminal there, a shell begins.
     #[arg(value_name = "STATEMENT")]
