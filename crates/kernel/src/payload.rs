@@ -37,33 +37,34 @@ pub struct Payload {
     source: Option<Box<dyn PayloadSource>>,
     end: Option<VerifiedEnd>,
     length: Option<u64>,
-    growing: bool,
+    /// Whether its length is not known before its end, and need not be.
+    is_open: bool,
 }
 
 impl Payload {
     /// A body from a connection. `length` is that of the content, when it was declared.
     pub fn new(source: Box<dyn PayloadSource>, length: Option<u64>) -> Self {
-        Self { source: Some(source), end: None, length, growing: false }
+        Self { source: Some(source), end: None, length, is_open: false }
     }
 
-    /// A body of the server's own that is made as it is read, so that nobody knows its length yet.
-    pub fn growing(source: Box<dyn PayloadSource>) -> Self {
-        Self { source: Some(source), end: None, length: None, growing: true }
-    }
-
-    /// Whether nobody can know its length before its end.
-    pub fn is_growing(&self) -> bool {
-        self.growing
+    /// A body that a service of ours makes as it goes: its length is known at its end.
+    pub fn open(source: Box<dyn PayloadSource>) -> Self {
+        Self { source: Some(source), end: None, length: None, is_open: true }
     }
 
     /// A body of no bytes.
     pub fn empty() -> Self {
-        Self { source: None, end: Some(VerifiedEnd { trailers: Trailers::new() }), length: Some(0), growing: false }
+        Self { source: None, end: Some(VerifiedEnd { trailers: Trailers::new() }), length: Some(0), is_open: false }
     }
 
     /// The declared length of the content in bytes.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Whether its length is not known before its end, and need not be.
+    pub fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// The next bytes; `None` at the verified end.

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::messages::{
     Answer, Column, Failure, FailureKind, FromWorker, Run, Stats, ToWorker, ask, from_worker, to_worker,
 };
-use crate::process::{Program, Worker};
+use crate::process::{Program, Worker, resident};
 use crate::wire;
 
 /// Queries that wait for a worker; the rest is refused.
@@ -25,6 +25,12 @@ pub const MAX_WAITING: usize = 1_000;
 const MAX_ASKED: usize = 64;
 /// A worker that holds more than its budget times this when its query is over makes room for another.
 const SPARE: u64 = 2;
+/// The engine counts about half of what its process holds for a query.
+const UNCOUNTED: u64 = 2;
+/// What a worker holds besides: the program itself, and what is read ahead.
+const BASE: u64 = 256 * 1024 * 1024;
+/// How often it is looked how much a worker holds.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a worker may take to end once its socket has.
 const END_TIME: Duration = Duration::from_secs(5);
 
@@ -170,7 +176,12 @@ impl Pool {
         (run.memory, run.spill, run.threads) = (settings.memory, settings.spill, settings.threads);
         run.spill_dir = settings.spill_dir.to_string_lossy().into_owned();
         let mut worker = self.worker()?;
-        match converse(&mut worker, run, host, sink).await {
+        let (most, id) = (settings.memory.saturating_mul(UNCOUNTED).saturating_add(BASE), worker.child.id());
+        let ended = tokio::select! {
+            ended = converse(&mut worker, run, host, sink) => ended,
+            held = outgrown(id, most) => Err(Broken::Memory(held)),
+        };
+        match ended {
             Ok(ended) => {
                 let spent = matches!(&ended, Err(failure) if failure.kind() == FailureKind::Resources);
                 if !spent && worker.resident() <= settings.memory.saturating_mul(SPARE) {
@@ -181,6 +192,8 @@ impl Pool {
                 ended.map_err(QueryError::Failed)
             }
             Err(Broken::Sink(why)) => Err(QueryError::Sink(why)),
+            // With it the worker is dropped, and so killed.
+            Err(Broken::Memory(held)) => Err(QueryError::Failed(too_much(held, most))),
             Err(Broken::Socket(why)) => {
                 let ended = tokio::time::timeout(END_TIME, worker.ended()).await;
                 Err(QueryError::Died(match ended {
@@ -196,6 +209,30 @@ impl Pool {
 enum Broken {
     Socket(String),
     Sink(String),
+    /// It holds so many bytes.
+    Memory(u64),
+}
+
+/// Until a worker holds more than it may; how much. Not all that the engine needs is counted by it, and a machine without memory is everybody's.
+async fn outgrown(id: Option<u32>, most: u64) -> u64 {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let held = id.map_or(0, resident);
+        if held > most {
+            return held;
+        }
+    }
+}
+
+fn too_much(held: u64, most: u64) -> Failure {
+    const MIB: u64 = 1024 * 1024;
+    let message = format!(
+        "Query exhausted resources at this scale factor: its process held {} MiB, and may hold {}. Read fewer columns or rows at once, or give \
+         queries more memory (--query-memory)",
+        held / MIB,
+        most / MIB
+    );
+    Failure { kind: FailureKind::Resources.into(), message, stats: None }
 }
 
 impl From<io::Error> for Broken {

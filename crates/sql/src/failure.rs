@@ -68,7 +68,7 @@ pub fn failure(error: &DataFusionError) -> Failure {
         (None, DataFusionError::ResourcesExhausted(why)) => (
             FailureKind::Resources,
             format!(
-                "Query exhausted resources at this scale factor: {why}. Read fewer columns or rows at once, or give queries more memory"
+                "Query exhausted resources at this scale factor: {why}. Read fewer columns or rows at once, or give queries more memory (--query-memory)"
             ),
         ),
         (None, DataFusionError::SQL(error, _)) => (FailureKind::Statement, format!("SYNTAX_ERROR: {error}")),

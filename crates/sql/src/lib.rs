@@ -6,6 +6,7 @@ mod catalog;
 mod dialect;
 mod failure;
 mod formats;
+pub mod parquet;
 mod prune;
 mod remote;
 mod result;

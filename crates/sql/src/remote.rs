@@ -65,6 +65,11 @@ impl Remote {
         self.0.read.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
+    /// How many objects were read; no more than are remembered are counted.
+    pub fn files(&self) -> u64 {
+        self.0.read.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
     async fn ask(&self, what: ask::What) -> Result<(millpond_query::Answer, Bytes), Problem> {
         self.0.asker.ask(what).await.map_err(|error| match error {
             AskError::Refused { code, message } => Problem::Refused { code, message },

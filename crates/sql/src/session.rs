@@ -96,7 +96,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .build();
     let making = Making { remote: remote.clone(), state: Arc::new(base), depth: 0 };
     let state = with_catalog(&making, &run.database);
-    let understood = dialect::understand(&run.statement)?;
+    let understood = dialect::bound(&run.statement, &run.parameters)?;
     let plan = state.statement_to_plan(understood.statement).await?;
     if !matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !is_query(&plan) {
         let words = format!("this statement is not carried out by the engine: {}", plan.display());

@@ -1,13 +1,14 @@
 //! A worker: runs one query after the other until the server is gone.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use bytes::Bytes;
 use datafusion::common::Result;
 use millpond_query::worker::{AskError, Asker, Server};
-use millpond_query::{Columns, Format, Rows, Run, from_worker};
+use millpond_query::{Columns, Format, Rows, Run, Stats, from_worker};
 
 use crate::failure::{self, Problem};
 use crate::remote::Remote;
@@ -17,6 +18,9 @@ use crate::types::described;
 
 /// Bytes of rows that are sent together.
 const CHUNK: usize = 256 * 1024;
+
+/// How often it is told how far a query is.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// Sends a result as it comes.
 struct Sending {
@@ -50,10 +54,24 @@ impl Output for Sending {
     }
 }
 
+/// Tells how far a query is, for as long as it is polled.
+async fn tell_progress<T>(asker: &Asker, remote: &Remote) -> T {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let stats = Stats { scanned: remote.scanned(), files: remote.files(), ..Stats::default() };
+        // The query itself hears of a server that is gone.
+        let _ = asker.tell(from_worker::Kind::Progress(stats), Bytes::new()).await;
+    }
+}
+
 async fn run(query: Run, asker: Asker) -> Result<(), AskError> {
     let remote = Remote::new(asker.clone(), query.cutoff);
     let mut sending = Sending { asker: asker.clone(), csv: Csv::default(), count: 0 };
-    let ended = match session::run(&query, &remote, &mut sending).await {
+    let ran = tokio::select! {
+        ran = session::run(&query, &remote, &mut sending) => ran,
+        never = tell_progress(&asker, &remote) => never,
+    };
+    let ended = match ran {
         Ok(stats) => sending.flush().await.map(|()| stats),
         Err(error) => Err(error),
     };
@@ -75,9 +93,15 @@ async fn serve(socket: std::os::unix::net::UnixStream) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What the kernel is told of a worker: when memory is short, it goes first, and not the server (proc_pid_oom_score_adj(5)).
+const GOES_FIRST: &str = "1000";
+
 /// A worker's whole life. Its socket is its standard input.
+#[expect(clippy::disallowed_methods, reason = "a file of the kernel's")]
 pub fn main() -> ExitCode {
     use std::os::fd::AsFd;
+    // A kernel that does not take it ends processes as it sees fit.
+    let _ = std::fs::write("/proc/self/oom_score_adj", GOES_FIRST);
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map(std::os::unix::net::UnixStream::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let (Ok(socket), Ok(runtime)) = (socket, runtime) else { return ExitCode::FAILURE };

@@ -31,10 +31,10 @@ pub async fn receive(
     largest: u64,
     about: About<'_>,
 ) -> Result<Received, ServiceError> {
-    let length = payload.length();
-    if length.is_none() && !payload.is_growing() {
-        return Err(missing_length());
-    }
+    let length = match payload.length() {
+        None if !payload.is_open() => return Err(missing_length()),
+        length => length,
+    };
     if let Some(length) = length.filter(|length| *length > largest) {
         return Err(errors::entity_too_large(length, largest));
     }

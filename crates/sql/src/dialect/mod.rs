@@ -2,6 +2,7 @@
 //!
 //! Athena User Guide, "DML queries, functions, and operators"; Trino documentation, "SQL language".
 
+mod parameters;
 mod rewrite;
 mod trino;
 
@@ -30,6 +31,14 @@ pub struct Understood {
 /// # Errors
 /// It is none, is several, or asks for what is not carried out; the error has the place.
 pub fn understand(text: &str) -> Result<Understood> {
+    bound(text, &[])
+}
+
+/// Reads a statement with values for its `?`.
+///
+/// # Errors
+/// As [`understand`]; there are more or fewer values than places.
+pub fn bound(text: &str, parameters: &[String]) -> Result<Understood> {
     if text.len() > MAX_STATEMENT {
         let words = format!("a statement has at most {MAX_STATEMENT} bytes");
         return Err(Problem::Statement(words).into());
@@ -45,6 +54,7 @@ pub fn understand(text: &str) -> Result<Understood> {
     let Parsed::Statement(inner) = &mut statement else {
         return Err(Problem::Statement("SYNTAX_ERROR: this statement is not carried out".to_owned()).into());
     };
+    parameters::bind(inner, parameters)?;
     let names = names(inner);
     let mut rewriting = rewrite::Rewriting;
     match inner.visit(&mut rewriting) {
