@@ -5,5 +5,6 @@ pub mod format;
 pub mod names;
 pub mod predicate;
 pub mod show;
+pub mod symlink;
 pub mod text;
 pub mod types;

@@ -120,6 +120,14 @@ impl Remote {
         }
     }
 
+    /// One object; `None` where there is none. Of the keys that begin with its own it is the first.
+    pub async fn find(&self, bucket: &str, key: &str) -> Result<Option<ListedObject>, Problem> {
+        let (bucket, prefix) = (bucket.to_owned(), key.to_owned());
+        let what = ask::What::List(ask::List { bucket, prefix, after: String::new() });
+        let page = self.ask(what).await?.0.listing.unwrap_or_default();
+        Ok(page.objects.into_iter().find(|object| object.key == key))
+    }
+
     fn count(&self, source: &Source, bytes: u64) -> Result<(), Problem> {
         let inner = &self.0;
         let scanned = inner.scanned.fetch_add(bytes, Ordering::Relaxed) + bytes;

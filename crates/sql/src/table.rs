@@ -23,6 +23,7 @@ use millpond_query::{Column, Partition, Storage, Table};
 
 use crate::failure::Problem;
 use crate::formats;
+use crate::links;
 use crate::prune;
 use crate::remote::{Remote, Source};
 use crate::types::arrow_of;
@@ -205,6 +206,7 @@ impl TableProvider for HiveTable {
         let (mut layouts, mut count) = (Vec::<(Layout, Vec<PartitionedFile>)>::new(), 0);
         for (folder, sources) in listed {
             let layout = formats::layout(&folder.storage, &self.table.parameters)?;
+            let sources = if layout.symlink { links::followed(&self.remote, sources).await? } else { sources };
             count += sources.len();
             if count > MAX_OBJECTS {
                 let words =

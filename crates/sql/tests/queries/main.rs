@@ -1,5 +1,6 @@
 //! Queries in workers, as the server runs them.
 
+mod links;
 mod world;
 
 use std::io::Write;
