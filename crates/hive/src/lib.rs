@@ -2,6 +2,8 @@
 
 pub mod ddl;
 pub mod format;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 pub mod names;
 pub mod predicate;
 pub mod show;
