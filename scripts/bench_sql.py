@@ -43,21 +43,21 @@ FROM range({0}, {1}) AS t(i)
 """
 COLUMNS = "id bigint, few int, many bigint, word string, city string, x double, day date, path string"
 TABLES = {
-    "rows": f"CREATE EXTERNAL TABLE rows ({COLUMNS}) STORED AS PARQUET LOCATION 's3://{BUCKET}/parquet/'",
+    "sales": f"CREATE EXTERNAL TABLE sales ({COLUMNS}) STORED AS PARQUET LOCATION 's3://{BUCKET}/parquet/'",
     "names": f"CREATE EXTERNAL TABLE names (many bigint, name string) STORED AS PARQUET LOCATION 's3://{BUCKET}/names/'",
     "lines": f"CREATE EXTERNAL TABLE lines (id bigint, few int, city string, x double) ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{BUCKET}/json/'",
     "three": f"CREATE EXTERNAL TABLE three (id bigint, x double) STORED AS PARQUET LOCATION 's3://{BUCKET}/three/'",
     "parts": f"CREATE EXTERNAL TABLE parts (id bigint, x double) PARTITIONED BY (dt string) STORED AS PARQUET LOCATION 's3://{BUCKET}/parts/'",
 }
 QUERIES = {
-    "count and filter": "SELECT count(*) FROM rows WHERE x > 500 AND few < 30",
-    "group, 100 groups": "SELECT few, count(*), sum(x), avg(x) FROM rows GROUP BY few ORDER BY few",
-    "group, 100,000 groups": "SELECT many, count(*) AS n, sum(x) AS s FROM rows GROUP BY many ORDER BY n DESC, many LIMIT 20",
-    "distinct": "SELECT count(DISTINCT many), count(DISTINCT word) FROM rows",
-    "join": "SELECT n.name, count(*) AS c, sum(r.x) AS s FROM rows AS r JOIN names AS n ON r.many = n.many WHERE n.name < 'name 5' GROUP BY n.name ORDER BY s DESC, n.name LIMIT 20",
-    "top k": "SELECT id, x, city FROM rows ORDER BY x DESC, id LIMIT 100",
-    "LIKE": "SELECT count(*) FROM rows WHERE path LIKE '%7/item-9%.html'",
-    "string group": "SELECT word, city, count(*) AS n FROM rows GROUP BY word, city ORDER BY n DESC, word, city LIMIT 20",
+    "count and filter": "SELECT count(*) FROM sales WHERE x > 500 AND few < 30",
+    "group, 100 groups": "SELECT few, count(*), sum(x), avg(x) FROM sales GROUP BY few ORDER BY few",
+    "group, 100,000 groups": "SELECT many, count(*) AS n, sum(x) AS s FROM sales GROUP BY many ORDER BY n DESC, many LIMIT 20",
+    "distinct": "SELECT count(DISTINCT many), count(DISTINCT word) FROM sales",
+    "join": "SELECT n.name, count(*) AS c, sum(r.x) AS s FROM sales AS r JOIN names AS n ON r.many = n.many WHERE n.name < 'name 5' GROUP BY n.name ORDER BY s DESC, n.name LIMIT 20",
+    "top k": "SELECT id, x, city FROM sales ORDER BY x DESC, id LIMIT 100",
+    "LIKE": "SELECT count(*) FROM sales WHERE path LIKE '%7/item-9%.html'",
+    "string group": "SELECT word, city, count(*) AS n FROM sales GROUP BY word, city ORDER BY n DESC, word, city LIMIT 20",
     "JSON scan": "SELECT city, count(*) AS n, sum(x) AS s FROM lines WHERE few < 50 GROUP BY city ORDER BY city",
 }
 
@@ -240,7 +240,7 @@ def first_rows(asking: Asking, count: int = 40):
     times = []
     for _ in range(count):
         began = time.perf_counter()
-        asking.rows(asking.run("SELECT * FROM rows LIMIT 10", poll=0.002))
+        asking.rows(asking.run("SELECT * FROM sales LIMIT 10", poll=0.002))
         times.append(1000 * (time.perf_counter() - began))
     times.sort()
     print(f"SELECT * ... LIMIT 10, from the start to its rows: median {statistics.median(times):.0f} ms, p90 {times[int(count * 0.9)]:.0f} ms")
@@ -261,7 +261,7 @@ def main():
     size = lambda name: sum(path.stat().st_size for path in (args.directory / name).iterdir())  # noqa: E731
     print(f"    Parquet {size('parquet') >> 20} MiB, JSON in gzip {size('json') >> 20} MiB", flush=True)
     put(args.directory, args.partitions)
-    for name, pattern in [("rows", "parquet/*.parquet"), ("names", "names/*.parquet")]:
+    for name, pattern in [("sales", "parquet/*.parquet"), ("names", "names/*.parquet")]:
         base.execute(f"CREATE VIEW {name} AS FROM read_parquet('{args.directory}/{pattern}')")
     base.execute(
         f"CREATE VIEW lines AS FROM read_json('{args.directory}/json/*.json.gz', format = 'newline_delimited', columns = {{'id': 'BIGINT', 'few': 'INTEGER', 'city': 'VARCHAR', 'x': 'DOUBLE'}})"

@@ -6,6 +6,8 @@ import os
 import signal
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from harness.athena import lake as new_lake
 from harness.athena import workers
@@ -306,6 +308,18 @@ def test_results_are_read_by_any_reader_of_csv(birds, s3):
     key = execution["ResultConfiguration"]["OutputLocation"].split("/", 3)[3]
     text = s3.get_object(Bucket=birds.bucket, Key=key)["Body"].read().decode()
     assert [row[0] for row in csv.reader(io.StringIO(text, newline=""))] == ["v", *values]
+
+
+def test_a_worker_is_used_again_after_a_query_that_left_early(lake, s3):
+    """LIMIT ends a query while bytes that it asked for are still on their way to its worker."""
+    rows = pa.table({name: pa.array([f"{name} {n}" for n in range(60_000)]) for name in "abcdefgh"})
+    for part in range(4):
+        buffer = io.BytesIO()
+        pq.write_table(rows, buffer, row_group_size=5_000)
+        s3.put_object(Bucket=lake.bucket, Key=f"wide/{part}.parquet", Body=buffer.getvalue())
+    lake.done(f"CREATE EXTERNAL TABLE wide ({', '.join(f'{name} string' for name in 'abcdefgh')}) STORED AS PARQUET LOCATION 's3://{{bucket}}/wide/'")
+    for _ in range(40):
+        assert len(lake.rows("SELECT * FROM wide LIMIT 10")) == 10
 
 
 def test_many_queries_at_the_same_time_wait_for_their_turn(birds):

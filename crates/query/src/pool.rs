@@ -1,10 +1,12 @@
 //! The server's end: who runs which query, and what it is told.
 
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -182,8 +184,8 @@ impl Pool {
             held = outgrown(id, most) => Err(Broken::Memory(held)),
         };
         match ended {
-            Ok(ended) => {
-                let spent = matches!(&ended, Err(failure) if failure.kind() == FailureKind::Resources);
+            Ok((ended, is_clean)) => {
+                let spent = !is_clean || matches!(&ended, Err(failure) if failure.kind() == FailureKind::Resources);
                 if !spent && worker.resident() <= settings.memory.saturating_mul(SPARE) {
                     self.idle().push(worker);
                 } else if let Err(error) = self.warm() {
@@ -241,21 +243,48 @@ impl From<io::Error> for Broken {
     }
 }
 
+/// A query's end, and whether the worker may be given another one.
 async fn converse(
     worker: &mut Worker,
     run: Run,
     host: &dyn Host,
     sink: &mut dyn Sink,
-) -> Result<Result<Stats, Failure>, Broken> {
+) -> Result<(Result<Stats, Failure>, bool), Broken> {
     let (mut read, mut write) = worker.socket.split();
     let run = ToWorker { kind: Some(to_worker::Kind::Run(run)) };
     wire::write(&mut write, &run, &[]).await?;
     let (asks, asked) = mpsc::channel(MAX_ASKED);
+    let turn = Turn::default();
+    let answering = answer_all(&mut write, asked, host, &turn);
+    tokio::pin!(answering);
     // A worker that waits for an answer may have rows on the way, so neither side waits for the other.
-    tokio::select! {
-        ended = listen(&mut read, asks, sink) => ended,
-        error = answer_all(&mut write, asked, host) => Err(error),
-    }
+    let ended = tokio::select! {
+        ended = listen(&mut read, asks, sink) => ended?,
+        error = &mut answering => return Err(error),
+    };
+    // Of an answer that nobody waits for any more the rest must follow, else the next query is taken for it.
+    turn.over.store(true, Ordering::Relaxed);
+    let rest = poll_fn(|cx| {
+        if !turn.writing.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        match answering.as_mut().poll(cx) {
+            Poll::Ready(error) => Poll::Ready(Err::<(), Broken>(error)),
+            Poll::Pending if turn.writing.load(Ordering::Relaxed) => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
+    });
+    let is_clean = matches!(tokio::time::timeout(END_TIME, rest).await, Ok(Ok(())));
+    Ok((ended, is_clean))
+}
+
+/// How far the side that answers is.
+#[derive(Default)]
+struct Turn {
+    /// Whether an answer is half written.
+    writing: AtomicBool,
+    /// Whether nothing is to be answered any more.
+    over: AtomicBool,
 }
 
 async fn listen(
@@ -291,7 +320,12 @@ async fn listen(
 }
 
 /// Answers questions, several at a time, until the socket fails.
-async fn answer_all(write: &mut WriteHalf<'_>, mut asked: mpsc::Receiver<(u64, ask::What)>, host: &dyn Host) -> Broken {
+async fn answer_all(
+    write: &mut WriteHalf<'_>,
+    mut asked: mpsc::Receiver<(u64, ask::What)>,
+    host: &dyn Host,
+    turn: &Turn,
+) -> Broken {
     let mut answers = FuturesUnordered::new();
     let mut open = true;
     loop {
@@ -302,8 +336,13 @@ async fn answer_all(write: &mut WriteHalf<'_>, mut asked: mpsc::Receiver<(u64, a
             },
             Some((id, (answer, payload))) = answers.next() => {
                 let answer = ToWorker { kind: Some(to_worker::Kind::Answer(Answer { id, ..answer })) };
+                turn.writing.store(true, Ordering::Relaxed);
                 if let Err(error) = wire::write(write, &answer, &payload).await {
                     return error.into();
+                }
+                turn.writing.store(false, Ordering::Relaxed);
+                if turn.over.load(Ordering::Relaxed) {
+                    return std::future::pending().await;
                 }
             }
             // The listener ends the conversation.

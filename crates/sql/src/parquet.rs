@@ -129,8 +129,7 @@ impl<W: Write + Send> ParquetFile<W> {
         let mut arrays = Vec::with_capacity(self.columns.len());
         for (at, (column, field)) in self.columns.iter().zip(self.schema.fields()).enumerate() {
             let texts: Vec<_> = rows.iter().map(|row| row.get(at).and_then(Option::as_deref)).collect();
-            let wrong =
-                |why| ParquetError::Value { column: column.name.clone(), kind: column.kind.clone(), why };
+            let wrong = |why| ParquetError::Value { column: column.name.clone(), kind: column.kind.clone(), why };
             arrays.push(array(field.data_type(), &texts).map_err(wrong)?);
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(written)?;

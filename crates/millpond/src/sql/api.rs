@@ -130,12 +130,15 @@ impl Api {
         let body = if region == "us-east-1" {
             String::new()
         } else {
-            format!("<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>")
+            format!(
+                "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+            )
         };
         let path = format!("/{bucket}");
         let (headers, body) = (HeaderMap::new(), Bytes::from(body));
         // In us-east-1 creating one's own bucket anew succeeds, so that it is asked first.
-        let head = Sent { service: "s3", method: Method::HEAD, path: &path, headers: headers.clone(), body: Bytes::new() };
+        let head =
+            Sent { service: "s3", method: Method::HEAD, path: &path, headers: headers.clone(), body: Bytes::new() };
         if self.send(head).await?.status.is_success() {
             return Ok(false);
         }

@@ -148,9 +148,8 @@ impl Reader {
             .build();
         let mut editor = Editor::with_config(config).map_err(broken)?;
         editor.set_helper(Some(Help(known)));
-        let history = history_file().filter(|path| {
-            path.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
-        });
+        let history =
+            history_file().filter(|path| path.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()));
         if let Some(path) = &history {
             // There is none the first time.
             let _ = editor.load_history(path);

@@ -163,7 +163,8 @@ async fn watch(api: &Api, id: &str, begun: Instant, progress: &mut Progress) -> 
         match text(&execution, "/Status/State") {
             "SUCCEEDED" => {
                 let reused = execution.pointer("/Statistics/ResultReuseInformation/ReusedPreviousResult");
-                let cost = Cost { scanned, time: begun.elapsed(), reused: reused.and_then(Value::as_bool) == Some(true) };
+                let cost =
+                    Cost { scanned, time: begun.elapsed(), reused: reused.and_then(Value::as_bool) == Some(true) };
                 let has_rows = text(&execution, "/StatementType") == "DML";
                 return Ok(Ended { id: id.to_owned(), has_rows, cost });
             }

@@ -120,9 +120,11 @@ impl Writer for Tsv<'_> {
 
     fn rows(&mut self, rows: Vec<Row>) -> Result<(), Failed> {
         // As PostgreSQL's COPY writes them, so that each row stays one line.
-        let escaped = |text: &String| text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r");
+        let escaped =
+            |text: &String| text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r");
         for row in rows {
-            let values: Vec<_> = row.iter().map(|value| value.as_ref().map_or_else(|| "\\N".to_owned(), escaped)).collect();
+            let values: Vec<_> =
+                row.iter().map(|value| value.as_ref().map_or_else(|| "\\N".to_owned(), escaped)).collect();
             writeln!(self.out, "{}", values.join("\t"))?;
         }
         Ok(())
@@ -163,7 +165,10 @@ impl Writer for Json<'_> {
             let members: Vec<_> = (self.columns.iter().zip(&row))
                 .map(|(column, value)| {
                     let name = serde_json::Value::from(column.name.as_str());
-                    format!("{name}: {}", value.as_ref().map_or_else(|| "null".to_owned(), |value| json(&column.kind, value)))
+                    format!(
+                        "{name}: {}",
+                        value.as_ref().map_or_else(|| "null".to_owned(), |value| json(&column.kind, value))
+                    )
                 })
                 .collect();
             writeln!(self.out, "{{{}}}", members.join(", "))?;
@@ -236,7 +241,10 @@ mod tests {
     #[test]
     fn each_format() {
         for (format, expected) in [
-            (Format::Csv, "\"n\",\"x \"\"y\"\"\",\"d\"\n\"1\",\"a\t\"\"b\"\"\nc\",\"NaN\"\n\"-20\",,\"1.0E7\"\n,\"\",\n"),
+            (
+                Format::Csv,
+                "\"n\",\"x \"\"y\"\"\",\"d\"\n\"1\",\"a\t\"\"b\"\"\nc\",\"NaN\"\n\"-20\",,\"1.0E7\"\n,\"\",\n",
+            ),
             (Format::Tsv, "1\ta\\t\"b\"\\nc\tNaN\n-20\t\\N\t1.0E7\n\\N\t\t\\N\n"),
             (
                 Format::Json,

@@ -142,9 +142,9 @@ fn check(args: &SqlArgs) -> Result<(), Failed> {
         return Err(Failed::Usage("--format parquet needs --output FILE".to_owned()));
     }
     match &args.output_location {
-        Some(location) if !location.starts_with("s3://") => {
-            Err(Failed::Usage(format!("--output-location {location} is none: it begins with s3://. (A file here is --output)")))
-        }
+        Some(location) if !location.starts_with("s3://") => Err(Failed::Usage(format!(
+            "--output-location {location} is none: it begins with s3://. (A file here is --output)"
+        ))),
         _ => Ok(()),
     }
 }

@@ -64,7 +64,12 @@ fn table(value: &Value) -> Table {
 }
 
 /// All pages of a list, up to a number of items.
-async fn listed(api: &Api, (operation, list): (&str, &str), mut input: Value, most: usize) -> Result<Vec<Value>, Failed> {
+async fn listed(
+    api: &Api,
+    (operation, list): (&str, &str),
+    mut input: Value,
+    most: usize,
+) -> Result<Vec<Value>, Failed> {
     let mut all = Vec::new();
     loop {
         let mut answer = api.glue(operation, &input).await?;

@@ -100,7 +100,11 @@ impl File {
     }
 
     /// Fills it.
-    pub fn fill(self, borders: Borders, fill: impl FnOnce(&mut dyn Writer) -> Result<(), Failed>) -> Result<(), Failed> {
+    pub fn fill(
+        self,
+        borders: Borders,
+        fill: impl FnOnce(&mut dyn Writer) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
         match self {
             Self::Text(format, mut whole) => {
                 fill(&mut *format::text(format, borders, Box::new(&mut whole)))?;

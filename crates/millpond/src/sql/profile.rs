@@ -75,7 +75,12 @@ fn read(name: &str, credentials: &str, config: &str) -> Result<Option<Profile>, 
              --profile {name} --format env)\"` puts them into the environment"
         )));
     }
-    Ok(Some(Profile { key, token: value("aws_session_token"), region: value("region"), endpoint: value("endpoint_url") }))
+    Ok(Some(Profile {
+        key,
+        token: value("aws_session_token"),
+        region: value("region"),
+        endpoint: value("endpoint_url"),
+    }))
 }
 
 /// The profile of a name; `None` where no file has it.
@@ -116,10 +121,15 @@ source_profile = default
     fn profiles_of_both_files() {
         let some = |text: &str| Some(text.to_owned());
         let key = |id: &str, secret: &str| Some((id.to_owned(), secret.to_owned()));
-        let expected = Profile { key: key("AKIDEFAULT", "s=/+"), token: None, region: some("eu-west-1"), endpoint: None };
-        assert_eq!(read("default", CREDENTIALS, CONFIG), Ok(Some(expected)));
         let expected =
-            Profile { key: key("AKIOTHER", "secret"), token: some("token"), region: None, endpoint: some("http://lake:9000") };
+            Profile { key: key("AKIDEFAULT", "s=/+"), token: None, region: some("eu-west-1"), endpoint: None };
+        assert_eq!(read("default", CREDENTIALS, CONFIG), Ok(Some(expected)));
+        let expected = Profile {
+            key: key("AKIOTHER", "secret"),
+            token: some("token"),
+            region: None,
+            endpoint: some("http://lake:9000"),
+        };
         assert_eq!(read("other", CREDENTIALS, CONFIG), Ok(Some(expected)));
         assert_eq!(read("none", CREDENTIALS, CONFIG), Ok(None));
         assert!(read("role", CREDENTIALS, CONFIG).unwrap_err().to_string().contains("role_arn"));

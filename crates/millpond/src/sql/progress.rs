@@ -89,7 +89,14 @@ mod tests {
 
     #[test]
     fn figures_for_people() {
-        for (count, text) in [(0, "0 B"), (999, "999 B"), (1_000, "1.0 KB"), (999_949, "999.9 KB"), (999_950, "1.0 MB"), (12_345_678_901, "12.3 GB")] {
+        for (count, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 KB"),
+            (999_949, "999.9 KB"),
+            (999_950, "1.0 MB"),
+            (12_345_678_901, "12.3 GB"),
+        ] {
             assert_eq!(bytes(count), text);
         }
         for (count, text) in [(0, "0 rows"), (1, "1 row"), (1_000, "1,000 rows"), (1_234_567, "1,234,567 rows")] {
@@ -98,6 +105,9 @@ mod tests {
         for (millis, text) in [(5, "5 ms"), (1_540, "1.5 s"), (61_000, "1 min 1 s")] {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
-        assert_eq!(line("RUNNING", Duration::from_millis(1200), 5_000_000, 7_000), "RUNNING 1.2 s 5.0 MB read of 7,000 objects (Ctrl-C cancels)");
+        assert_eq!(
+            line("RUNNING", Duration::from_millis(1200), 5_000_000, 7_000),
+            "RUNNING 1.2 s 5.0 MB read of 7,000 objects (Ctrl-C cancels)"
+        );
     }
 }

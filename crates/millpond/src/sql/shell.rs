@@ -145,7 +145,9 @@ impl Shell {
     fn use_format(&mut self, name: &str) -> Result<(), Failed> {
         let format = match <Format as clap::ValueEnum>::from_str(name, true) {
             Ok(Format::Parquet) => {
-                return Err(Failed::Usage("parquet is a file: `millpond sql --output FILE.parquet STATEMENT`".to_owned()));
+                return Err(Failed::Usage(
+                    "parquet is a file: `millpond sql --output FILE.parquet STATEMENT`".to_owned(),
+                ));
             }
             Ok(format) => format,
             Err(_) => return Err(Failed::Usage("formats are table, expanded, csv, tsv and json".to_owned())),
@@ -172,7 +174,8 @@ impl Shell {
 
     /// Shows texts as a table.
     fn list(&mut self, names: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failed> {
-        let column = |name: &&str| Column { name: (*name).to_owned(), kind: "varchar".to_owned(), precision: 0, scale: 0 };
+        let column =
+            |name: &&str| Column { name: (*name).to_owned(), kind: "varchar".to_owned(), precision: 0, scale: 0 };
         let columns: Vec<_> = names.iter().map(column).collect();
         let rows: Vec<Row> = rows.into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
         let mut paged = Paged::new(self.reader.screen());

@@ -71,14 +71,18 @@ pub fn is_blank(text: &str) -> bool {
 
 /// The first words in capitals.
 fn words(text: &str) -> impl Iterator<Item = String> {
-    trimmed(text).split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_ascii_uppercase)
+    trimmed(text)
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_uppercase)
 }
 
 fn is_hive(statement: &str) -> bool {
     let mut words = words(statement);
     let first = words.next().unwrap_or_default();
     // Views are in Trino's language.
-    let is_view = first == "CREATE" && words.find(|word| word != "OR" && word != "REPLACE").is_some_and(|it| it == "VIEW");
+    let is_view =
+        first == "CREATE" && words.find(|word| word != "OR" && word != "REPLACE").is_some_and(|it| it == "VIEW");
     HIVE.contains(&first.as_str()) && !is_view
 }
 
@@ -101,7 +105,11 @@ mod tests {
             ("-- a; b\nselect 1; /* ; */ ;", vec!["-- a; b\nselect 1"], ""),
             // Trino has no escapes, Hive has.
             ("select '\\'; select 2;", vec!["select '\\'", "select 2"], ""),
-            ("create table t (a int) fields terminated by '\\';' ;", vec!["create table t (a int) fields terminated by '\\';'"], ""),
+            (
+                "create table t (a int) fields terminated by '\\';' ;",
+                vec!["create table t (a int) fields terminated by '\\';'"],
+                "",
+            ),
             ("create or replace view v as select '\\';", vec!["create or replace view v as select '\\'"], ""),
             ("select 'open;", vec![], "select 'open;"),
             (";;", vec![], ""),

@@ -24,7 +24,8 @@ pub enum Borders {
 impl Borders {
     /// What the terminal can show, by its locale.
     pub fn of_locale() -> Self {
-        let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
+        let set =
+            ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
         let set = set.unwrap_or_default().to_ascii_lowercase();
         if set.contains("utf-8") || set.contains("utf8") { Self::Unicode } else { Self::Ascii }
     }
@@ -164,7 +165,9 @@ mod tests {
         let mut out = Vec::new();
         let mut table = Table::new(borders, Box::new(&mut out));
         table.begin(&[column("city", "varchar"), column("n", "bigint")]).unwrap();
-        table.rows(vec![vec![some("東京"), some("7")], vec![None, some("-12345")], vec![some("a\n\u{1b}[31m"), None]]).unwrap();
+        table
+            .rows(vec![vec![some("東京"), some("7")], vec![None, some("-12345")], vec![some("a\n\u{1b}[31m"), None]])
+            .unwrap();
         table.end().unwrap();
         drop(table);
         String::from_utf8(out).unwrap()

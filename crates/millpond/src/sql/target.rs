@@ -69,7 +69,9 @@ fn in_environment() -> Result<Option<Keys>, Failed> {
     match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
         (Some(access_key), Some(secret)) => Ok(Some(Keys { access_key, secret, token: variable("AWS_SESSION_TOKEN") })),
         (None, None) => Ok(None),
-        _ => Err(Failed::Usage("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: set both or neither".to_owned())),
+        _ => Err(Failed::Usage(
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: set both or neither".to_owned(),
+        )),
     }
 }
 

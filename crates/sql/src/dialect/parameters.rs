@@ -13,7 +13,9 @@ use crate::failure::Problem;
 /// A value's expression: it names no columns and asks nothing.
 fn read(text: &str) -> Result<Expr, Problem> {
     let wrong = |why: &dyn std::fmt::Display| {
-        Problem::Statement(format!("INVALID_PARAMETER_USAGE: {text} is no value of SQL: {why}. Texts stand in single quotes"))
+        Problem::Statement(format!(
+            "INVALID_PARAMETER_USAGE: {text} is no value of SQL: {why}. Texts stand in single quotes"
+        ))
     };
     let mut parser = Parser::new(&Trino).try_with_sql(text).map_err(|error| wrong(&error))?;
     let value = parser.parse_expr().map_err(|error| wrong(&error))?;
@@ -21,9 +23,11 @@ fn read(text: &str) -> Result<Expr, Problem> {
         return Err(wrong(&"something stands behind it"));
     }
     let is_constant = visit_expressions(&value, |part| match part {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-            ControlFlow::Break(())
-        }
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::Subquery(_)
+        | Expr::Exists { .. }
+        | Expr::InSubquery { .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     if is_constant.is_break() { Err(wrong(&"it is not constant")) } else { Ok(value) }
@@ -103,7 +107,11 @@ mod tests {
             ("SELECT ?", &["'open"], "no value"),
             ("SELECT ?", &["(SELECT 1)"], "not constant"),
         ] {
-            assert!(given(text, values).is_err_and(|why| why.contains(part)), "{text} {values:?}: {:?}", given(text, values));
+            assert!(
+                given(text, values).is_err_and(|why| why.contains(part)),
+                "{text} {values:?}: {:?}",
+                given(text, values)
+            );
         }
     }
 }
