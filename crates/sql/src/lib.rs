@@ -6,6 +6,7 @@ mod catalog;
 mod dialect;
 mod failure;
 mod formats;
+mod functions;
 mod links;
 pub mod parquet;
 mod prune;

@@ -12,6 +12,8 @@ use arrow::temporal_conversions::as_datetime;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{DataFusionError, Result};
 
+use crate::functions::shown_in;
+
 /// Writes rows.
 #[derive(Debug, Default)]
 pub struct Csv {
@@ -168,8 +170,12 @@ fn push_timestamp(
         TimeUnit::Nanosecond => as_datetime::<Nanos>(column.as_primitive::<Nanos>().value(row)),
     };
     let time = time.ok_or_else(|| DataFusionError::Execution("a timestamp is out of range".to_owned()))?;
-    let zone = zone.map(|zone| format!(" {}", if zone == "+00:00" { "UTC" } else { zone })).unwrap_or_default();
-    text.push_str(&format!("{}{zone}", time.format("%Y-%m-%d %H:%M:%S%.3f")));
+    if let Some(zone) = zone {
+        text.push_str(&shown_in(zone, time.and_utc().timestamp_micros())?);
+        return Ok(());
+    }
+    // Into a string.
+    let _ = write!(text, "{}", time.format("%Y-%m-%d %H:%M:%S%.3f"));
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use millpond_query::{Run, Stats};
 use crate::catalog::{CATALOG, Catalog, Making};
 use crate::dialect;
 use crate::failure::Problem;
+use crate::functions;
 use crate::remote::Remote;
 
 /// Rows of a batch.
@@ -92,8 +93,8 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let base = SessionStateBuilder::new()
         .with_config(settings(run.threads))
         .with_runtime_env(bounds(run)?)
-        .with_default_features()
-        .build();
+        .with_default_features();
+    let base = functions::with(base, run.now).build();
     let making = Making { remote: remote.clone(), state: Arc::new(base), depth: 0 };
     let state = with_catalog(&making, &run.database);
     let understood = dialect::bound(&run.statement, &run.parameters)?;

@@ -43,7 +43,7 @@ impl Sending {
 
 impl Output for Sending {
     async fn columns(&mut self, schema: &Schema) -> Result<()> {
-        let columns = schema.fields().iter().map(|field| described(field.name(), field.data_type())).collect();
+        let columns = schema.fields().iter().map(|field| described(field)).collect();
         Ok(self.asker.tell(from_worker::Kind::Columns(Columns { columns }), Bytes::new()).await.map_err(gone)?)
     }
 

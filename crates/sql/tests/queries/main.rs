@@ -1,5 +1,8 @@
 //! Queries in workers, as the server runs them.
 
+mod functions;
+mod functions_conditional;
+mod functions_dates;
 mod links;
 mod world;
 
