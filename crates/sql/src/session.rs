@@ -65,6 +65,8 @@ fn settings(threads: u32) -> SessionConfig {
     let options = config.options_mut();
     options.sql_parser.dialect = Dialect::Generic;
     options.sql_parser.parse_float_as_decimal = true;
+    // In either direction (Trino documentation, "ORDER BY clause").
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.parquet.pushdown_filters = true;
     options.execution.collect_statistics = false;
     config

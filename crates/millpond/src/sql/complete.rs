@@ -246,8 +246,13 @@ pub fn complete(text: &str, position: usize, source: &dyn Source) -> (usize, Vec
             found.extend(source.tables(None));
             found.extend(source.databases());
         } else {
-            for (table, _) in named(text) {
-                found.extend(columns_of(source, &table));
+            let tables = named(text);
+            for (table, _) in &tables {
+                found.extend(columns_of(source, table));
+            }
+            // The tables are named later: a column of any may be meant.
+            if tables.is_empty() && !word.is_empty() {
+                found.extend(source.tables(None).iter().flat_map(|table| source.columns(None, table)));
             }
             // Keywords in the case in which the word was begun.
             let is_lower = word.chars().any(char::is_lowercase);
@@ -295,6 +300,7 @@ mod tests {
         for (text, begins, expected) in [
             ("SEL", 0, vec!["SELECT"]),
             ("sel", 0, vec!["select"]),
+            ("select dela", 7, vec!["delay"]),
             ("select * from fl", 14, vec!["flights"]),
             ("select * from ", 14, vec!["flights", "lake", "logs", "planes"]),
             ("select * from logs.", 19, vec!["requests"]),

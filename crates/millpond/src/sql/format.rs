@@ -97,6 +97,9 @@ impl Csv<'_> {
 
 impl Writer for Csv<'_> {
     fn begin(&mut self, columns: &[Column]) -> Result<(), Failed> {
+        if columns.is_empty() {
+            return Ok(());
+        }
         self.line(columns.iter().map(|column| Some(column.name.as_str())))
     }
 
