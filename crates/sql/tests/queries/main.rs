@@ -3,6 +3,7 @@
 mod functions;
 mod functions_conditional;
 mod functions_dates;
+mod functions_json;
 mod world;
 
 use std::io::Write;
