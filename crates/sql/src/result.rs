@@ -66,6 +66,16 @@ fn is_null(column: &ArrayRef, row: usize) -> bool {
     }
 }
 
+/// The text of a value that is not NULL.
+///
+/// # Errors
+/// It cannot be written.
+pub fn text(column: &ArrayRef, row: usize) -> Result<String> {
+    let mut text = String::new();
+    push(&mut text, column, row)?;
+    Ok(text)
+}
+
 /// A value that is not NULL.
 fn push(text: &mut String, column: &ArrayRef, row: usize) -> Result<()> {
     match column.data_type() {

@@ -7,14 +7,14 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName, ObjectNamePart,
-    OneOrManyWithParens, Spanned, UnaryOperator, Value,
+    OneOrManyWithParens, Spanned, TypedString, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
 use super::rewrite::{lower, lower_all};
 use crate::failure::Problem;
-use crate::functions::is_own;
+use crate::functions::{self, CAST, is_own, literal_zone};
 
 fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem> {
     let start = at.span().start;
@@ -37,6 +37,10 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
     };
     let known = name.value.as_str();
+    if name.quote_style.is_some() && known.starts_with('$') {
+        let words = format!("Function '{known}' not registered");
+        return broken(&*call, "FUNCTION_NOT_FOUND", &words);
+    }
     if is_own(known) || WRITTEN.contains(&known) {
         return ControlFlow::Continue(());
     }
@@ -75,6 +79,10 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
         Expr::Extract { field, expr, .. } => match extracted(field, expr) {
             Ok(new) => new,
             Err(problem) => return problem,
+        },
+        Expr::TypedString(literal) => match typed(literal) {
+            Some(new) => new,
+            None => return ControlFlow::Continue(()),
         },
         Expr::AtTimeZone { timestamp, time_zone } => {
             called("at_timezone", vec![(**timestamp).clone(), (**time_zone).clone()])
@@ -143,7 +151,7 @@ fn function(call: &Function) -> Written {
             let text = || DataType::Varchar(None);
             let zone = match (whole(hours), whole(minutes)) {
                 (Some(hours), Some(minutes)) => {
-                    Expr::value(Value::SingleQuotedString(crate::functions::offset_text(hours * 3600 + minutes * 60)))
+                    Expr::value(Value::SingleQuotedString(functions::offset_text(hours * 3600 + minutes * 60)))
                 }
                 _ => cast(hours.clone(), text()),
             };
@@ -223,4 +231,25 @@ fn extracted(field: &DateTimeField, expr: &Expr) -> Result<Expr, ControlFlow<Pro
         _ => return Err(broken(expr, "SYNTAX_ERROR", &format!("Invalid EXTRACT field: {}", name.to_uppercase()))),
     };
     Ok(called(known, vec![expr.clone()]))
+}
+
+/// `TIMESTAMP '2001-08-22 03:04 UTC'`, `JSON '[1]'`, `DECIMAL '1.5'`: a cast of the text.
+fn typed(literal: &TypedString) -> Option<Expr> {
+    let text = literal.value.clone().into_string()?;
+    let texts = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
+    let cast = |kind: &str| called(CAST, vec![texts(&text), texts(kind)]);
+    Some(match &literal.data_type {
+        DataType::Timestamp(..) => match literal_zone(&text) {
+            Some(zone) => called("at_timezone", vec![cast("timestamp with time zone"), texts(zone)]),
+            None => cast("timestamp"),
+        },
+        DataType::JSON => called("json_parse", vec![texts(&text)]),
+        DataType::Date => cast("date"),
+        DataType::Decimal(_) => {
+            let digits = text.chars().filter(char::is_ascii_digit).count();
+            let scale = text.split_once('.').map_or(0, |(_, after)| after.len());
+            cast(&format!("decimal({}, {scale})", digits.max(1)))
+        }
+        other => cast(&other.to_string().to_lowercase()),
+    })
 }

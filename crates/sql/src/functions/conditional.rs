@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::concat;
-use arrow::datatypes::{Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDF,
@@ -68,6 +68,10 @@ impl HigherOrderUDFImpl for Attempt {
 
     fn signature(&self) -> &HigherOrderSignature {
         &self.signature
+    }
+
+    fn coerce_value_types(&self, kinds: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(kinds.to_vec())
     }
 
     fn lambda_parameters(

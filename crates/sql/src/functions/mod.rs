@@ -2,11 +2,15 @@
 //!
 //! Trino documentation, "Functions and operators"; Athena User Guide, "Functions in Amazon Athena".
 
+mod cast;
 mod clocks;
 mod conditional;
 mod dates;
 mod json;
+mod json_values;
 mod kind;
+mod named;
+mod parse;
 mod patterns;
 mod simple;
 mod text;
@@ -19,13 +23,15 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
+pub use cast::{CAST, TRY_CAST};
 pub use json::is_json;
+pub use parse::literal_zone;
 pub use zones::{offset_text, shown_in};
 
 use crate::failure::Problem;
 
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let all = [clocks::all(), dates::all(), json::all(), text::all()];
+    let all = [cast::all(), clocks::all(), dates::all(), json::all(), text::all()];
     all.into_iter().flatten().map(Arc::new).collect()
 });
 static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(|| vec![Arc::new(conditional::attempt())]);
@@ -33,6 +39,9 @@ static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let scalars = SCALARS.iter().map(|function| function.name().to_owned());
     scalars.chain(HIGHER.iter().map(|function| function.name().to_owned())).collect()
 });
+
+/// The most characters that a text is filled up to, or that a repeated one has.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Whether a function is one of these.
 pub fn is_own(name: &str) -> bool {

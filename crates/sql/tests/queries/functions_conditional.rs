@@ -23,8 +23,8 @@ async fn conditions() {
         ("try(CAST('12' AS bigint) + 1)", "13"),
         ("try(coalesce(1 / 0, 5))", "NULL"),
         ("try(date_parse('x', '%Y'))", "NULL"),
-        ("sum(try(10 / x)) FROM (VALUES 0, 1, 2, 0, 5) t(x)", "17"),
-        ("try(sum(x) / count(x)) FROM (VALUES 4, 2) t(x)", "3"),
+        ("sum(try(10 / x)) FROM (VALUES (0), (1), (2), (0), (5)) t(x)", "17"),
+        ("try(sum(x) / count(x)) FROM (VALUES (4), (2)) t(x)", "3"),
     ])
     .await;
 }

@@ -4,6 +4,7 @@ mod functions;
 mod functions_conditional;
 mod functions_dates;
 mod links;
+mod functions_json;
 mod world;
 
 use std::io::Write;
