@@ -12,8 +12,8 @@ mod kind;
 mod named;
 mod parse;
 mod patterns;
+mod shaped;
 mod simple;
-mod text;
 mod zones;
 
 use std::collections::BTreeSet;
@@ -31,14 +31,18 @@ pub use zones::{offset_text, shown_in};
 use crate::failure::Problem;
 
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let all = [cast::all(), clocks::all(), dates::all(), json::all(), text::all()];
-    all.into_iter().flatten().map(Arc::new).collect()
+    let all = [cast::all(), clocks::all(), dates::all(), json::all()];
+    let shaped = shaped::all().into_iter().filter(|function| !KEPT.contains(&function.name()));
+    all.into_iter().flatten().map(Arc::new).chain(shaped).collect()
 });
 static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(|| vec![Arc::new(conditional::attempt())]);
 static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let scalars = SCALARS.iter().map(|function| function.name().to_owned());
     scalars.chain(HIGHER.iter().map(|function| function.name().to_owned())).collect()
 });
+
+/// Names that are written as something else before the engine sees them.
+const KEPT: &[&str] = &["concat"];
 
 /// The most characters that a text is filled up to, or that a repeated one has.
 const MAX_TEXT: usize = 1 << 20;
