@@ -37,7 +37,8 @@ static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
 });
 static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(|| vec![Arc::new(conditional::attempt())]);
 static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let scalars = SCALARS.iter().map(|function| function.name().to_owned());
+    let named = |function: &Arc<ScalarUDF>| [&[function.name().to_owned()], function.aliases()].concat();
+    let scalars = SCALARS.iter().flat_map(named);
     scalars.chain(HIGHER.iter().map(|function| function.name().to_owned())).collect()
 });
 

@@ -3,8 +3,9 @@
 mod functions;
 mod functions_conditional;
 mod functions_dates;
-mod links;
 mod functions_json;
+mod functions_texts;
+mod links;
 mod world;
 
 use std::io::Write;

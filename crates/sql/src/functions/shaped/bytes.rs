@@ -78,15 +78,11 @@ pub fn all() -> Vec<Overload> {
                 None => Err(bad("no hexadecimal digits")),
             })
         }),
-        of("from_base64(varchar) -> varbinary", |call| {
-            call.blobs(|row| base64_of(&STANDARD, row.text(0).as_bytes()))
-        }),
+        of("from_base64(varchar) -> varbinary", |call| call.blobs(|row| base64_of(&STANDARD, row.text(0).as_bytes()))),
         of("from_base64url(varchar) -> varbinary", |call| {
             call.blobs(|row| base64_of(&URL_SAFE, row.text(0).as_bytes()))
         }),
-        of("to_big_endian_64(bigint) -> varbinary", |call| {
-            call.blobs(|row| Ok(Some(row.int(0).to_be_bytes())))
-        }),
+        of("to_big_endian_64(bigint) -> varbinary", |call| call.blobs(|row| Ok(Some(row.int(0).to_be_bytes())))),
         of("from_big_endian_64(varbinary) -> bigint", |call| {
             call.ints(|row| match row.bytes(0).try_into() {
                 Ok(bytes) => Ok(Some(i64::from_be_bytes(bytes))),

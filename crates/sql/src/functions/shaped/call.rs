@@ -335,8 +335,8 @@ impl<'a> Call<'a> {
 
     /// Times of the result's type, in microseconds.
     pub fn times(&'a self, one: impl Fn(Row<'a>) -> Result<Option<i64>>) -> Result<ArrayRef> {
-        let mut built = PrimitiveBuilder::<TimestampMicrosecondType>::with_capacity(self.rows)
-            .with_data_type(self.gives.clone());
+        let mut built =
+            PrimitiveBuilder::<TimestampMicrosecondType>::with_capacity(self.rows).with_data_type(self.gives.clone());
         self.each(one, |value| built.append_option(value))?;
         Ok(Arc::new(built.finish()))
     }

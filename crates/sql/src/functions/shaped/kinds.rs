@@ -173,17 +173,14 @@ impl Kind {
                     let [key_is, value_is] = &fields[..] else { return None };
                     Some(key.bind(key_is.data_type(), bound)? + value.bind(value_is.data_type(), bound)?)
                 }
-                DataType::Null => {
-                    Some(key.bind(&DataType::Null, bound)? + value.bind(&DataType::Null, bound)? + 1)
-                }
+                DataType::Null => Some(key.bind(&DataType::Null, bound)? + value.bind(&DataType::Null, bound)? + 1),
                 _ => None,
             },
             Self::Row(kinds) => match given {
-                DataType::Struct(fields) if fields.len() == kinds.len() => {
-                    kinds.iter().zip(fields).try_fold(0, |cost, (kind, field)| {
-                        Some(cost + kind.bind(field.data_type(), bound)?)
-                    })
-                }
+                DataType::Struct(fields) if fields.len() == kinds.len() => kinds
+                    .iter()
+                    .zip(fields)
+                    .try_fold(0, |cost, (kind, field)| Some(cost + kind.bind(field.data_type(), bound)?)),
                 _ => None,
             },
         }
@@ -301,7 +298,11 @@ pub fn common(left: &DataType, right: &DataType) -> Option<DataType> {
         (Float32 | Float64, other) if whole_digits(other).is_some() => left.clone(),
         (other, Float32 | Float64) if whole_digits(other).is_some() => right.clone(),
         (a, b) if whole_digits(a).is_some() && whole_digits(b).is_some() => {
-            if whole_digits(a) > whole_digits(b) { left } else { right }
+            if whole_digits(a) > whole_digits(b) {
+                left
+            } else {
+                right
+            }
         }
         (Date32, Timestamp(..)) => right,
         (Timestamp(..), Date32) => left,

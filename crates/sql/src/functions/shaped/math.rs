@@ -74,9 +74,7 @@ pub fn all() -> Vec<Overload> {
             call.doubles(|row| Ok(Some(row.double(1).ln() / row.double(0).ln())))
         }),
         of("mod(double, double) -> double", |call| call.doubles(|row| Ok(Some(row.double(0) % row.double(1))))),
-        of("round(double, bigint) -> double", |call| {
-            call.doubles(|row| Ok(Some(rounded(row.double(0), row.int(1)))))
-        }),
+        of("round(double, bigint) -> double", |call| call.doubles(|row| Ok(Some(rounded(row.double(0), row.int(1)))))),
         of("e() -> double", |call| call.doubles(|_| Ok(Some(std::f64::consts::E)))),
         of("pi() -> double", |call| call.doubles(|_| Ok(Some(std::f64::consts::PI)))),
         of("infinity() -> double", |call| call.doubles(|_| Ok(Some(f64::INFINITY)))),
@@ -258,7 +256,14 @@ fn random_of(from: i64, to: i64) -> Result<Option<i64>> {
 fn uuid() -> String {
     let (a, b) = (bits_of_chance(), bits_of_chance());
     let (low, high) = (a & !0xf000 | 0x4000, b & !(3 << 62) | (1 << 63));
-    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", low >> 32, low >> 16 & 0xffff, low & 0xffff, high >> 48, high & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        low >> 32,
+        low >> 16 & 0xffff,
+        low & 0xffff,
+        high >> 48,
+        high & 0xffff_ffff_ffff
+    )
 }
 
 fn shift(row: Row<'_>) -> Result<u32> {

@@ -84,9 +84,7 @@ pub fn all() -> Vec<Overload> {
         }),
         of("translate(varchar, varchar, varchar) -> varchar", translate),
         of("to_utf8(varchar) -> varbinary", |call| call.blobs(|row| Ok(Some(row.text(0).as_bytes())))),
-        of("from_utf8(varbinary) -> varchar", |call| {
-            call.texts(|row| Ok(Some(String::from_utf8_lossy(row.bytes(0)))))
-        }),
+        of("from_utf8(varbinary) -> varchar", |call| call.texts(|row| Ok(Some(String::from_utf8_lossy(row.bytes(0)))))),
         of("split(varchar, varchar) -> array(varchar)", |call| {
             call.lists(|row| split(row.text(0), row.text(1), usize::MAX).map(Some))
         }),
@@ -105,8 +103,7 @@ fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {
     let mut built = arrow::array::StringViewBuilder::new();
     for at in 0..call.rows {
         let row = call.row(at);
-        let texts: Vec<&str> =
-            (1..call.len()).filter(|arg| !row.is_null(*arg)).map(|arg| row.text(arg)).collect();
+        let texts: Vec<&str> = (1..call.len()).filter(|arg| !row.is_null(*arg)).map(|arg| row.text(arg)).collect();
         built.append_option((!row.is_null(0)).then(|| texts.join(row.text(0))));
     }
     Ok(std::sync::Arc::new(built.finish()))

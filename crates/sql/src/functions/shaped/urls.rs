@@ -8,8 +8,9 @@ use regex::Regex;
 
 use super::call::{Call, Overload, bad, of};
 
-static URL: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$").ok());
+static URL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$").ok()
+});
 
 /// A URL's parts, as they are written; `None` for what Java's `URI` does not take.
 fn parts(text: &str) -> Option<[Option<&str>; 5]> {
