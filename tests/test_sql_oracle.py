@@ -138,7 +138,7 @@ QUERIES = [
     "SELECT carrier, flight, dep_delay FROM flights WHERE dep_delay IS NOT NULL ORDER BY dep_delay DESC, carrier, flight LIMIT 10",
     "SELECT carrier, flight, dep_delay FROM flights WHERE dt = '2013-02-08' ORDER BY dep_delay DESC NULLS LAST, carrier, flight, dest, hour LIMIT 12",
     "SELECT id, small, word FROM things WHERE id < 100 ORDER BY small DESC, word, id",
-    "SELECT id, row_number() OVER (ORDER BY small DESC, id) AS place, last_value(id) OVER (PARTITION BY flag ORDER BY x, id) AS last FROM things WHERE id < 100",
+    "SELECT id, row_number() OVER (ORDER BY small DESC, id) AS place, last_value(id) OVER (PARTITION BY flag ORDER BY x, id) AS last FROM things WHERE id < 100 ORDER BY id",
     "SELECT count(*) FROM flights WHERE dt BETWEEN '2013-02-03' AND '2013-02-05' AND origin IN ('JFK', 'LGA') AND NOT carrier = 'B6'",
     "SELECT count(*) FROM flights WHERE dest NOT IN ('ATL', 'ORD') AND (dep_delay > 30 OR arr_delay > 30)",
     "SELECT count(*) FROM flights WHERE tailnum LIKE 'N_1%' AND dest LIKE '%A'",

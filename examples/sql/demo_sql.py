@@ -58,7 +58,7 @@ QUESTIONS: list[tuple[str, str, str | None]] = [
     ),
     (
         "the hours at which planes are late",
-        "SELECT hour, round(avg(dep_delay), 2) AS late, count_if(dep_delay > 60) AS over_an_hour FROM flights GROUP BY hour HAVING count(*) > 100 ORDER BY hour",
+        "SELECT hour, round(avg(dep_delay), 2) AS late, count(*) FILTER (WHERE dep_delay > 60) AS over_an_hour FROM flights GROUP BY hour HAVING count(*) > 100 ORDER BY hour",
         None,
     ),
     (
