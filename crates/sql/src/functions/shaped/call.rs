@@ -1,23 +1,20 @@
 //! Functions of one row each, in few words: a shape, and what is done with a row.
 
-use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanBuilder, Float64Builder, Int64Builder, LargeStringBuilder,
-    PrimitiveBuilder, StringViewBuilder,
+    StringViewBuilder,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Field, FieldRef, Float64Type, Int64Type, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::kinds::{Kind, Shape, word, zoned};
+use super::kinds::{Shape, word};
 
 /// What is not to be done with the values given.
 pub fn bad(words: impl Into<String>) -> DataFusionError {
@@ -206,11 +203,6 @@ impl<'a> Row<'a> {
         self.call.args.get(arg).is_none_or(|arg| arg.is_null(self.row))
     }
 
-    /// An argument's type.
-    pub fn kind(&self, arg: usize) -> &'a DataType {
-        self.call.kind(arg)
-    }
-
     fn place(&self, arg: usize) -> (&'a dyn Array, usize) {
         let argument = &self.call.args[arg];
         (argument.values.as_ref(), argument.at(self.row))
@@ -236,11 +228,6 @@ impl<'a> Row<'a> {
         values.as_primitive::<Int64Type>().value(at)
     }
 
-    /// A number for what must be small and not negative: a place, a count.
-    pub fn index(&self, arg: usize) -> usize {
-        usize::try_from(self.int(arg)).unwrap_or(0)
-    }
-
     pub fn double(&self, arg: usize) -> f64 {
         let (values, at) = self.place(arg);
         values.as_primitive::<Float64Type>().value(at)
@@ -249,23 +236,6 @@ impl<'a> Row<'a> {
     pub fn decimal(&self, arg: usize) -> i128 {
         let (values, at) = self.place(arg);
         values.as_primitive::<Decimal128Type>().value(at)
-    }
-
-    pub fn flag(&self, arg: usize) -> bool {
-        let (values, at) = self.place(arg);
-        values.as_boolean().value(at)
-    }
-
-    /// Days since 1970.
-    pub fn days(&self, arg: usize) -> i32 {
-        let (values, at) = self.place(arg);
-        values.as_primitive::<Date32Type>().value(at)
-    }
-
-    /// Microseconds since 1970.
-    pub fn micros(&self, arg: usize) -> i64 {
-        let (values, at) = self.place(arg);
-        values.as_primitive::<TimestampMicrosecondType>().value(at)
     }
 }
 
@@ -326,21 +296,6 @@ impl<'a> Call<'a> {
         Ok(Arc::new(built.finish()))
     }
 
-    /// Dates, in days.
-    pub fn dates(&'a self, one: impl Fn(Row<'a>) -> Result<Option<i32>>) -> Result<ArrayRef> {
-        let mut built = PrimitiveBuilder::<Date32Type>::with_capacity(self.rows);
-        self.each(one, |value| built.append_option(value))?;
-        Ok(Arc::new(built.finish()))
-    }
-
-    /// Times of the result's type, in microseconds.
-    pub fn times(&'a self, one: impl Fn(Row<'a>) -> Result<Option<i64>>) -> Result<ArrayRef> {
-        let mut built =
-            PrimitiveBuilder::<TimestampMicrosecondType>::with_capacity(self.rows).with_data_type(self.gives.clone());
-        self.each(one, |value| built.append_option(value))?;
-        Ok(Arc::new(built.finish()))
-    }
-
     /// Lists of texts.
     pub fn lists(&'a self, one: impl Fn(Row<'a>) -> Result<Option<Vec<Option<String>>>>) -> Result<ArrayRef> {
         let mut built = arrow::array::ListBuilder::new(StringViewBuilder::new());
@@ -351,10 +306,4 @@ impl<'a> Call<'a> {
         self.each(one, &mut put)?;
         Ok(Arc::new(built.finish()))
     }
-}
-
-/// Ours, for what is asked of a function in general.
-pub fn is_simple(function: &ScalarUDF) -> bool {
-    let inner: &dyn Any = function.inner().as_ref();
-    inner.is::<Simple>()
 }

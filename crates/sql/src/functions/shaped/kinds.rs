@@ -400,39 +400,3 @@ pub fn word(kind: &DataType) -> String {
         other => other.to_string(),
     }
 }
-
-/// A type of a statement in words: `map(varchar, array(bigint))`, `row(a bigint, b varchar)`; `None` for what is none.
-pub fn parse_type(text: &str) -> Option<DataType> {
-    let text = text.trim().to_lowercase();
-    let text = text.strip_suffix("()").unwrap_or(&text);
-    if let Some(inner) = text.strip_prefix("row(").and_then(|rest| rest.strip_suffix(')')) {
-        let one = |(at, part): (usize, &str)| match part.split_once(' ') {
-            Some((name, kind)) if parse_type(kind).is_some() && !name.contains('(') => {
-                Some((name.trim_matches('"').to_owned(), parse_type(kind)?))
-            }
-            _ => Some((format!("field{at}"), parse_type(part)?)),
-        };
-        return split_top(inner).into_iter().enumerate().map(one).collect::<Option<Vec<_>>>().map(row_of);
-    }
-    if let Some(inner) = text.strip_prefix("array(").and_then(|rest| rest.strip_suffix(')')) {
-        return parse_type(inner).map(array_of);
-    }
-    if let Some(inner) = text.strip_prefix("map(").and_then(|rest| rest.strip_suffix(')')) {
-        let parts = split_top(inner);
-        let [key, value] = parts.as_slice() else { return None };
-        return Some(map_of(parse_type(key)?, parse_type(value)?));
-    }
-    if let Some(inner) = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')) {
-        let (precision, scale) = inner.split_once(',').unwrap_or((inner, "0"));
-        return Some(DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?));
-    }
-    match text {
-        "int" => Some(DataType::Int32),
-        "timestamp(3)" | "timestamp(6)" => Some(TIMESTAMP),
-        "timestamp with time zone" | "timestamp(3) with time zone" => Some(zoned("UTC")),
-        text => match Kind::parse(text)? {
-            Kind::Exact(kind) => Some(kind),
-            _ => None,
-        },
-    }
-}
