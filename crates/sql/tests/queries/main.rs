@@ -1,10 +1,12 @@
 //! Queries in workers, as the server runs them.
 
+mod formats_bad;
+mod formats_text;
 mod functions;
 mod functions_conditional;
 mod functions_dates;
-mod links;
 mod functions_json;
+mod links;
 mod world;
 
 use std::io::Write;
