@@ -49,7 +49,8 @@ impl Problem {
     }
 }
 
-fn found<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Problem> {
+/// Our own part of an error, if it has one.
+pub fn found<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Problem> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(problem) = error.downcast_ref::<Problem>() {

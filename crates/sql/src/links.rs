@@ -9,16 +9,27 @@ use crate::remote::{Remote, Source};
 
 /// Links and targets that are asked for at the same time.
 const TOGETHER: usize = 32;
+/// Objects that the links of one folder name together; as many as a query reads of a table.
+const MAX_LINKED: usize = 1_000_000;
 
-/// The objects that links name.
+/// The objects that links name, without empty ones, which have no rows in any format.
 ///
 /// # Errors
 /// A link that cannot be read, a target that is not there or may not be listed; the error names both.
 pub async fn followed(remote: &Remote, links: Vec<Source>) -> Result<Vec<Source>> {
-    let named = stream::iter(links).map(|link| named(remote, link)).buffered(TOGETHER).try_concat().await?;
+    let mut files = stream::iter(links).map(|link| named(remote, link)).buffered(TOGETHER);
+    let mut named = Vec::new();
+    while let Some(more) = files.try_next().await? {
+        named.extend(more);
+        if named.len() > MAX_LINKED {
+            let words = format!("the links of a folder name more than {MAX_LINKED} objects: name fewer partitions");
+            return Err(Problem::Statement(words).into());
+        }
+    }
     stream::iter(named)
         .map(|(link, (bucket, key))| found(remote, link, bucket, key))
         .buffered(TOGETHER)
+        .try_filter(|source| std::future::ready(source.size > 0))
         .try_collect()
         .await
 }

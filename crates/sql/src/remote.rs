@@ -27,6 +27,7 @@ struct Inner {
     cutoff: u64,
     scanned: AtomicU64,
     read: Mutex<BTreeSet<String>>,
+    last: Mutex<String>,
 }
 
 /// An object that is read.
@@ -52,7 +53,13 @@ impl Source {
 impl Remote {
     /// With a limit on the bytes that are read; 0 for none.
     pub fn new(asker: Asker, cutoff: u64) -> Self {
-        Self(Arc::new(Inner { asker, cutoff, scanned: AtomicU64::new(0), read: Mutex::default() }))
+        Self(Arc::new(Inner {
+            asker,
+            cutoff,
+            scanned: AtomicU64::new(0),
+            read: Mutex::default(),
+            last: Mutex::default(),
+        }))
     }
 
     /// Bytes that were read.
@@ -68,6 +75,11 @@ impl Remote {
     /// How many objects were read; no more than are remembered are counted.
     pub fn files(&self) -> u64 {
         self.0.read.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    /// The object of which bytes were asked for last; empty before any was.
+    pub fn last(&self) -> String {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn ask(&self, what: ask::What) -> Result<(millpond_query::Answer, Bytes), Problem> {
@@ -134,6 +146,7 @@ impl Remote {
         if inner.cutoff > 0 && scanned > inner.cutoff {
             return Err(Problem::Cutoff(inner.cutoff));
         }
+        *inner.last.lock().unwrap_or_else(PoisonError::into_inner) = source.path();
         let mut read = inner.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.len() < MAX_REMEMBERED {
             read.insert(format!("{} {}", source.path(), source.etag));

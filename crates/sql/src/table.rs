@@ -33,6 +33,8 @@ use crate::values::scalar_of;
 const LISTED_TOGETHER: usize = 32;
 /// Objects that one query reads of a table.
 const MAX_OBJECTS: usize = 1_000_000;
+/// Whether partitions are computed rather than looked up.
+const PROJECTION: &str = "projection.enabled";
 
 /// A table.
 #[derive(Debug)]
@@ -94,6 +96,20 @@ impl HiveTable {
         Ok(Folder { bucket: location.bucket, prefix: location.prefix, values, storage })
     }
 
+    /// Partitions of a table with this property are not in the catalog: what is there would be too few (Athena User Guide, "Partition projection").
+    fn refuse_projection(&self) -> Result<()> {
+        match self.table.parameters.get(PROJECTION) {
+            Some(value) if value.eq_ignore_ascii_case("true") => {
+                let words = format!(
+                    "{} has the property {PROJECTION}, which is not carried out: set it to false and add the partitions to the catalog",
+                    self.name()
+                );
+                Err(Problem::Statement(words).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The folders that a query with these conditions reads.
     async fn folders(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<Folder>> {
         let storage = self.table.storage.clone().unwrap_or_default();
@@ -101,6 +117,7 @@ impl HiveTable {
             let location = storage.location.clone();
             return Ok(vec![self.folder(storage, &location, Vec::new())?]);
         }
+        self.refuse_projection()?;
         let filters = prune::of_keys(filters, &self.key_schema);
         let asked = self.remote.partitions(&self.table, &prune::expression(&filters, &self.keys)).await?;
         let values: Result<Vec<Vec<ScalarValue>>> = asked.iter().map(|one| self.values(one)).collect();

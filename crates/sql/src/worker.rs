@@ -1,12 +1,14 @@
 //! A worker: runs one query after the other until the server is gone.
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use bytes::Bytes;
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
+use futures_util::FutureExt;
 use millpond_query::worker::{AskError, Asker, Server};
 use millpond_query::{Columns, Format, Rows, Run, Stats, from_worker};
 
@@ -64,11 +66,20 @@ async fn tell_progress<T>(asker: &Asker, remote: &Remote) -> T {
     }
 }
 
+/// What a query fails with when a library panics, as readers of formats may on broken objects. The worker goes on: nothing of a query outlives it.
+fn panicked(remote: &Remote) -> DataFusionError {
+    let words = match remote.last() {
+        none if none.is_empty() => "GENERIC_INTERNAL_ERROR: the engine panicked".to_owned(),
+        path => format!("GENERIC_INTERNAL_ERROR: the engine panicked; the object that was read last is {path}"),
+    };
+    Problem::Internal(words).into()
+}
+
 async fn run(query: Run, asker: Asker) -> Result<(), AskError> {
     let remote = Remote::new(asker.clone(), query.cutoff);
     let mut sending = Sending { asker: asker.clone(), csv: Csv::default(), count: 0 };
     let ran = tokio::select! {
-        ran = session::run(&query, &remote, &mut sending) => ran,
+        ran = AssertUnwindSafe(session::run(&query, &remote, &mut sending)).catch_unwind() => ran.unwrap_or_else(|_| Err(panicked(&remote))),
         never = tell_progress(&asker, &remote) => never,
     };
     let ended = match ran {

@@ -1,5 +1,7 @@
 //! Tables of links.
 
+use std::io::Write;
+
 use millpond_hive::format::classes;
 
 use crate::world::{Lake, failure, query};
@@ -32,4 +34,29 @@ async fn rows_lie_behind_links() {
         let words = failure(&lake, &format!("SELECT * FROM {table}")).await;
         assert!(parts.iter().all(|part| words.contains(part)), "{table}: {words}");
     }
+}
+
+#[tokio::test]
+async fn targets_are_read_as_the_table_says() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(b"x,1\n").unwrap();
+    let gzip = gzip.finish().unwrap();
+    let lake = Lake::default()
+        .table("elsewhere", "a string", (classes::TEXT, &[]), &[("1.gz", &gzip), ("2.csv", b""), ("3.csv", b"y,2\n")])
+        .table(
+            "linked",
+            "a string, b int",
+            (LINKED, &[("field.delim", ",")]),
+            &[("l", b"s3://lake/elsewhere/1.gz\ns3://lake/elsewhere/2.csv\ns3://lake/elsewhere/3.csv")],
+        )
+        .table(
+            "columns",
+            "a string",
+            ((classes::SYMLINK_INPUT, classes::TEXT_OUTPUT, classes::PARQUET.2), &[]),
+            &[("l", b"s3://lake/elsewhere/2.csv\ns3://lake/elsewhere/3.csv")],
+        );
+    let rows = query(&lake, "SELECT a, b FROM linked ORDER BY a").await.unwrap().rows;
+    assert_eq!(rows, "\"x\",\"1\"\n\"y\",\"2\"\n");
+    let words = failure(&lake, "SELECT * FROM columns").await;
+    assert!(words.contains("s3://lake/elsewhere/3.csv is no whole Parquet file"), "{words}");
 }
