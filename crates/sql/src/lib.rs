@@ -4,14 +4,18 @@
 
 mod catalog;
 mod dialect;
+mod explain;
 mod failure;
 mod formats;
 mod prune;
 mod remote;
 mod result;
+mod scan;
 mod session;
 mod table;
 mod types;
+mod unnest;
+mod unnested;
 mod values;
 mod worker;
 
