@@ -4,6 +4,7 @@
 
 mod catalog;
 mod dialect;
+mod explain;
 mod failure;
 mod formats;
 mod functions;
@@ -12,9 +13,12 @@ pub mod parquet;
 mod prune;
 mod remote;
 mod result;
+mod scan;
 mod session;
 mod table;
 mod types;
+mod unnest;
+mod unnested;
 mod values;
 mod worker;
 

@@ -1,6 +1,6 @@
 //! What a query is told by the server: tables, partitions, listings, and the bytes of objects, which are counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use millpond_query::worker::{AskError, Asker};
 use millpond_query::{ListedObject, Partition, Table, ask};
 
 use crate::failure::Problem;
+use crate::scan::Scan;
 
 /// Bytes that are asked for at once.
 const MAX_READ: u64 = 8 * 1024 * 1024;
@@ -28,6 +29,14 @@ struct Inner {
     scanned: AtomicU64,
     read: Mutex<BTreeSet<String>>,
     last: Mutex<String>,
+    scans: Mutex<Scans>,
+}
+
+/// The readings of tables, and which of them each object is of.
+#[derive(Debug, Default)]
+struct Scans {
+    all: Vec<Arc<Scan>>,
+    of: HashMap<String, Arc<Scan>>,
 }
 
 /// An object that is read.
@@ -59,6 +68,7 @@ impl Remote {
             scanned: AtomicU64::new(0),
             read: Mutex::default(),
             last: Mutex::default(),
+            scans: Mutex::default(),
         }))
     }
 
@@ -80,6 +90,19 @@ impl Remote {
     /// The object of which bytes were asked for last; empty before any was.
     pub fn last(&self) -> String {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers that a table is read, with its objects' URLs.
+    pub fn scanning(&self, scan: Scan, paths: Vec<String>) {
+        let scan = Arc::new(scan);
+        let mut scans = self.0.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        scans.of.extend(paths.into_iter().map(|path| (path, Arc::clone(&scan))));
+        scans.all.push(scan);
+    }
+
+    /// What of each table was read.
+    pub fn scans(&self) -> Vec<Arc<Scan>> {
+        self.0.scans.lock().unwrap_or_else(PoisonError::into_inner).all.clone()
     }
 
     async fn ask(&self, what: ask::What) -> Result<(millpond_query::Answer, Bytes), Problem> {
@@ -146,10 +169,14 @@ impl Remote {
         if inner.cutoff > 0 && scanned > inner.cutoff {
             return Err(Problem::Cutoff(inner.cutoff));
         }
-        *inner.last.lock().unwrap_or_else(PoisonError::into_inner) = source.path();
+        let path = source.path();
+        path.clone_into(&mut inner.last.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(scan) = inner.scans.lock().unwrap_or_else(PoisonError::into_inner).of.get(&path) {
+            scan.count(&path, bytes);
+        }
         let mut read = inner.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.len() < MAX_REMEMBERED {
-            read.insert(format!("{} {}", source.path(), source.etag));
+            read.insert(format!("{path} {}", source.etag));
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ use crate::formats;
 use crate::links;
 use crate::prune;
 use crate::remote::{Remote, Source};
+use crate::scan::Scan;
 use crate::types::arrow_of;
 use crate::values::scalar_of;
 
@@ -110,29 +111,31 @@ impl HiveTable {
         }
     }
 
-    /// The folders that a query with these conditions reads.
-    async fn folders(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<Folder>> {
+    /// The folders that a query with these conditions reads, and how many partitions the catalog gave.
+    async fn folders(&self, session: &dyn Session, filters: &[Expr]) -> Result<(Option<u64>, Vec<Folder>)> {
         let storage = self.table.storage.clone().unwrap_or_default();
         if self.keys.is_empty() {
             let location = storage.location.clone();
-            return Ok(vec![self.folder(storage, &location, Vec::new())?]);
+            return Ok((None, vec![self.folder(storage, &location, Vec::new())?]));
         }
         self.refuse_projection()?;
         let filters = prune::of_keys(filters, &self.key_schema);
         let asked = self.remote.partitions(&self.table, &prune::expression(&filters, &self.keys)).await?;
         let values: Result<Vec<Vec<ScalarValue>>> = asked.iter().map(|one| self.values(one)).collect();
         let values = values?;
+        let count = Some(values.len() as u64);
         if values.is_empty() {
-            return Ok(Vec::new());
+            return Ok((count, Vec::new()));
         }
         let kept = prune::kept(session, &filters, &prune::batch(&self.key_schema, &values)?)?;
         let chosen = asked.into_iter().zip(values).zip(kept).filter(|(_, kept)| *kept).map(|(one, _)| one);
-        chosen
+        let folders: Result<Vec<Folder>> = chosen
             .map(|(partition, values)| {
                 let own = partition.storage.unwrap_or_else(|| storage.clone());
                 self.folder(own, &partition.location, values)
             })
-            .collect()
+            .collect();
+        Ok((count, folders?))
     }
 
     fn values(&self, partition: &Partition) -> Result<Vec<ScalarValue>> {
@@ -171,6 +174,20 @@ impl HiveTable {
             size: object.size,
         };
         Ok(listed.into_iter().filter(|object| object.size > 0 && is_shown(&object.key)).map(source).collect())
+    }
+
+    /// Tells what will be read, for what is told of the query later.
+    fn told(&self, asked: Option<u64>, listed: &[(Folder, Vec<Source>)]) {
+        let sources = || listed.iter().flat_map(|(_, sources)| sources);
+        let scan = Scan {
+            table: self.name(),
+            asked,
+            partitions: listed.len() as u64,
+            files: sources().count() as u64,
+            bytes: sources().map(|source| source.size).sum(),
+            ..Scan::default()
+        };
+        self.remote.scanning(scan, sources().map(Source::path).collect());
     }
 
     /// A plan that reads the objects of one format.
@@ -214,12 +231,13 @@ impl TableProvider for HiveTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let folders = self.folders(session, filters).await?;
+        let (asked, folders) = self.folders(session, filters).await?;
         let listings = stream::iter(folders).map(|folder| async move {
             let sources = self.sources(&folder).await?;
             Ok::<_, datafusion::common::DataFusionError>((folder, sources))
         });
         let listed: Vec<(Folder, Vec<Source>)> = listings.buffered(LISTED_TOGETHER).try_collect().await?;
+        self.told(asked, &listed);
         let (mut layouts, mut count) = (Vec::<(Layout, Vec<PartitionedFile>)>::new(), 0);
         for (folder, sources) in listed {
             let layout = formats::layout(&folder.storage, &self.table.parameters)?;

@@ -3,15 +3,18 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, VisitorMut,
+    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Spanned, TableAlias, TableFactor,
+    VisitorMut,
 };
 
-use super::functions;
+use super::{columns, functions, literals, unnest};
 use crate::failure::Problem;
 
 /// Changes a statement in place.
 #[derive(Debug, Default)]
-pub struct Rewriting;
+pub struct Rewriting {
+    names: columns::Names,
+}
 
 pub fn lower(name: &mut Ident) {
     if name.value.chars().any(char::is_uppercase) {
@@ -43,14 +46,31 @@ impl VisitorMut for Rewriting {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Problem> {
         if let Some(with) = &mut query.with {
-            with.cte_tables.iter_mut().for_each(|table| lower_alias(&mut table.alias));
-        }
-        if let SetExpr::Select(select) = &mut *query.body {
-            for item in &mut select.projection {
-                if let SelectItem::ExprWithAlias { alias, .. } = item {
-                    lower(alias);
-                }
+            for table in &mut with.cte_tables {
+                lower_alias(&mut table.alias);
+                self.names.common(&mut table.alias, &table.query);
             }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Problem> {
+        for item in &mut select.projection {
+            if let SelectItem::ExprWithAlias { alias, .. } = item {
+                lower(alias);
+            }
+        }
+        self.names.select(select);
+        for window in &mut select.named_window {
+            lower(&mut window.0);
+        }
+        if let GroupByExpr::Expressions(groups, _) = &mut select.group_by {
+            // GROUP BY (a, b) has the two in one set.
+            let flat = groups.drain(..).flat_map(|group| match group {
+                Expr::Tuple(inner) => inner,
+                other => vec![other],
+            });
+            *groups = flat.collect::<Vec<_>>();
         }
         ControlFlow::Continue(())
     }
@@ -61,9 +81,8 @@ impl VisitorMut for Rewriting {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Problem> {
-        if let TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } = factor {
-            return refused(&*factor, "TABLESAMPLE is not carried out");
-        }
+        unnest::rewrite(factor);
+        self.names.values(factor);
         match factor {
             TableFactor::Table { alias: Some(alias), .. }
             | TableFactor::Derived { alias: Some(alias), .. }
@@ -76,6 +95,14 @@ impl VisitorMut for Rewriting {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Problem> {
+        match literals::rewritten(expr) {
+            Ok(Some(other)) => {
+                *expr = other;
+                return ControlFlow::Continue(());
+            }
+            Ok(None) => {}
+            Err(problem) => return ControlFlow::Break(problem),
+        }
         match expr {
             Expr::Identifier(name) => lower(name),
             Expr::CompoundIdentifier(names) => names.iter_mut().for_each(lower),
