@@ -1,9 +1,11 @@
 //! Queries in workers, as the server runs them.
 
 mod functions;
+mod functions_arrays;
 mod functions_conditional;
 mod functions_dates;
 mod functions_json;
+mod functions_text;
 mod world;
 
 use std::io::Write;
