@@ -66,7 +66,8 @@ pub fn written(call: &Function, name: &str, given: Option<Vec<Expr>>) -> Written
         ("approx_percentile", [value, share]) => {
             let mut made = over(call, "approx_percentile_cont", vec![share.clone()], None);
             made.within_group = vec![ascending(value.clone())];
-            Expr::Function(made)
+            // Of the values' own type.
+            called("$like", vec![Expr::Function(made), Expr::Function(over(call, "min", vec![value.clone()], None))])
         }
         ("max_by", [value, by]) => {
             ordered(over(call, "last_value", vec![value.clone()], Some(by)), vec![ascending(by.clone())])

@@ -96,7 +96,7 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
         Expr::AtTimeZone { timestamp, time_zone } => {
             called("at_timezone", vec![(**timestamp).clone(), (**time_zone).clone()])
         }
-        Expr::Ceil { expr, .. } => called("ceiling", vec![(**expr).clone()]),
+        Expr::Ceil { expr, .. } => called("ceil", vec![(**expr).clone()]),
         Expr::Floor { expr, .. } => called("floor", vec![(**expr).clone()]),
         Expr::Position { expr, r#in } => called("strpos", vec![(**r#in).clone(), (**expr).clone()]),
         Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {

@@ -23,6 +23,13 @@ pub const ENGINES: &[(&str, &str)] = &[
     ("upper", ""),
     // Numbers.
     ("abs", ""),
+    ("ceil", ""),
+    ("ceiling", "ceil"),
+    ("floor", ""),
+    ("rand", "random"),
+    ("random", ""),
+    ("round", ""),
+    ("uuid", ""),
     // Aggregates.
     ("any_value", ""),
     ("approx_distinct", ""),

@@ -276,6 +276,14 @@ fn sequence_plan(kinds: &[DataType]) -> Planned {
     }
 }
 
+/// A number as one of another's type.
+fn like(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
+    match &values[0] {
+        ScalarValue::Float64(Some(value)) if !kind.is_floating() => super::parse::from_double(*value, kind),
+        value => value.cast_to(kind),
+    }
+}
+
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
     let of_set = two;
@@ -360,6 +368,16 @@ pub fn all() -> Vec<ScalarUDF> {
             },
             0,
             repeat,
+        ),
+        rows(
+            "$like",
+            "a number as another",
+            |kinds| {
+                let [_, like] = kinds else { return None };
+                like.is_numeric().then(|| (vec![DataType::Float64, like.clone()], like.clone()))
+            },
+            1,
+            like,
         ),
         rows(
             "sequence",

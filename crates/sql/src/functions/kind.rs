@@ -143,7 +143,6 @@ pub enum Value<'a> {
     Double(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
-    Texts(Vec<Option<String>>),
     /// Days since 1970.
     Date(i32),
     /// Microseconds since 1970 on a clock without a zone.
@@ -188,10 +187,6 @@ impl<'a> Value<'a> {
     pub fn double(&self) -> f64 {
         if let Self::Double(value) = self { *value } else { 0.0 }
     }
-
-    pub fn texts(&self) -> &[Option<String>] {
-        if let Self::Texts(texts) = self { texts } else { &[] }
-    }
 }
 
 /// The values of an argument; one for all rows where it is constant.
@@ -233,10 +228,8 @@ impl Cells {
             Kind::Date => Value::Date(array.as_primitive::<Date32Type>().value(row)),
             Kind::Time => Value::Time(array.as_primitive::<TimestampMicrosecondType>().value(row)),
             Kind::Zoned => Value::Point(array.as_primitive::<TimestampMicrosecondType>().value(row), &self.zone),
-            Kind::Texts => {
-                let list = array.as_list::<i32>().value(row);
-                Value::Texts(list.as_string::<i32>().iter().map(|text| text.map(ToOwned::to_owned)).collect())
-            }
+            // No function takes them.
+            Kind::Texts => return None,
         })
     }
 }

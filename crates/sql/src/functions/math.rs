@@ -66,7 +66,9 @@ fn from_base64(args: &[Value<'_>]) -> Result<Out> {
 fn from_base(args: &[Value<'_>]) -> Result<Out> {
     let text = args.first().map_or("", Value::text);
     let radix = radix(int(args, 1))?;
-    i64::from_str_radix(text, radix).map(Out::Int).map_err(|_| argument(format!("Not a valid base-{radix} number: {text}")))
+    i64::from_str_radix(text, radix)
+        .map(Out::Int)
+        .map_err(|_| argument(format!("Not a valid base-{radix} number: {text}")))
 }
 
 fn radix(radix: i64) -> Result<u32> {
@@ -94,7 +96,13 @@ fn width_bucket(args: &[Value<'_>]) -> Result<Out> {
     }
     let share = (value - low) / (high - low);
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // Between 0 and the count.
-    Ok(Out::Int(if share < 0.0 { 0 } else if share >= 1.0 { count + 1 } else { (share * count as f64) as i64 + 1 }))
+    Ok(Out::Int(if share < 0.0 {
+        0
+    } else if share >= 1.0 {
+        count + 1
+    } else {
+        (share * count as f64) as i64 + 1
+    }))
 }
 
 /// The functions.
@@ -106,11 +114,18 @@ pub fn all() -> Vec<ScalarUDF> {
         "truncate" f64::trunc,
     ];
     all.extend(of_bits![
-        "bitwise_and" |left, right| left & right, "bitwise_or" |left, right| left | right,
-        "bitwise_xor" |left, right| left ^ right,
-        "bitwise_left_shift" |value, by| shift(by, |by| value << by, 0),
-        "bitwise_right_shift" |value, by| shift(by, |by| (value.cast_unsigned() >> by).cast_signed(), 0),
-        "bitwise_right_shift_arithmetic" |value, by| shift(by, |by| value >> by, value >> 63),
+        "bitwise_and" | left,
+        right | left & right,
+        "bitwise_or" | left,
+        right | left | right,
+        "bitwise_xor" | left,
+        right | left ^ right,
+        "bitwise_left_shift" | value,
+        by | shift(by, |by| value << by, 0),
+        "bitwise_right_shift" | value,
+        by | shift(by, |by| (value.cast_unsigned() >> by).cast_signed(), 0),
+        "bitwise_right_shift_arithmetic" | value,
+        by | shift(by, |by| value >> by, value >> 63),
     ]);
     all.extend([
         function!("atan2", [Double, Double] => Double, |args| Ok(Out::Double(double(args, 0).atan2(double(args, 1))))),

@@ -11,6 +11,7 @@ mod json;
 mod json_values;
 mod kind;
 mod maps;
+mod math;
 mod named;
 mod operators;
 mod parse;
@@ -38,6 +39,7 @@ static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let all = [
         arrays::all(),
         maps::all(),
+        math::all(),
         operators::all(),
         cast::all(),
         clocks::all(),
