@@ -3,9 +3,11 @@
 mod formats_bad;
 mod formats_text;
 mod functions;
+mod functions_arrays;
 mod functions_conditional;
 mod functions_dates;
 mod functions_json;
+mod functions_text;
 mod functions_texts;
 mod links;
 mod world;
