@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pattern", &[]),
     ("item", &[]),
     ("hive", &[]),
+    ("crawl", &["hive"]),
     ("sandbox", &[]),
     ("runtime", &["types", "io", "sandbox"]),
     ("query", &[]),
@@ -82,7 +83,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["types", "io", "kernel", "policy", "seal", "wire", "meta", "api-dynamodb", "api-dynamodbstreams", "item"],
     ),
     ("svc-lambda", &["types", "io", "kernel", "policy", "seal", "wire", "meta", "api-lambda", "runtime", "pattern"]),
-    ("svc-glue", &["types", "io", "kernel", "policy", "seal", "wire", "meta", "api-glue", "hive"]),
+    (
+        "svc-glue",
+        &[
+            "types", "io", "kernel", "policy", "seal", "wire", "meta", "api-glue", "hive", "crawl", "query", "schedule",
+        ],
+    ),
     ("svc-athena", &["types", "io", "kernel", "policy", "seal", "wire", "meta", "api-athena", "query", "hive", "ddl"]),
     ("gateway", &["types", "io", "kernel", "auth", "wire", "digest"]),
     ("testkit", &["types", "io", "meta", "blob", "lake", "digest", "policy", "seal"]),
