@@ -4,6 +4,7 @@
 //! partitions of one table, a level each, and the others stay tables of their own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use millpond_hive::names::{derived, partition_folder};
 
@@ -18,8 +19,10 @@ pub const MAX_FOLDERS_DEEP: usize = 64;
 pub struct Leaf {
     /// Its key behind the include path.
     pub path: String,
-    /// What it is; `None` of one that was not looked at.
-    pub found: Option<Found>,
+    /// What it is, whose records do not count; `None` of one that was not looked at.
+    pub found: Option<Arc<Found>>,
+    /// About how many rows it has.
+    pub records: u64,
     /// Bytes.
     pub bytes: u64,
 }
@@ -75,8 +78,15 @@ struct Node {
 
 struct File {
     name: String,
-    found: Option<Found>,
+    found: Option<Arc<Found>>,
+    records: u64,
     bytes: u64,
+}
+
+impl File {
+    fn found(&self) -> Option<Found> {
+        Some(Found { records: self.records, ..Found::clone(self.found.as_ref()?) })
+    }
 }
 
 /// Files that are one table so far.
@@ -99,7 +109,7 @@ struct Child {
 /// The tables of an include path, by folder; and how many files lie too deep.
 pub fn plan(leaves: Vec<Leaf>, grouping: Grouping) -> (Vec<Planned>, usize) {
     let (mut root, mut deep) = (Node::default(), 0);
-    for Leaf { path, found, bytes } in leaves {
+    for Leaf { path, found, records, bytes } in leaves {
         let mut folders: Vec<&str> = path.split('/').collect();
         let name = folders.pop().unwrap_or_default().to_owned();
         if folders.len() > MAX_FOLDERS_DEEP {
@@ -107,7 +117,7 @@ pub fn plan(leaves: Vec<Leaf>, grouping: Grouping) -> (Vec<Planned>, usize) {
             continue;
         }
         let node = folders.iter().fold(&mut root, |node, folder| node.folders.entry((*folder).to_owned()).or_default());
-        node.files.push(File { name, found, bytes });
+        node.files.push(File { name, found, records, bytes });
     }
     let groups = grouped(root, "", 0, grouping);
     let mut planned: Vec<Planned> = groups.into_iter().filter(|group| !group.found.weak).map(planned).collect();
@@ -179,9 +189,10 @@ fn order(found: &Found) -> (bool, bool) {
 /// What a folder's own files are: one group, or one for each file where their schemas differ.
 fn own_groups(files: &[File], path: &str, forced: bool) -> Vec<Group> {
     let mut clusters: Vec<Found> = Vec::new();
-    let mut seen: Vec<&Found> = files.iter().filter_map(|file| file.found.as_ref()).collect();
-    seen.sort_by_key(|found| order(found));
-    for found in seen {
+    let mut seen: Vec<&File> = files.iter().collect();
+    seen.sort_by_key(|file| file.found.as_deref().map(order));
+    for found in seen.into_iter().filter_map(File::found) {
+        let found = &found;
         let first = clusters.is_empty();
         let place = clusters.iter_mut().find_map(|known| Some((fitting(known, found, forced)?, known)));
         match place {
@@ -205,7 +216,7 @@ fn own_groups(files: &[File], path: &str, forced: bool) -> Vec<Group> {
 /// A group for each file, read as the others are where that is one of its readings.
 fn by_file(files: &[File], path: &str, known: &[Found]) -> Vec<Group> {
     let one = |file: &File| {
-        let own = file.found.as_ref()?;
+        let own = &file.found()?;
         let as_others = known.iter().find_map(|known| own.read_as(known));
         let found = as_others.or_else(|| Some(own.clone()).filter(|own| !own.weak))?;
         let folder = path.to_owned();
@@ -353,7 +364,7 @@ mod tests {
     }
 
     fn leaf(path: &str, kind: &str, columns: &str) -> Leaf {
-        Leaf { path: path.to_owned(), found: Some(found(kind, columns)), bytes: 10 }
+        Leaf { path: path.to_owned(), found: Some(Arc::new(found(kind, columns))), records: 1, bytes: 10 }
     }
 
     fn shown(leaves: Vec<Leaf>, grouping: Grouping) -> Vec<String> {
@@ -437,8 +448,8 @@ mod tests {
         (layout.header, layout.otherwise) = (false, Some(vec![Column::new("a", Shape::Null), Column::new("b", Shape::Null)]));
         alone.weak = true;
         let leaves = |path: &str| vec![
-            Leaf { path: format!("{path}0"), found: Some(alone.clone()), bytes: 1 },
-            Leaf { path: "d=1/1".into(), found: Some(named.clone()), bytes: 1 },
+            Leaf { path: format!("{path}0"), found: Some(Arc::new(alone.clone())), records: 1, bytes: 1 },
+            Leaf { path: "d=1/1".into(), found: Some(Arc::new(named.clone())), records: 1, bytes: 1 },
         ];
         assert_eq!(shown(leaves("d=1/"), Grouping::default()), ["|d|1|a:int b:int"]);
         assert_eq!(shown(leaves("d=2/"), Grouping::default()), ["|d|1 2|a:int b:int"]);
@@ -448,7 +459,7 @@ mod tests {
     #[test]
     fn files_that_were_not_looked_at_count() {
         let mut leaves = vec![leaf("d=1/1", "json", A)];
-        leaves.push(Leaf { path: "d=1/2".into(), found: None, bytes: 5 });
+        leaves.push(Leaf { path: "d=1/2".into(), found: None, records: 0, bytes: 5 });
         let (tables, deep) = plan(leaves, Grouping::default());
         assert_eq!((tables[0].objects, tables[0].bytes, deep), (2, 15, 0));
         let far = format!("{}f", "d/".repeat(MAX_FOLDERS_DEEP + 1));
