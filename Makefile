@@ -9,7 +9,7 @@ KILLS ?= 500
 CUTS ?= 200
 IMAGES ?= 20000
 
-.PHONY: help run demo demo-events demo-tasks test pytest bench bench-access bench-events bench-functions bench-listing bench-patterns bench-tables torture
+.PHONY: help run demo demo-events demo-sql demo-tasks test pytest bench bench-access bench-events bench-functions bench-listing bench-patterns bench-sql bench-tables torture
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -22,6 +22,9 @@ demo: ## load the real flights, work with them, check every byte (ARGS='--endpoi
 
 demo-events: ## real flights, twenty rules, a killed server, and nothing missing (ARGS='--days 60')
 	@scripts/demo-events.sh $(ARGS)
+
+demo-sql: ## a crawler finds the real flights, ten questions in SQL, each answer compared with DuckDB's
+	@scripts/demo-sql.sh $(ARGS)
 
 demo-tasks: ## functions and a table rewrite real flights on time, while others read and the server is killed (ARGS='--days 60')
 	@scripts/demo-tasks.sh $(ARGS)
@@ -49,6 +52,9 @@ bench-patterns: ## the matcher of event patterns: events a CPU second beside 100
 
 bench-listing: ## cost of a listing page: 10 k and 1 M objects, many versions, after deleting 99 %
 	@scripts/bench-listing.sh $(ARGS)
+
+bench-sql: ## CPU time of queries beside DuckDB in the same run, planning over many partitions, latency, memory (ARGS='--rows 1000000')
+	@scripts/bench-sql.sh $(ARGS)
 
 bench-tables: ## cost of items beside moto in the same run, and how fast items expire
 	@scripts/bench-tables.sh $(ARGS)

@@ -124,3 +124,23 @@ pub fn expression(data: &[u8]) {
 pub fn item(data: &[u8]) {
     millpond_item::fuzz::item(data);
 }
+
+/// A statement about tables.
+pub fn table_statement(data: &[u8]) {
+    millpond_hive::fuzz::statement(data);
+}
+
+/// A pattern of rows and a row, parted by a line break.
+pub fn row_pattern(data: &[u8]) {
+    millpond_hive::fuzz::row_pattern(data);
+}
+
+/// An expression over partitions.
+pub fn partition_expression(data: &[u8]) {
+    millpond_hive::fuzz::partition_expression(data);
+}
+
+/// A file that names objects.
+pub fn links(data: &[u8]) {
+    millpond_hive::fuzz::links(data);
+}

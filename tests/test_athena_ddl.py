@@ -125,7 +125,6 @@ def test_views_stand_in_the_catalog(server, athena):
 @pytest.mark.parametrize(
     "statement, part",
     [
-        ("SELECT 1", "catalog alone"),
         ("CREATE TABLE t (a int)", "EXTERNAL"),
         ("CREATE EXTERNAL TABLE t (a int)", "LOCATION"),
         ("CREATE EXTERNAL TABLE t (a int, A string) LOCATION 's3://{bucket}/t/'", "duplicate column name: a"),

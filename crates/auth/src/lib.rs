@@ -1,4 +1,4 @@
-//! Who is asking: AWS Signature Version 4, for servers; of Version 2, S3's presigned requests alone.
+//! Who is asking: AWS Signature Version 4, for servers; of Version 2, S3's presigned requests alone. [`Signer`] is a client's side, for commands.
 //!
 //! Pure: no I/O, no clock, no async. A request is read in two steps, because the secret lies in between:
 //!
@@ -20,6 +20,7 @@ mod key;
 mod parts;
 mod payload;
 mod percent;
+mod signer;
 mod time;
 mod trailers;
 mod verify;
@@ -39,6 +40,7 @@ pub use parts::RequestParts;
 pub use payload::{
     ChunkSigning, Declared, MAX_TRAILERS, PayloadDecoder, PayloadError, PayloadMode, VerifiedEnd, strip_aws_chunked,
 };
+pub use signer::{Payload, Signer};
 pub use time::AmzDate;
 pub use trailers::{MAX_TRAILER_BYTES, Trailers};
 pub use verify::{MAX_SKEW, Verified, VerifyPolicy};

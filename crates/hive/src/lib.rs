@@ -2,8 +2,11 @@
 
 pub mod ddl;
 pub mod format;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 pub mod names;
 pub mod predicate;
 pub mod show;
+pub mod symlink;
 pub mod text;
 pub mod types;

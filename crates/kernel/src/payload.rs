@@ -37,22 +37,34 @@ pub struct Payload {
     source: Option<Box<dyn PayloadSource>>,
     end: Option<VerifiedEnd>,
     length: Option<u64>,
+    /// Whether its length is not known before its end, and need not be.
+    is_open: bool,
 }
 
 impl Payload {
     /// A body from a connection. `length` is that of the content, when it was declared.
     pub fn new(source: Box<dyn PayloadSource>, length: Option<u64>) -> Self {
-        Self { source: Some(source), end: None, length }
+        Self { source: Some(source), end: None, length, is_open: false }
+    }
+
+    /// A body that a service of ours makes as it goes: its length is known at its end.
+    pub fn open(source: Box<dyn PayloadSource>) -> Self {
+        Self { source: Some(source), end: None, length: None, is_open: true }
     }
 
     /// A body of no bytes.
     pub fn empty() -> Self {
-        Self { source: None, end: Some(VerifiedEnd { trailers: Trailers::new() }), length: Some(0) }
+        Self { source: None, end: Some(VerifiedEnd { trailers: Trailers::new() }), length: Some(0), is_open: false }
     }
 
     /// The declared length of the content in bytes.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Whether its length is not known before its end, and need not be.
+    pub fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// The next bytes; `None` at the verified end.

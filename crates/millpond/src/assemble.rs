@@ -553,7 +553,7 @@ fn public_url(settings: &Resolved, address: SocketAddr) -> String {
 /// The client of outgoing calls, one for all services.
 fn outbound(settings: &Resolved) -> Result<Outbound, AssembleError> {
     let roots = settings.outbound_ca.as_deref().map(read_pem).transpose()?;
-    Ok(Outbound::new(OutboundConfig { allow: settings.outbound_allow.clone(), roots, resolver: None })?)
+    Ok(Outbound::new(OutboundConfig { allow: settings.outbound_allow.clone(), roots, ..OutboundConfig::default() })?)
 }
 
 fn gateway_config(settings: &Resolved) -> Result<GatewayConfig, AssembleError> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::settings::{Settings, SettingsError};
-use crate::{account, clock, explain, fsck, kms, logs, serve, trace};
+use crate::{account, clock, explain, fsck, kms, logs, serve, sql, trace};
 
 /// A data lake in one binary: durable objects behind the S3 API, let in by IAM, bucket and key policies.
 ///
@@ -37,6 +37,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Show what a function printed, and follow it as it comes.
     Logs(logs::LogsArgs),
+    /// Ask the lake: run SQL on a server, one statement or a shell, as a caller with rights of its own.
+    Sql(Box<sql::SqlArgs>),
     /// Move the time of a server that was started with --movable-clock. For tests.
     #[command(hide = true)]
     Clock(clock::ClockArgs),
@@ -66,6 +68,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Fsck(args) => return Ok(fsck::run(args)),
         Command::Explain(args) => return Ok(explain::run(args)),
         Command::Logs(args) => return Ok(logs::run(&args)),
+        Command::Sql(args) => return Ok(sql::run(&args)),
         Command::Trace(args) => return Ok(trace::run(&args)),
         Command::Clock(args) => return Ok(clock::run(args)),
         Command::Kms(command) => return Ok(kms::run(command)),

@@ -54,6 +54,9 @@ pub const ACCOUNT_LIST: &str = "account-list";
 /// The command that shows what functions print; see [`crate::logs`].
 pub const LOGS: &str = "logs";
 
+/// The command that tells where the server is reached; see [`crate::sql`].
+pub const WHERE: &str = "where";
+
 /// The command that moves time forward; see [`crate::clock`].
 pub const CLOCK: &str = "clock";
 
@@ -74,6 +77,17 @@ pub struct Commanded {
     pub movable: Option<Arc<MovableClock>>,
     /// Functions, what they print, and the account that they are looked for in.
     pub functions: (Lambda, Logs, AccountId),
+    /// Where the server is reached.
+    pub reached: Reached,
+}
+
+/// Where a server is reached from its own machine.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The endpoint of all APIs: `http://HOST:PORT`.
+    pub endpoint: String,
+    /// The region.
+    pub region: String,
 }
 
 /// A line of an answer.
@@ -141,6 +155,7 @@ async fn answer(stream: UnixStream, on: &Commanded) -> io::Result<()> {
         FSCK => return check(&mut writer, &on.engines).await,
         EXPLAIN => explain::find(&on.audit, arguments).await,
         CLOCK => clock::advance(on.movable.as_deref(), arguments),
+        WHERE => serde_json::to_value(&on.reached).map_err(|error| error.to_string()),
         LOGS => {
             let (lambda, lines, account) = &on.functions;
             logs::find(lambda, lines, *account, arguments).await

@@ -22,6 +22,7 @@ mod queue_gauges;
 mod root_key;
 mod serve;
 mod settings;
+mod sql;
 mod trace;
 mod vault;
 mod welcome;

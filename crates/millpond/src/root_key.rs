@@ -73,6 +73,16 @@ impl RootKey {
     }
 }
 
+/// Access key and secret of the root user of a data dir, for commands: from the environment or the file; `None` where neither has them.
+pub fn known(disk: &dyn Disk, data_dir: &Path) -> Result<Option<(String, String)>, RootKeyError> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable(ACCESS_KEY_VARIABLE), variable(SECRET_KEY_VARIABLE)) {
+        (Some(access_key), Some(secret)) => Ok(Some((access_key, secret))),
+        (None, None) => in_file(disk, data_dir),
+        _ => Err(RootKeyError::HalfSet),
+    }
+}
+
 impl Credentials for RootKey {
     fn find<'a>(
         &'a self,
@@ -92,14 +102,22 @@ impl Credentials for RootKey {
     }
 }
 
-fn stored(disk: &dyn Disk, random: &dyn Random, data_dir: &Path) -> Result<(String, String), RootKeyError> {
+fn in_file(disk: &dyn Disk, data_dir: &Path) -> Result<Option<(String, String)>, RootKeyError> {
     let path = data_dir.join(FILE);
-    if disk.exists(&path)? {
-        let file = disk.open(&path, OpenMode::Read)?;
-        let mut text = vec![0; 4 * MAX_KEY];
-        let length = file.read_at(&mut text, 0)?;
-        return parse(&text[..length]).ok_or(RootKeyError::Malformed);
+    if !disk.exists(&path)? {
+        return Ok(None);
     }
+    let file = disk.open(&path, OpenMode::Read)?;
+    let mut text = vec![0; 4 * MAX_KEY];
+    let length = file.read_at(&mut text, 0)?;
+    parse(&text[..length]).ok_or(RootKeyError::Malformed).map(Some)
+}
+
+fn stored(disk: &dyn Disk, random: &dyn Random, data_dir: &Path) -> Result<(String, String), RootKeyError> {
+    if let Some(found) = in_file(disk, data_dir)? {
+        return Ok(found);
+    }
+    let path = data_dir.join(FILE);
     let access_key = format!("AKIA{}", letters(random, 16, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"));
     // AWS's own alphabet: none of it looks like a flag at the beginning of an argument.
     let secret = letters(random, 40, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");

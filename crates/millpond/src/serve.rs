@@ -1,5 +1,6 @@
 //! Serving, from the start to the end.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::assemble::{self, AssembleError, Assembled};
-use crate::control::{self, Commanded};
+use crate::control::{self, Commanded, Reached};
 use crate::data_dir::DataDir;
 use crate::settings::Resolved;
 use crate::vault::RootKeyPlace;
@@ -81,6 +82,7 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
             traced,
             movable,
             functions,
+            reached: reached(settings, address),
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -112,6 +114,20 @@ async fn run(settings: &Resolved, data_dir: &DataDir, manner: Manner) -> Result<
     control::remove(data_dir.path());
     tracing::info!(connections_cut = end.cut, "stopped");
     Ok(())
+}
+
+/// Where commands on this machine reach the server. A certificate is made out to a name, which links to the server have.
+fn reached(settings: &Resolved, mut address: SocketAddr) -> Reached {
+    if address.ip().is_unspecified() {
+        let loopback: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    let endpoint = match (&settings.tls, &settings.public_url) {
+        (Some(_), Some(url)) => format!("{}://{}", url.scheme().as_str(), url.authority()),
+        (Some(_), None) => format!("https://{address}"),
+        (None, _) => format!("http://{address}"),
+    };
+    Reached { endpoint, region: settings.region.to_string() }
 }
 
 fn stopped_by_signal() -> std::io::Result<watch::Receiver<bool>> {

@@ -30,6 +30,10 @@ pub struct OutboundConfig {
     pub roots: Option<Vec<u8>>,
     /// How names are resolved; `None` for the system's way.
     pub resolver: Option<Arc<dyn Resolve>>,
+    /// Bytes of an answer's body that are read, where not [`MAX_ANSWER_BYTES`].
+    pub answer_bytes: Option<usize>,
+    /// For a whole call at most, where not [`TOTAL_TIME`].
+    pub total_time: Option<Duration>,
 }
 
 /// What is sent.
@@ -42,7 +46,7 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; may be empty.
     pub body: Bytes,
-    /// For the whole call; at most [`TOTAL_TIME`] counts.
+    /// For the whole call; at most [`TOTAL_TIME`] counts, or what the client was told.
     pub timeout: Duration,
 }
 
@@ -53,7 +57,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, or the first [`MAX_ANSWER_BYTES`] of it.
+    /// The body, or the first [`MAX_ANSWER_BYTES`] of it (or what the client was told).
     pub body: Bytes,
     /// Whether there is more of the body.
     pub truncated: bool,
@@ -69,6 +73,8 @@ struct Shared {
     connector: Connector,
     pool: Pool,
     turns: Arc<Semaphore>,
+    answer_bytes: usize,
+    total_time: Duration,
 }
 
 /// What the client sets by itself, and what is between two neighbours alone (RFC 9110, 7.6.1). A request whose length is given
@@ -96,7 +102,14 @@ impl Outbound {
             tls: client_tls(config.roots.as_deref())?,
         };
         let turns = Arc::new(Semaphore::new(CONNECTIONS));
-        Ok(Self { shared: Arc::new(Shared { connector, pool: Pool::default(), turns }) })
+        let shared = Shared {
+            connector,
+            pool: Pool::default(),
+            turns,
+            answer_bytes: config.answer_bytes.unwrap_or(MAX_ANSWER_BYTES),
+            total_time: config.total_time.unwrap_or(TOTAL_TIME),
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Whether calls may go to a URL as its host resolves now; nothing is sent. (Each call asks again.)
@@ -114,7 +127,7 @@ impl Outbound {
     /// Sends a request and reads the answer. An error does not say that the request did not arrive.
     pub async fn send(&self, request: Request) -> Result<Answer, OutboundError> {
         check_size(&request)?;
-        let within = request.timeout.min(TOTAL_TIME);
+        let within = request.timeout.min(self.shared.total_time);
         let answer = tokio::time::timeout(within, self.shared.call(request)).await;
         answer.unwrap_or(Err(OutboundError::TimedOut(within)))
     }
@@ -146,7 +159,7 @@ impl Shared {
         let mut connected = self.connected(&lane, &request.url).await?;
         let response = connected.sender.send_request(message).await.map_err(protocol)?;
         let (head, body) = response.into_parts();
-        let (body, truncated) = read(body).await?;
+        let (body, truncated) = read(body, self.answer_bytes).await?;
         if !truncated {
             lane.give(connected);
         }
@@ -190,11 +203,11 @@ fn message(request: &Request) -> Result<http::Request<Full<Bytes>>, OutboundErro
 }
 
 /// The body up to its limit, and whether there is more.
-async fn read(mut body: Incoming) -> Result<(Bytes, bool), OutboundError> {
+async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, bool), OutboundError> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(protocol)?.into_data() else { continue };
-        let room = MAX_ANSWER_BYTES - bytes.len();
+        let room = most - bytes.len();
         bytes.extend_from_slice(data.get(..room).unwrap_or(&data));
         if data.len() > room {
             return Ok((bytes.freeze(), true));

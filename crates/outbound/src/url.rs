@@ -118,6 +118,11 @@ impl Url {
         self.place.port
     }
 
+    /// Host and port as the header `Host` has them.
+    pub fn authority(&self) -> String {
+        self.place.to_string()
+    }
+
     /// Path and query, as they are sent.
     pub fn path_and_query(&self) -> &str {
         self.path.as_str()

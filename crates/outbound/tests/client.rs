@@ -106,7 +106,7 @@ impl Resolve for Scripted {
 fn client(allow: &[&str], resolver: Option<Arc<Scripted>>) -> Outbound {
     let allow = allow.iter().map(|text| text.parse().unwrap()).collect();
     let resolver = resolver.map(|resolver| resolver as Arc<dyn Resolve>);
-    Outbound::new(OutboundConfig { allow, roots: None, resolver }).unwrap()
+    Outbound::new(OutboundConfig { allow, resolver, ..OutboundConfig::default() }).unwrap()
 }
 
 fn request(url: &str) -> Request {
@@ -342,6 +342,7 @@ async fn certificates_are_verified() {
         allow: allow.clone(),
         roots: roots.map(<[u8]>::to_vec),
         resolver: Some(Arc::clone(&resolver)),
+        ..OutboundConfig::default()
     };
     let trusting = Outbound::new(config(Some(CERTIFICATE))).unwrap();
     for (client, host, fits) in [

@@ -1,10 +1,12 @@
 //! The server's end: who runs which query, and what it is told.
 
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +19,7 @@ use crate::messages::{
     Answer, Column, Describe, Described, Failure, FailureKind, FromWorker, Run, Stats, ToWorker, ask, from_worker,
     to_worker,
 };
-use crate::process::{Program, Worker};
+use crate::process::{Program, Worker, resident};
 use crate::wire;
 
 /// Queries that wait for a worker; the rest is refused.
@@ -26,6 +28,12 @@ pub const MAX_WAITING: usize = 1_000;
 const MAX_ASKED: usize = 64;
 /// A worker that holds more than its budget times this when its query is over makes room for another.
 const SPARE: u64 = 2;
+/// The engine counts about half of what its process holds for a query.
+const UNCOUNTED: u64 = 2;
+/// What a worker holds besides: the program itself, and what is read ahead.
+const BASE: u64 = 256 * 1024 * 1024;
+/// How often it is looked how much a worker holds.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a worker may take to end once its socket has.
 const END_TIME: Duration = Duration::from_secs(5);
 
@@ -198,9 +206,14 @@ impl Pool {
     async fn give(&self, what: to_worker::Kind, host: &dyn Host, sink: &mut dyn Sink) -> Result<Ended, QueryError> {
         let memory = self.0.settings.memory;
         let mut worker = self.worker()?;
-        match converse(&mut worker, what, host, sink).await {
-            Ok(ended) => {
-                let spent = matches!(&ended, Err(failure) if failure.kind() == FailureKind::Resources);
+        let (most, id) = (memory.saturating_mul(UNCOUNTED).saturating_add(BASE), worker.child.id());
+        let ended = tokio::select! {
+            ended = converse(&mut worker, what, host, sink) => ended,
+            held = outgrown(id, most) => Err(Broken::Memory(held)),
+        };
+        match ended {
+            Ok((ended, is_clean)) => {
+                let spent = !is_clean || matches!(&ended, Err(failure) if failure.kind() == FailureKind::Resources);
                 if !spent && worker.resident() <= memory.saturating_mul(SPARE) {
                     self.idle().push(worker);
                 } else if let Err(error) = self.warm() {
@@ -209,6 +222,8 @@ impl Pool {
                 ended.map_err(QueryError::Failed)
             }
             Err(Broken::Sink(why)) => Err(QueryError::Sink(why)),
+            // With it the worker is dropped, and so killed.
+            Err(Broken::Memory(held)) => Err(QueryError::Failed(too_much(held, most))),
             Err(Broken::Socket(why)) => {
                 let ended = tokio::time::timeout(END_TIME, worker.ended()).await;
                 Err(QueryError::Died(match ended {
@@ -245,6 +260,30 @@ impl Sink for NoRows {
 enum Broken {
     Socket(String),
     Sink(String),
+    /// It holds so many bytes.
+    Memory(u64),
+}
+
+/// Until a worker holds more than it may; how much. Not all that the engine needs is counted by it, and a machine without memory is everybody's.
+async fn outgrown(id: Option<u32>, most: u64) -> u64 {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let held = id.map_or(0, resident);
+        if held > most {
+            return held;
+        }
+    }
+}
+
+fn too_much(held: u64, most: u64) -> Failure {
+    const MIB: u64 = 1024 * 1024;
+    let message = format!(
+        "Query exhausted resources at this scale factor: its process held {} MiB, and may hold {}. Read fewer columns or rows at once, or give \
+         queries more memory (--query-memory)",
+        held / MIB,
+        most / MIB
+    );
+    Failure { kind: FailureKind::Resources.into(), message, stats: None }
 }
 
 impl From<io::Error> for Broken {
@@ -253,20 +292,47 @@ impl From<io::Error> for Broken {
     }
 }
 
+/// A query's end, and whether the worker may be given another one.
 async fn converse(
     worker: &mut Worker,
     what: to_worker::Kind,
     host: &dyn Host,
     sink: &mut dyn Sink,
-) -> Result<Result<Ended, Failure>, Broken> {
+) -> Result<(Result<Ended, Failure>, bool), Broken> {
     let (mut read, mut write) = worker.socket.split();
     wire::write(&mut write, &ToWorker { kind: Some(what) }, &[]).await?;
     let (asks, asked) = mpsc::channel(MAX_ASKED);
+    let turn = Turn::default();
+    let answering = answer_all(&mut write, asked, host, &turn);
+    tokio::pin!(answering);
     // A worker that waits for an answer may have rows on the way, so neither side waits for the other.
-    tokio::select! {
-        ended = listen(&mut read, asks, sink) => ended,
-        error = answer_all(&mut write, asked, host) => Err(error),
-    }
+    let ended = tokio::select! {
+        ended = listen(&mut read, asks, sink) => ended?,
+        error = &mut answering => return Err(error),
+    };
+    // Of an answer that nobody waits for any more the rest must follow, else the next query is taken for it.
+    turn.over.store(true, Ordering::Relaxed);
+    let rest = poll_fn(|cx| {
+        if !turn.writing.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        match answering.as_mut().poll(cx) {
+            Poll::Ready(error) => Poll::Ready(Err::<(), Broken>(error)),
+            Poll::Pending if turn.writing.load(Ordering::Relaxed) => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
+    });
+    let is_clean = matches!(tokio::time::timeout(END_TIME, rest).await, Ok(Ok(())));
+    Ok((ended, is_clean))
+}
+
+/// How far the side that answers is.
+#[derive(Default)]
+struct Turn {
+    /// Whether an answer is half written.
+    writing: AtomicBool,
+    /// Whether nothing is to be answered any more.
+    over: AtomicBool,
 }
 
 async fn listen(
@@ -303,7 +369,12 @@ async fn listen(
 }
 
 /// Answers questions, several at a time, until the socket fails.
-async fn answer_all(write: &mut WriteHalf<'_>, mut asked: mpsc::Receiver<(u64, ask::What)>, host: &dyn Host) -> Broken {
+async fn answer_all(
+    write: &mut WriteHalf<'_>,
+    mut asked: mpsc::Receiver<(u64, ask::What)>,
+    host: &dyn Host,
+    turn: &Turn,
+) -> Broken {
     let mut answers = FuturesUnordered::new();
     let mut open = true;
     loop {
@@ -314,8 +385,13 @@ async fn answer_all(write: &mut WriteHalf<'_>, mut asked: mpsc::Receiver<(u64, a
             },
             Some((id, (answer, payload))) = answers.next() => {
                 let answer = ToWorker { kind: Some(to_worker::Kind::Answer(Answer { id, ..answer })) };
+                turn.writing.store(true, Ordering::Relaxed);
                 if let Err(error) = wire::write(write, &answer, &payload).await {
                     return error.into();
+                }
+                turn.writing.store(false, Ordering::Relaxed);
+                if turn.over.load(Ordering::Relaxed) {
+                    return std::future::pending().await;
                 }
             }
             // The listener ends the conversation.

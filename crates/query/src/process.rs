@@ -26,6 +26,13 @@ pub(crate) struct Worker {
     pub socket: UnixStream,
 }
 
+/// Bytes of memory that a process holds.
+pub(crate) fn resident(id: u32) -> u64 {
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{id}/statm")) else { return 0 };
+    let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
+}
+
 impl Worker {
     /// Starts one. Its socket is its standard input; it has nothing else of the server's.
     pub fn start(program: &Program) -> io::Result<Self> {
@@ -46,10 +53,7 @@ impl Worker {
 
     /// Bytes of memory that it holds.
     pub fn resident(&self) -> u64 {
-        let Some(id) = self.child.id() else { return 0 };
-        let Ok(text) = std::fs::read_to_string(format!("/proc/{id}/statm")) else { return 0 };
-        let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-        pages * rustix::param::page_size() as u64
+        self.child.id().map_or(0, resident)
     }
 
     /// Whether it has ended by itself.

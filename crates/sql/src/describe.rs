@@ -1,7 +1,8 @@
 //! The schema of an object that has one of its own, in Hive's types: what crawlers ask for.
 
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use datafusion::common::Result;
+use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use millpond_hive::types::{self, MAX_DEPTH, Type};
 use millpond_query::{Column, Describe, Described, FileFormat};
@@ -17,7 +18,7 @@ const MAX_COLUMNS: usize = 10_000;
 ///
 /// # Errors
 /// It is no whole object of its format, or has columns that no table can have.
-pub async fn describe(object: &Describe, remote: &Remote) -> Result<Described, Problem> {
+pub async fn describe(object: &Describe, remote: &Remote) -> Result<Described> {
     let source = Source {
         bucket: object.bucket.clone(),
         key: object.key.clone(),
@@ -28,11 +29,11 @@ pub async fn describe(object: &Describe, remote: &Remote) -> Result<Described, P
     let (schema, rows) = match object.format() {
         FileFormat::Parquet => parquet(remote, source).await?,
         FileFormat::Orc => {
-            return Err(Problem::Data(format!("HIVE_UNSUPPORTED_FORMAT: {path} is ORC, which is not read yet")));
+            return Err(Problem::Data(format!("HIVE_UNSUPPORTED_FORMAT: {path} is ORC, which is not read yet")).into());
         }
     };
     if schema.fields().len() > MAX_COLUMNS {
-        return Err(Problem::Data(format!("{path} has more than {MAX_COLUMNS} columns")));
+        return Err(Problem::Data(format!("{path} has more than {MAX_COLUMNS} columns")).into());
     }
     let column = |field: &Field| {
         let kind = hive_of(field.data_type(), 1)
@@ -49,7 +50,9 @@ async fn parquet(remote: &Remote, source: Source) -> Result<(Schema, u64), Probl
     let mut reader = parquet_reader(remote, source);
     let metadata = reader.get_metadata(None).await.map_err(|error| bad(error.to_string()))?;
     let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default();
-    let read = ArrowReaderMetadata::try_new(metadata, Default::default()).map_err(|error| bad(error.to_string()))?;
+    // As queries read it: by Parquet's own types.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let read = ArrowReaderMetadata::try_new(metadata, options).map_err(|error| bad(error.to_string()))?;
     Ok((Schema::clone(read.schema()), rows))
 }
 

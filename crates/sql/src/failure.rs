@@ -49,7 +49,8 @@ impl Problem {
     }
 }
 
-fn found<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Problem> {
+/// Our own part of an error, if it has one.
+pub fn found<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Problem> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(problem) = error.downcast_ref::<Problem>() {
@@ -68,7 +69,7 @@ pub fn failure(error: &DataFusionError) -> Failure {
         (None, DataFusionError::ResourcesExhausted(why)) => (
             FailureKind::Resources,
             format!(
-                "Query exhausted resources at this scale factor: {why}. Read fewer columns or rows at once, or give queries more memory"
+                "Query exhausted resources at this scale factor: {why}. Read fewer columns or rows at once, or give queries more memory (--query-memory)"
             ),
         ),
         (None, DataFusionError::SQL(error, _)) => (FailureKind::Statement, format!("SYNTAX_ERROR: {error}")),

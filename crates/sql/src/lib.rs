@@ -5,14 +5,21 @@
 mod catalog;
 mod describe;
 mod dialect;
+mod explain;
 mod failure;
 mod formats;
+mod functions;
+mod links;
+pub mod parquet;
 mod prune;
 mod remote;
 mod result;
+mod scan;
 mod session;
 mod table;
 mod types;
+mod unnest;
+mod unnested;
 mod values;
 mod worker;
 

@@ -1,6 +1,6 @@
 //! What a query is told by the server: tables, partitions, listings, and the bytes of objects, which are counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use millpond_query::worker::{AskError, Asker};
 use millpond_query::{ListedObject, Partition, Table, ask};
 
 use crate::failure::Problem;
+use crate::scan::Scan;
 
 /// Bytes that are asked for at once.
 const MAX_READ: u64 = 8 * 1024 * 1024;
@@ -27,6 +28,15 @@ struct Inner {
     cutoff: u64,
     scanned: AtomicU64,
     read: Mutex<BTreeSet<String>>,
+    last: Mutex<String>,
+    scans: Mutex<Scans>,
+}
+
+/// The readings of tables, and which of them each object is of.
+#[derive(Debug, Default)]
+struct Scans {
+    all: Vec<Arc<Scan>>,
+    of: HashMap<String, Arc<Scan>>,
 }
 
 /// An object that is read.
@@ -52,7 +62,14 @@ impl Source {
 impl Remote {
     /// With a limit on the bytes that are read; 0 for none.
     pub fn new(asker: Asker, cutoff: u64) -> Self {
-        Self(Arc::new(Inner { asker, cutoff, scanned: AtomicU64::new(0), read: Mutex::default() }))
+        Self(Arc::new(Inner {
+            asker,
+            cutoff,
+            scanned: AtomicU64::new(0),
+            read: Mutex::default(),
+            last: Mutex::default(),
+            scans: Mutex::default(),
+        }))
     }
 
     /// Bytes that were read.
@@ -63,6 +80,29 @@ impl Remote {
     /// Objects that were read, each with its entity tag.
     pub fn read(&self) -> Vec<String> {
         self.0.read.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// How many objects were read; no more than are remembered are counted.
+    pub fn files(&self) -> u64 {
+        self.0.read.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    /// The object of which bytes were asked for last; empty before any was.
+    pub fn last(&self) -> String {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers that a table is read, with its objects' URLs.
+    pub fn scanning(&self, scan: Scan, paths: Vec<String>) {
+        let scan = Arc::new(scan);
+        let mut scans = self.0.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        scans.of.extend(paths.into_iter().map(|path| (path, Arc::clone(&scan))));
+        scans.all.push(scan);
+    }
+
+    /// What of each table was read.
+    pub fn scans(&self) -> Vec<Arc<Scan>> {
+        self.0.scans.lock().unwrap_or_else(PoisonError::into_inner).all.clone()
     }
 
     async fn ask(&self, what: ask::What) -> Result<(millpond_query::Answer, Bytes), Problem> {
@@ -115,15 +155,28 @@ impl Remote {
         }
     }
 
+    /// One object; `None` where there is none. Of the keys that begin with its own it is the first.
+    pub async fn find(&self, bucket: &str, key: &str) -> Result<Option<ListedObject>, Problem> {
+        let (bucket, prefix) = (bucket.to_owned(), key.to_owned());
+        let what = ask::What::List(ask::List { bucket, prefix, after: String::new() });
+        let page = self.ask(what).await?.0.listing.unwrap_or_default();
+        Ok(page.objects.into_iter().find(|object| object.key == key))
+    }
+
     fn count(&self, source: &Source, bytes: u64) -> Result<(), Problem> {
         let inner = &self.0;
         let scanned = inner.scanned.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if inner.cutoff > 0 && scanned > inner.cutoff {
             return Err(Problem::Cutoff(inner.cutoff));
         }
+        let path = source.path();
+        path.clone_into(&mut inner.last.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(scan) = inner.scans.lock().unwrap_or_else(PoisonError::into_inner).of.get(&path) {
+            scan.count(&path, bytes);
+        }
         let mut read = inner.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.len() < MAX_REMEMBERED {
-            read.insert(format!("{} {}", source.path(), source.etag));
+            read.insert(format!("{path} {}", source.etag));
         }
         Ok(())
     }

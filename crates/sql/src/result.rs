@@ -12,6 +12,8 @@ use arrow::temporal_conversions::as_datetime;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{DataFusionError, Result};
 
+use crate::functions::shown_in;
+
 /// Writes rows.
 #[derive(Debug, Default)]
 pub struct Csv {
@@ -62,6 +64,16 @@ fn is_null(column: &ArrayRef, row: usize) -> bool {
         DataType::Dictionary(..) => column.logical_nulls().is_some_and(|nulls| nulls.is_null(row)),
         _ => column.is_null(row),
     }
+}
+
+/// The text of a value that is not NULL.
+///
+/// # Errors
+/// It cannot be written.
+pub fn text(column: &ArrayRef, row: usize) -> Result<String> {
+    let mut text = String::new();
+    push(&mut text, column, row)?;
+    Ok(text)
 }
 
 /// A value that is not NULL.
@@ -168,8 +180,12 @@ fn push_timestamp(
         TimeUnit::Nanosecond => as_datetime::<Nanos>(column.as_primitive::<Nanos>().value(row)),
     };
     let time = time.ok_or_else(|| DataFusionError::Execution("a timestamp is out of range".to_owned()))?;
-    let zone = zone.map(|zone| format!(" {}", if zone == "+00:00" { "UTC" } else { zone })).unwrap_or_default();
-    text.push_str(&format!("{}{zone}", time.format("%Y-%m-%d %H:%M:%S%.3f")));
+    if let Some(zone) = zone {
+        text.push_str(&shown_in(zone, time.and_utc().timestamp_micros())?);
+        return Ok(());
+    }
+    // Into a string.
+    let _ = write!(text, "{}", time.format("%Y-%m-%d %H:%M:%S%.3f"));
     Ok(())
 }
 

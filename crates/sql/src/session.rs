@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, FieldRef, Schema};
+use arrow::datatypes::Schema;
 use datafusion::common::Result;
 use datafusion::config::Dialect;
 use datafusion::execution::context::{SessionContext, SessionState};
@@ -20,9 +20,12 @@ use futures_util::StreamExt;
 use millpond_query::{Run, Stats};
 
 use crate::catalog::{CATALOG, Catalog, Making};
-use crate::dialect;
+use crate::dialect::{self, Asked};
+use crate::explain;
 use crate::failure::Problem;
+use crate::functions;
 use crate::remote::Remote;
+use crate::unnest;
 
 /// Rows of a batch.
 const BATCH: usize = 8192;
@@ -64,6 +67,8 @@ fn settings(threads: u32) -> SessionConfig {
     let options = config.options_mut();
     options.sql_parser.dialect = Dialect::Generic;
     options.sql_parser.parse_float_as_decimal = true;
+    // In either direction (Trino documentation, "ORDER BY clause").
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     options.execution.parquet.pushdown_filters = true;
     options.execution.collect_statistics = false;
     config
@@ -79,8 +84,8 @@ fn with_catalog(making: &Making, database: &str) -> SessionState {
 /// Plans the query of a view.
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
     let state = with_catalog(making, view.database);
-    let understood = dialect::understand(view.statement)?;
-    Box::pin(state.statement_to_plan(understood.statement)).await
+    let understood = dialect::understand(view.statement, &[])?;
+    unnest::lower(Box::pin(state.statement_to_plan(understood.statement)).await?)
 }
 
 /// Runs a query.
@@ -93,48 +98,68 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .with_config(settings(run.threads))
         .with_runtime_env(bounds(run)?)
         .with_default_features()
-        .build();
+        .with_relation_planners(vec![Arc::new(unnest::Planner)]);
+    let base = functions::with(base, run.now).build();
     let making = Making { remote: remote.clone(), state: Arc::new(base), depth: 0 };
     let state = with_catalog(&making, &run.database);
-    let understood = dialect::understand(&run.statement)?;
-    let plan = state.statement_to_plan(understood.statement).await?;
-    if !matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !is_query(&plan) {
+    let understood = dialect::understand(&run.statement, &run.parameters)?;
+    let plan = unnest::lower(state.statement_to_plan(understood.statement).await?)?;
+    if !is_query(&plan) {
         let words = format!("this statement is not carried out by the engine: {}", plan.display());
         return Err(Problem::Statement(words).into());
     }
     let context = SessionContext::new_with_state(state);
     let frame = context.execute_logical_plan(plan).await?;
-    let (task, plan) = (Arc::new(frame.task_ctx()), frame.create_physical_plan().await?);
+    let (state, logical) = frame.into_parts();
+    let logical = state.optimize(&logical)?;
+    let plan = state.query_planner().create_physical_plan(&logical, &state).await?;
+    let task = Arc::new(datafusion::execution::TaskContext::from(&state));
     let planned = Instant::now();
-    output.columns(&named(&plan.schema(), &understood.names)).await?;
-    let mut rows = execute_stream(plan, task)?;
     let mut count = 0;
-    while let Some(batch) = rows.next().await {
-        let batch = batch?;
-        count += batch.num_rows() as u64;
-        output.rows(&batch).await?;
+    match understood.asked {
+        Asked::Rows => {
+            output.columns(&dialect::shown(&plan.schema(), &understood.names)).await?;
+            let mut rows = execute_stream(Arc::clone(&plan), task)?;
+            while let Some(batch) = rows.next().await {
+                let batch = batch?;
+                count += batch.num_rows() as u64;
+                output.rows(&batch).await?;
+            }
+        }
+        Asked::Validate => count = told(output, explain::valid()?).await?,
+        Asked::Plan(form) => count = told(output, explain::plan(&logical, plan.as_ref(), form)?).await?,
+        Asked::Analyze => {
+            let mut rows = execute_stream(Arc::clone(&plan), task)?;
+            while let Some(batch) = rows.next().await {
+                count += batch?.num_rows() as u64;
+            }
+            let millis = (millis(begun, planned), millis(planned, Instant::now()));
+            let words = explain::analyzed(plan.as_ref(), remote, count, millis)?;
+            count = told(output, words).await?;
+        }
     }
-    let millis = |from: Instant, to: Instant| u64::try_from(to.duration_since(from).as_millis()).unwrap_or(u64::MAX);
-    let read = remote.read();
+    let (read, cost) = (remote.read(), explain::cost(plan.as_ref()));
     Ok(Stats {
         scanned: remote.scanned(),
         files: read.len() as u64,
-        input_rows: 0,
+        input_rows: cost.rows,
         output_rows: count,
         planning_ms: millis(begun, planned),
         execution_ms: millis(planned, Instant::now()),
-        spilled: 0,
+        spilled: cost.spilled,
         read,
     })
 }
 
-/// The columns under the names that the statement gives them in quotes.
-fn named(schema: &Schema, names: &[Option<String>]) -> Schema {
-    let shown = |(at, field): (usize, &FieldRef)| match names.get(at).and_then(Option::as_ref) {
-        Some(name) if name.to_lowercase() == *field.name() => Arc::new(Field::clone(field).with_name(name)),
-        _ => Arc::clone(field),
-    };
-    Schema::new(schema.fields().iter().enumerate().map(shown).collect::<Vec<_>>())
+fn millis(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Gives what is told of a plan instead of rows.
+async fn told(output: &mut impl Output, rows: RecordBatch) -> Result<u64> {
+    output.columns(&rows.schema()).await?;
+    output.rows(&rows).await?;
+    Ok(rows.num_rows() as u64)
 }
 
 /// Whether a plan reads and changes nothing.

@@ -23,8 +23,10 @@ use millpond_query::{Column, Partition, Storage, Table};
 
 use crate::failure::Problem;
 use crate::formats;
+use crate::links;
 use crate::prune;
 use crate::remote::{Remote, Source};
+use crate::scan::Scan;
 use crate::types::arrow_of;
 use crate::values::scalar_of;
 
@@ -32,6 +34,8 @@ use crate::values::scalar_of;
 const LISTED_TOGETHER: usize = 32;
 /// Objects that one query reads of a table.
 const MAX_OBJECTS: usize = 1_000_000;
+/// Whether partitions are computed rather than looked up.
+const PROJECTION: &str = "projection.enabled";
 
 /// A table.
 #[derive(Debug)]
@@ -93,28 +97,45 @@ impl HiveTable {
         Ok(Folder { bucket: location.bucket, prefix: location.prefix, values, storage })
     }
 
-    /// The folders that a query with these conditions reads.
-    async fn folders(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<Folder>> {
+    /// Partitions of a table with this property are not in the catalog: what is there would be too few (Athena User Guide, "Partition projection").
+    fn refuse_projection(&self) -> Result<()> {
+        match self.table.parameters.get(PROJECTION) {
+            Some(value) if value.eq_ignore_ascii_case("true") => {
+                let words = format!(
+                    "{} has the property {PROJECTION}, which is not carried out: set it to false and add the partitions to the catalog",
+                    self.name()
+                );
+                Err(Problem::Statement(words).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The folders that a query with these conditions reads, and how many partitions the catalog gave.
+    async fn folders(&self, session: &dyn Session, filters: &[Expr]) -> Result<(Option<u64>, Vec<Folder>)> {
         let storage = self.table.storage.clone().unwrap_or_default();
         if self.keys.is_empty() {
             let location = storage.location.clone();
-            return Ok(vec![self.folder(storage, &location, Vec::new())?]);
+            return Ok((None, vec![self.folder(storage, &location, Vec::new())?]));
         }
+        self.refuse_projection()?;
         let filters = prune::of_keys(filters, &self.key_schema);
         let asked = self.remote.partitions(&self.table, &prune::expression(&filters, &self.keys)).await?;
         let values: Result<Vec<Vec<ScalarValue>>> = asked.iter().map(|one| self.values(one)).collect();
         let values = values?;
+        let count = Some(values.len() as u64);
         if values.is_empty() {
-            return Ok(Vec::new());
+            return Ok((count, Vec::new()));
         }
         let kept = prune::kept(session, &filters, &prune::batch(&self.key_schema, &values)?)?;
         let chosen = asked.into_iter().zip(values).zip(kept).filter(|(_, kept)| *kept).map(|(one, _)| one);
-        chosen
+        let folders: Result<Vec<Folder>> = chosen
             .map(|(partition, values)| {
                 let own = partition.storage.unwrap_or_else(|| storage.clone());
                 self.folder(own, &partition.location, values)
             })
-            .collect()
+            .collect();
+        Ok((count, folders?))
     }
 
     fn values(&self, partition: &Partition) -> Result<Vec<ScalarValue>> {
@@ -161,6 +182,20 @@ impl HiveTable {
         Ok(listed.into_iter().filter(|object| object.size > 0 && is_shown(&object.key)).map(source).collect())
     }
 
+    /// Tells what will be read, for what is told of the query later.
+    fn told(&self, asked: Option<u64>, listed: &[(Folder, Vec<Source>)]) {
+        let sources = || listed.iter().flat_map(|(_, sources)| sources);
+        let scan = Scan {
+            table: self.name(),
+            asked,
+            partitions: listed.len() as u64,
+            files: sources().count() as u64,
+            bytes: sources().map(|source| source.size).sum(),
+            ..Scan::default()
+        };
+        self.remote.scanning(scan, sources().map(Source::path).collect());
+    }
+
     /// A plan that reads the objects of one format.
     fn read(
         &self,
@@ -202,15 +237,17 @@ impl TableProvider for HiveTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let folders = self.folders(session, filters).await?;
+        let (asked, folders) = self.folders(session, filters).await?;
         let listings = stream::iter(folders).map(|folder| async move {
             let sources = self.sources(&folder).await?;
             Ok::<_, datafusion::common::DataFusionError>((folder, sources))
         });
         let listed: Vec<(Folder, Vec<Source>)> = listings.buffered(LISTED_TOGETHER).try_collect().await?;
+        self.told(asked, &listed);
         let (mut layouts, mut count) = (Vec::<(Layout, Vec<PartitionedFile>)>::new(), 0);
         for (folder, sources) in listed {
             let layout = formats::layout(&folder.storage, &self.table.parameters)?;
+            let sources = if layout.symlink { links::followed(&self.remote, sources).await? } else { sources };
             count += sources.len();
             if count > MAX_OBJECTS {
                 let words =

@@ -6,6 +6,8 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use millpond_hive::types::Type;
 use millpond_query::Column;
 
+use crate::functions::is_json;
+
 /// How a column of a table is held. Timestamps have microseconds: what all formats have, and years from -290,000 on.
 pub fn arrow_of(kind: &Type) -> DataType {
     match kind {
@@ -41,7 +43,14 @@ fn named(name: &str, kind: &Type) -> FieldRef {
 }
 
 /// A column of a result as Athena describes it (`ColumnInfo`).
-pub fn described(name: &str, kind: &DataType) -> Column {
+pub fn described(field: &Field) -> Column {
+    if is_json(field) {
+        return Column { name: field.name().clone(), kind: "json".to_owned(), precision: 0, scale: 0 };
+    }
+    of_kind(field.name(), field.data_type())
+}
+
+fn of_kind(name: &str, kind: &DataType) -> Column {
     let (word, precision, scale) = match kind {
         DataType::Null => ("unknown", 0, 0),
         DataType::Boolean => ("boolean", 0, 0),
@@ -71,8 +80,8 @@ pub fn described(name: &str, kind: &DataType) -> Column {
         | DataType::LargeListView(_) => ("array", 0, 0),
         DataType::Map(..) => ("map", 0, 0),
         DataType::Struct(_) | DataType::Union(..) => ("row", 0, 0),
-        DataType::Dictionary(_, value) => return described(name, value),
-        DataType::RunEndEncoded(_, value) => return described(name, value.data_type()),
+        DataType::Dictionary(_, value) => return of_kind(name, value),
+        DataType::RunEndEncoded(_, value) => return of_kind(name, value.data_type()),
     };
     Column { name: name.to_owned(), kind: word.to_owned(), precision, scale }
 }
@@ -94,7 +103,7 @@ mod tests {
             ("float", "float", 17, 0),
         ] {
             let kind = arrow_of(&Type::parse(hive).unwrap());
-            let column = described("c", &kind);
+            let column = described(&Field::new("c", kind, true));
             assert_eq!((column.kind.as_str(), column.precision, column.scale), (word, precision, scale), "{hive}");
         }
     }

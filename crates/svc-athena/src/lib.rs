@@ -34,6 +34,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::{HeaderName, HeaderValue};
 use millpond_api_athena::{self as api, Operation};
 use millpond_io::{Clock, Random};
 use millpond_kernel::timers::Timers;
@@ -51,6 +52,9 @@ pub use crate::queries::Queries;
 use crate::inputs::Input;
 use crate::ops::{catalogs, executions, groups, metadata, named, prepared, results, start, tags};
 use crate::state::Core;
+
+/// A header of answers to GetQueryExecution.
+const OBJECTS_READ: HeaderName = HeaderName::from_static("x-millpond-objects-read");
 
 /// What the service is made of. The catalog and the reads of objects are the kernel's.
 pub struct AthenaParts {
@@ -165,6 +169,16 @@ impl Call<'_> {
         I::read(&view).map_err(|error| errors::from_parse(&error))
     }
 
+    /// Beside an execution that runs stands how many objects it has read so far, which the API has no place for: for `millpond sql`.
+    fn with_objects_read(&self, mut parts: ResponseParts) -> ResponseParts {
+        let asked = self.input::<api::GetQueryExecutionInput>().ok();
+        let id = asked.and_then(|input| state::id_of(&input.query_execution_id));
+        if let Some(live) = id.and_then(|id| self.core.running.get(id)) {
+            parts.headers.insert(OBJECTS_READ, HeaderValue::from(live.stats().files));
+        }
+        parts
+    }
+
     async fn carry_out(&self, operation: Operation) -> Result<ResponseParts, ServiceError> {
         /// Decided and carried out, anew where it must be.
         macro_rules! call {
@@ -190,7 +204,10 @@ impl Call<'_> {
             Operation::GetDatabase => call!(metadata::get_database),
             Operation::GetNamedQuery => call!(named::get),
             Operation::GetPreparedStatement => call!(prepared::get),
-            Operation::GetQueryExecution => call!(executions::get),
+            Operation::GetQueryExecution => {
+                let shown: Result<_, ServiceError> = call!(executions::get);
+                Ok(self.with_objects_read(shown?))
+            }
             Operation::GetQueryResults => call!(results::get),
             Operation::GetQueryRuntimeStatistics => call!(executions::statistics),
             Operation::GetTableMetadata => call!(metadata::get_table),

@@ -120,7 +120,7 @@ impl S3 {
     ) -> Result<(), ServiceError> {
         let head = Arc::new(head(&object)?);
         let mut call = Call::new(self, &head, &caller, address(&object))?;
-        ops::put::put(&mut call, Payload::new(source, None)).await.map(drop)
+        ops::put::put(&mut call, Payload::open(source)).await.map(drop)
     }
 
     async fn location_of(&self, caller: Arc<Caller>, bucket: &str, owner: Option<&str>) -> Result<(), ServiceError> {

@@ -31,11 +31,14 @@ pub async fn receive(
     largest: u64,
     about: About<'_>,
 ) -> Result<Received, ServiceError> {
-    let length = payload.length().ok_or_else(missing_length)?;
-    if length > largest {
+    let length = match payload.length() {
+        None if !payload.is_open() => return Err(missing_length()),
+        length => length,
+    };
+    if let Some(length) = length.filter(|length| *length > largest) {
         return Err(errors::entity_too_large(length, largest));
     }
-    let plan = IngestPlan { expected_len: Some(length), md5: true, checksums: algorithms };
+    let plan = IngestPlan { expected_len: length, md5: true, checksums: algorithms };
     let mut ingest = begin(plan).map_err(|error| errors::from_lake(error, about))?;
     let mut size = 0;
     while let Some(chunk) = payload.next().await? {

@@ -153,3 +153,23 @@ fn a_failure_names_its_seed() {
 fn zip_archives() {
     replay("zip", targets::zip);
 }
+
+#[test]
+fn statements_about_tables() {
+    replay("table_statement", targets::table_statement);
+}
+
+#[test]
+fn patterns_of_rows() {
+    replay("row_pattern", targets::row_pattern);
+}
+
+#[test]
+fn expressions_over_partitions() {
+    replay("partition_expression", targets::partition_expression);
+}
+
+#[test]
+fn files_of_links() {
+    replay("links", targets::links);
+}

@@ -2,16 +2,32 @@
 //!
 //! Athena User Guide, "DML queries, functions, and operators"; Trino documentation, "SQL language".
 
+mod bind;
+mod cast;
+mod columns;
+mod explain;
+mod functions;
+mod literals;
+mod names;
+mod refuse;
+mod refuse_expr;
 mod rewrite;
+mod tokens;
 mod trino;
+mod unnest;
 
 use std::ops::ControlFlow;
 
 use datafusion::common::Result;
-use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Statement, VisitMut};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{Query, SelectItem, SetExpr, Statement, Visit, VisitMut};
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::failure::Problem;
+
+pub use columns::{MARK, shown};
+pub use explain::{Asked, Form};
 
 /// The longest statement in bytes (Athena's "Service Quotas", query string length).
 pub const MAX_STATEMENT: usize = 262_144;
@@ -21,48 +37,99 @@ pub const MAX_STATEMENT: usize = 262_144;
 pub struct Understood {
     /// What the engine plans.
     pub statement: Parsed,
+    /// Whether it is run or explained.
+    pub asked: Asked,
     /// The names of the result's columns where the statement gives them in quotes, by place: there alone case matters.
     pub names: Vec<Option<String>>,
 }
 
-/// Reads a statement.
+/// Reads a statement. Its parameters (`?`) are expressions, bound by their order.
 ///
 /// # Errors
 /// It is none, is several, or asks for what is not carried out; the error has the place.
-pub fn understand(text: &str) -> Result<Understood> {
+pub fn understand(text: &str, parameters: &[String]) -> Result<Understood> {
     if text.len() > MAX_STATEMENT {
         let words = format!("a statement has at most {MAX_STATEMENT} bytes");
         return Err(Problem::Statement(words).into());
     }
-    if let Some(at) = text.find(['\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}']) {
-        let words = format!("SYNTAX_ERROR: {}: a typographic quote: names stand in \", texts in '", place(text, at));
-        // Within a text in quotes it is a character like any other: only what cannot be read is told so.
-        if parsed(text).is_err() {
-            return Err(Problem::Statement(words).into());
-        }
+    let words = tokens::of(text).map_err(|error| unreadable(text, &error.into()))?;
+    Ok(read(text, &words, parameters)?)
+}
+
+fn read(text: &str, words: &[TokenWithSpan], parameters: &[String]) -> Result<Understood, Problem> {
+    let (asked, body) = explain::asked(words)?;
+    refuse_tokens(body)?;
+    let mut statement = parsed(text, body)?;
+    bind::bind(&mut statement, bind::count(body), parameters)?;
+    if let ControlFlow::Break(problem) = statement.visit(&mut refuse::Refusing { tokens: body }) {
+        return Err(problem);
     }
-    let mut statement = parsed(text)?;
-    let Parsed::Statement(inner) = &mut statement else {
-        return Err(Problem::Statement("SYNTAX_ERROR: this statement is not carried out".to_owned()).into());
+    let Statement::Query(query) = &mut statement else {
+        let what = body.first().map(|token| token.token.to_string()).unwrap_or_default();
+        return Err(Problem::Statement(format!(
+            "SYNTAX_ERROR: {} statements are not carried out here",
+            what.to_uppercase()
+        )));
     };
-    let names = names(inner);
-    let mut rewriting = rewrite::Rewriting::default();
-    match inner.visit(&mut rewriting) {
-        ControlFlow::Break(problem) => Err(problem.into()),
-        ControlFlow::Continue(()) => Ok(Understood { statement, names }),
+    let names = names(query);
+    columns::outermost(query);
+    match query.visit(&mut rewrite::Rewriting::default()) {
+        ControlFlow::Break(problem) => Err(problem),
+        ControlFlow::Continue(()) => Ok(Understood { statement: Parsed::Statement(Box::new(statement)), asked, names }),
     }
 }
 
-fn parsed(text: &str) -> Result<Parsed> {
-    let mut statements = DFParserBuilder::new(text).with_dialect(&trino::Trino).build()?.parse_statements()?;
-    match (statements.pop_front(), statements.len()) {
-        (Some(one), 0) => Ok(one),
-        (None, _) => Err(Problem::Statement("SYNTAX_ERROR: the statement is empty".to_owned()).into()),
-        (Some(_), more) => {
-            let words = format!("Only one sql statement is allowed. Got: {}", more + 1);
-            Err(Problem::Statement(words).into())
-        }
+/// What tokens alone tell.
+fn refuse_tokens(words: &[TokenWithSpan]) -> Result<(), Problem> {
+    if let Some(equal) = words.iter().find(|token| token.token == Token::DoubleEq) {
+        let place = tokens::shown(equal.span);
+        return Err(refuse::problem(refuse::Why::Syntax, &place, "== is not Trino's: write ="));
     }
+    let swapped = words
+        .windows(3)
+        .find(|some| matches!(some, [limit, _, offset] if tokens::is(limit, "LIMIT") && tokens::is(offset, "OFFSET")));
+    match swapped {
+        Some([.., offset]) => {
+            let place = tokens::shown(offset.span);
+            Err(refuse::problem(refuse::Why::Syntax, &place, "mismatched input 'OFFSET': it stands before LIMIT"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn parsed(text: &str, words: &[TokenWithSpan]) -> Result<Statement, Problem> {
+    let words = tokens::prepared(words.to_vec());
+    let mut statements = Parser::new(&trino::Trino)
+        .with_tokens_with_locations(words)
+        .parse_statements()
+        .map_err(|error| unreadable(text, &error))?;
+    match (statements.pop(), statements.len()) {
+        (Some(one), 0) => Ok(one),
+        (None, _) => Err(Problem::Statement("SYNTAX_ERROR: the statement is empty".to_owned())),
+        (Some(_), more) => Err(Problem::Statement(format!("Only one sql statement is allowed. Got: {}", more + 1))),
+    }
+}
+
+/// What the parser says, in Trino's words: the place first.
+fn unreadable(text: &str, error: &ParserError) -> Problem {
+    // Within a text in quotes it is a character like any other: only what cannot be read is told so.
+    if let Some(at) = text.find(['\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}']) {
+        let words = format!("SYNTAX_ERROR: {}: a typographic quote: names stand in \", texts in '", place(text, at));
+        return Problem::Statement(words);
+    }
+    let (ParserError::ParserError(said) | ParserError::TokenizerError(said)) = error else {
+        return Problem::Statement("SYNTAX_ERROR: the statement nests too deep".to_owned());
+    };
+    let (said, place) = match said.rsplit_once(" at Line: ") {
+        Some((said, place)) => (said, format!("line {}: ", place.replace(", Column: ", ":"))),
+        None => (said.as_str(), String::new()),
+    };
+    let said = match said.strip_prefix("Expected: ").and_then(|said| said.rsplit_once(", found: ")) {
+        Some((wanted, "EOF")) => format!("mismatched input '<EOF>'. Expecting: {wanted}"),
+        Some((wanted, found)) => format!("mismatched input '{found}'. Expecting: {wanted}"),
+        None => said.to_owned(),
+    };
+    Problem::Statement(format!("SYNTAX_ERROR: {place}{said}"))
 }
 
 /// A place in a text as people count: from 1.
@@ -74,8 +141,7 @@ fn place(text: &str, at: usize) -> String {
 }
 
 /// What the outermost list of columns calls them in quotes.
-fn names(statement: &Statement) -> Vec<Option<String>> {
-    let Statement::Query(query) = statement else { return Vec::new() };
+fn names(query: &Query) -> Vec<Option<String>> {
     let mut body = &*query.body;
     loop {
         match body {
@@ -103,28 +169,28 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> String {
-        understand(text).unwrap().statement.to_string()
+        understand(text, &[]).unwrap().statement.to_string()
     }
 
     fn refused(text: &str) -> String {
-        understand(text).unwrap_err().to_string()
+        understand(text, &[]).unwrap_err().to_string()
     }
 
     #[test]
     fn names_are_lower_case_whatever_their_quotes() {
         assert_eq!(
             read("SELECT \"LineItem\", b.Key FROM Db.\"Tab\" b WHERE \"B\".\"X\" = 'Y'"),
-            "SELECT \"lineitem\", b.key FROM db.\"tab\" AS b WHERE \"b\".\"x\" = 'Y'"
+            "SELECT \"lineitem\", b.key FROM db.\"tab\" b WHERE \"b\".\"x\" = 'Y'"
         );
-        let names = understand("SELECT a AS \"Usage Units\", b AS Cost FROM t").unwrap().names;
+        let names = understand("SELECT a AS \"Usage Units\", b AS Cost FROM t", &[]).unwrap().names;
         assert_eq!(names, [Some("Usage Units".to_owned()), None]);
     }
 
     #[test]
     fn functions_have_the_engines_names() {
         assert_eq!(
-            read("SELECT contains(a, 1), ARRAY_JOIN(b, ',')"),
-            "SELECT array_has(a, 1), array_to_string(b, ',')"
+            read("SELECT STDDEV_SAMP(a), if(b, 1), concat(a, 'x', b)"),
+            "SELECT stddev(a), CASE WHEN b THEN 1 END, a || 'x' || b"
         );
     }
 
@@ -135,7 +201,8 @@ mod tests {
             ("SELECT 1; SELECT 2", "Only one sql statement"),
             ("", "empty"),
             ("SELECT \u{201c}a\u{201d} FROM t", "line 1:8: a typographic quote"),
-            ("SELECT to_char(a, 'YYYY') FROM t", "to_char"),
+            ("SELECT to_char(a, 'YYYY') FROM t", "FUNCTION_NOT_FOUND: line 1:8: Function 'to_char' not registered"),
+            ("SELECT ngrams(a, 2) FROM t", "NOT_SUPPORTED: line 1:8: Function 'ngrams' is not carried out"),
         ] {
             let words = refused(text);
             assert!(words.contains(part), "{text}: {words}");

@@ -1,6 +1,10 @@
 //! What of Trino's grammar the parser is to know.
 
+use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::Dialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+
+use super::cast;
 
 /// Trino.
 #[derive(Debug)]
@@ -18,6 +22,10 @@ impl Dialect for Trino {
     fn is_delimited_identifier_start(&self, ch: char) -> bool {
         // The backtick is Hive's; Trino refuses it.
         ch == '"'
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        cast::read(parser)
     }
 
     fn supports_unicode_string_literal(&self) -> bool {

@@ -1,10 +1,10 @@
 //! Objects of lines: read in pieces, decompressed by what their names end with, and split.
 
-use std::io::{self, Write};
+use std::io;
 
 use bytes::Bytes;
-use flate2::write::MultiGzDecoder;
 
+use super::decompress::{Compression, Decoder};
 use crate::failure::Problem;
 use crate::remote::{Remote, Source};
 
@@ -13,38 +13,14 @@ const PIECE: u64 = 4 * 1024 * 1024;
 /// The longest line: a row must fit into memory several times.
 pub const MAX_LINE: usize = 128 * 1024 * 1024;
 
-/// How an object is compressed. Hadoop tells by the name as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// `.gz`
-    Gzip,
-}
-
-impl Compression {
-    /// By the end of a key.
-    ///
-    /// # Errors
-    /// One that cannot be read here.
-    pub fn of(key: &str) -> Result<Self, Problem> {
-        let ending = key.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-        match ending.as_deref() {
-            Some("gz") => Ok(Self::Gzip),
-            Some(other @ ("bz2" | "zst" | "snappy" | "lz4" | "lzo" | "deflate" | "xz")) => Err(Problem::Data(format!(
-                "HIVE_UNSUPPORTED_FORMAT: {key} is compressed with {other}, which is not read here; gzip is"
-            ))),
-            _ => Ok(Self::None),
-        }
-    }
-}
-
 /// The pieces of an object, decompressed, in order.
 pub struct Pieces {
     remote: Remote,
     source: Source,
     next: u64,
-    gzip: Option<MultiGzDecoder<Vec<u8>>>,
+    /// What was read and is not decompressed yet.
+    piece: Bytes,
+    decoder: Option<Decoder>,
 }
 
 impl Pieces {
@@ -53,11 +29,8 @@ impl Pieces {
     /// # Errors
     /// It is compressed in a way that is not read here.
     pub fn new(remote: Remote, source: Source) -> Result<Self, Problem> {
-        let gzip = match Compression::of(&source.key)? {
-            Compression::None => None,
-            Compression::Gzip => Some(MultiGzDecoder::new(Vec::new())),
-        };
-        Ok(Self { remote, source, next: 0, gzip })
+        let decoder = Compression::of(&source.key)?.decoder();
+        Ok(Self { remote, source, next: 0, piece: Bytes::new(), decoder })
     }
 
     /// The next piece, which may be empty; `None` at the end.
@@ -65,39 +38,46 @@ impl Pieces {
     /// # Errors
     /// It cannot be read, or is not what its name says.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        if self.next >= self.source.size {
-            return self.end();
+        if self.piece.is_empty() {
+            if self.next >= self.source.size {
+                return self.end();
+            }
+            let to = self.source.size.min(self.next + PIECE);
+            self.piece = self.remote.bytes(&self.source, self.next..to).await?;
+            self.next = to;
         }
-        let to = self.source.size.min(self.next + PIECE);
-        let piece = self.remote.bytes(&self.source, self.next..to).await?;
-        self.next = to;
-        let Some(gzip) = &mut self.gzip else { return Ok(Some(piece)) };
-        let taken = gzip.write_all(&piece).and_then(|()| Ok(std::mem::take(gzip.get_mut())));
-        taken.map(|out| Some(out.into())).map_err(|error| self.broken(&error))
+        let Some(decoder) = &mut self.decoder else { return Ok(Some(std::mem::take(&mut self.piece))) };
+        let (name, some) = (decoder.name(), decoder.some(&mut self.piece));
+        some.map(Some).map_err(|error| self.broken(name, &error))
     }
 
     fn end(&mut self) -> Result<Option<Bytes>, Problem> {
-        let Some(gzip) = self.gzip.take() else { return Ok(None) };
-        match gzip.finish() {
-            Ok(rest) => Ok(Some(rest.into())),
-            Err(error) => Err(self.broken(&error)),
-        }
+        let Some(decoder) = self.decoder.take() else { return Ok(None) };
+        let name = decoder.name();
+        decoder.end().map(Some).map_err(|error| self.broken(name, &error))
     }
 
-    fn broken(&self, error: &io::Error) -> Problem {
-        Problem::Data(format!("HIVE_BAD_DATA: {} is no whole gzip file: {error}", self.source.path()))
+    fn broken(&self, name: &str, error: &io::Error) -> Problem {
+        Problem::Data(format!("HIVE_BAD_DATA: {} is no whole {name} file: {error}", self.source.path()))
     }
 }
 
 /// Splits pieces into lines, which end with LF or CR LF.
 #[derive(Debug, Default)]
 pub struct Splitter {
+    /// The object, which messages name.
+    path: String,
     rest: Vec<u8>,
     /// Lines that were given, from 1 for the first: what messages name.
     pub line: u64,
 }
 
 impl Splitter {
+    /// Of an object.
+    pub fn of(path: String) -> Self {
+        Self { path, ..Self::default() }
+    }
+
     /// Gives `take` each line of a piece that has ended.
     ///
     /// # Errors
@@ -122,7 +102,8 @@ impl Splitter {
         }
         let part = piece.get(from..).unwrap_or_default();
         if self.rest.len() + part.len() > MAX_LINE {
-            return Err(Problem::Data(format!("HIVE_BAD_DATA: line {} has more than {MAX_LINE} bytes", self.line + 1)));
+            let (path, line) = (&self.path, self.line + 1);
+            return Err(Problem::Data(format!("HIVE_BAD_DATA: {path} line {line} has more than {MAX_LINE} bytes")));
         }
         self.rest.extend_from_slice(part);
         Ok(())
@@ -168,12 +149,5 @@ mod tests {
         assert_eq!(split(&[b"a\nb", b"c\r", b"\n\nd"]), ["1:a", "2:bc", "3:", "4:d"]);
         assert_eq!(split(&[b"a\n"]), ["1:a"]);
         assert_eq!(split(&[]), [] as [&str; 0]);
-    }
-
-    #[test]
-    fn names_tell_of_compression() {
-        assert_eq!(Compression::of("a/b.csv").unwrap(), Compression::None);
-        assert_eq!(Compression::of("a.b/c.GZ").unwrap(), Compression::Gzip);
-        assert!(Compression::of("a.zst").unwrap_err().to_string().contains("zst"));
     }
 }

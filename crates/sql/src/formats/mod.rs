@@ -1,9 +1,11 @@
 //! Formats of objects.
 
 mod build;
+mod decompress;
 mod json;
 mod leaf;
 mod lines;
+mod named;
 mod parquet;
 mod rows;
 mod text;
@@ -15,6 +17,7 @@ use datafusion::common::Result;
 use datafusion::datasource::physical_plan::FileSource;
 use datafusion::datasource::table_schema::TableSchema;
 use millpond_hive::format::{Format, Layout};
+use millpond_hive::text::check_levels;
 use millpond_hive::types::Type;
 use millpond_query::Storage;
 
@@ -53,12 +56,23 @@ pub fn source(
             let words = "HIVE_UNSUPPORTED_FORMAT: skip.footer.line.count is not carried out".to_owned();
             return Err(Problem::Data(words).into());
         }
+        if matches!(layout.format, Format::Text(_)) {
+            levels(columns)?;
+        }
         let (serde, columns) = (Arc::new(serde), Arc::new(columns.to_vec()));
         let lines = text::Lines { serde, columns, skipped: layout.skip_header_lines };
         return Ok(Arc::new(text::LineSource::new(lines, schema, remote.clone())));
     }
     match layout.format {
-        Format::Parquet => Ok(parquet::source(schema, remote)),
+        Format::Parquet => Ok(Arc::new(named::Named(parquet::source(schema, remote)))),
         _ => Err(Problem::Data("HIVE_UNSUPPORTED_FORMAT: ORC is not read yet".to_owned()).into()),
     }
+}
+
+/// Whether there are separators for all levels of the columns.
+fn levels(columns: &[(String, Type)]) -> Result<()> {
+    for (name, kind) in columns {
+        check_levels(kind).map_err(|why| Problem::Data(format!("HIVE_INVALID_METADATA: column {name}: {why}")))?;
+    }
+    Ok(())
 }

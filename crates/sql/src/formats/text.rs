@@ -126,8 +126,8 @@ impl FileOpener for Opener {
         let source = source.ok_or_else(|| Problem::Internal("a file without its object".to_owned()))?;
         let Lines { serde, columns, skipped } = self.lines.clone();
         let decoder = Decoder::new(serde, columns, &self.wanted, Arc::clone(&self.schema), source.path());
+        let splitter = Splitter::of(source.path());
         let pieces = Pieces::new(self.remote.clone(), source)?;
-        let splitter = Splitter::default();
         let reading = Reading { pieces, splitter, decoder, skipped, batch: self.batch, ended: false };
         let batches = futures_util::stream::try_unfold(reading, |mut reading| async move {
             let batch = reading.next().await?;

@@ -1,5 +1,14 @@
 //! Queries in workers, as the server runs them.
 
+mod describe;
+mod formats_bad;
+mod formats_text;
+mod functions;
+mod functions_conditional;
+mod functions_dates;
+mod functions_json;
+mod functions_texts;
+mod links;
 mod world;
 
 use std::io::Write;

@@ -93,7 +93,7 @@ fn row(
     results.location = output::object(&results.location, &format!("{}.{suffix}", uuid(id)));
     Ok(ExecutionRow {
         group: group.name.clone(),
-        database: database.to_lowercase(),
+        database: bare(database).to_lowercase(),
         catalog: catalog.to_owned(),
         results,
         state: State::Queued as i32,
@@ -105,6 +105,12 @@ fn row(
         caller: kept(caller),
         ..ExecutionRow::default()
     })
+}
+
+/// A name without quotes around it: some clients (the AWS SDK for pandas) put the database in them.
+fn bare(name: &str) -> &str {
+    let within = |quote: char| name.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    within('`').or_else(|| within('"')).unwrap_or(name)
 }
 
 /// For how many minutes a result may be reused; `None`: not at all.

@@ -1,0 +1,255 @@
+//! Which functions there are: Trino's, by name.
+//!
+//! A name is one of our own functions, or one of the engine's of which it is known that it means the same, or refused.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName, ObjectNamePart,
+    OneOrManyWithParens, Spanned, TypedString, UnaryOperator, Value,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
+use super::rewrite::{lower, lower_all};
+use crate::failure::Problem;
+use crate::functions::{self, CAST, is_own, literal_zone};
+
+fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem> {
+    let start = at.span().start;
+    let place = if start.line > 0 { format!("line {}:{}: ", start.line, start.column) } else { String::new() };
+    ControlFlow::Break(Problem::Statement(format!("{code}: {place}{what}")))
+}
+
+/// Names a call as the engine has it, or refuses it.
+pub fn call(call: &mut Function) -> ControlFlow<Problem> {
+    lower_all(&mut call.name);
+    if let FunctionArguments::List(list) = &mut call.args {
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) = argument {
+                lower_parameters(lambda);
+            }
+        }
+    }
+    let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice() else {
+        let words = format!("Function '{}' not registered", call.name);
+        return broken(&*call, "FUNCTION_NOT_FOUND", &words);
+    };
+    let known = name.value.as_str();
+    if name.quote_style.is_some() && known.starts_with('$') {
+        let words = format!("Function '{known}' not registered");
+        return broken(&*call, "FUNCTION_NOT_FOUND", &words);
+    }
+    if is_own(known) || WRITTEN.contains(&known) {
+        return ControlFlow::Continue(());
+    }
+    if let Some((_, engines)) = ENGINES.iter().find(|(trino, _)| *trino == known) {
+        if !engines.is_empty() {
+            name.value = (*engines).to_owned();
+        }
+        return ControlFlow::Continue(());
+    }
+    if REFUSED.contains(&known) || REFUSED_FAMILIES.iter().any(|family| known.starts_with(family)) {
+        let words = format!("Function '{known}' is not carried out");
+        return broken(&*call, "NOT_SUPPORTED", &words);
+    }
+    let words = format!("Function '{known}' not registered");
+    broken(&*call, "FUNCTION_NOT_FOUND", &words)
+}
+
+fn lower_parameters(lambda: &mut LambdaFunction) {
+    match &mut lambda.params {
+        OneOrManyWithParens::One(parameter) => lower(&mut parameter.name),
+        OneOrManyWithParens::Many(parameters) => parameters.iter_mut().for_each(|one| lower(&mut one.name)),
+    }
+}
+
+/// Functions that are written as something else before the engine sees them.
+const WRITTEN: &[&str] = &["concat", "greatest", "if", "least", "try"];
+
+/// Expressions that the engine has under another shape, after what is in them was written.
+pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
+    let new = match expr {
+        Expr::Function(call) => match function(call) {
+            Ok(Some(new)) => new,
+            Ok(None) => return ControlFlow::Continue(()),
+            Err(problem) => return problem,
+        },
+        Expr::Extract { field, expr, .. } => match extracted(field, expr) {
+            Ok(new) => new,
+            Err(problem) => return problem,
+        },
+        Expr::TypedString(literal) => match typed(literal) {
+            Some(new) => new,
+            None => return ControlFlow::Continue(()),
+        },
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            called("at_timezone", vec![(**timestamp).clone(), (**time_zone).clone()])
+        }
+        Expr::Ceil { expr, .. } => called("ceiling", vec![(**expr).clone()]),
+        Expr::Floor { expr, .. } => called("floor", vec![(**expr).clone()]),
+        Expr::Position { expr, r#in } => called("strpos", vec![(**r#in).clone(), (**expr).clone()]),
+        Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
+            let mut arguments = vec![(**expr).clone(), (**from).clone()];
+            arguments.extend(substring_for.as_deref().cloned());
+            called("substr", arguments)
+        }
+        _ => return ControlFlow::Continue(()),
+    };
+    *expr = new;
+    ControlFlow::Continue(())
+}
+
+/// A call.
+pub fn called(name: &str, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn arguments(call: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &call.args else { return Some(Vec::new()) };
+    let one = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().map(one).collect()
+}
+
+type Written = Result<Option<Expr>, ControlFlow<Problem>>;
+
+fn function(call: &Function) -> Written {
+    let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(None) };
+    let name = name.value.as_str();
+    if UNSIGNED.contains(&name) {
+        // Trino has no numbers without a sign.
+        return Ok(Some(cast(Expr::Function(call.clone()), DataType::BigInt(None))));
+    }
+    if !WRITTEN.contains(&name) && name != "from_unixtime" {
+        return Ok(None);
+    }
+    let Some(given) = arguments(call) else {
+        return Err(broken(call, "SYNTAX_ERROR", &format!("'{name}' takes expressions")));
+    };
+    Ok(Some(match (name, given.as_slice()) {
+        ("if", [condition, then]) => case(condition.clone(), then.clone(), None),
+        ("if", [condition, then, other]) => case(condition.clone(), then.clone(), Some(other.clone())),
+        ("try", [body]) => attempt(body.clone()),
+        ("concat", [first, rest @ ..]) if !rest.is_empty() => rest.iter().cloned().fold(first.clone(), joined),
+        ("greatest" | "least", [_, ..]) => all_given(name, given),
+        ("from_unixtime", [seconds, zone]) => called("from_unixtime_in", vec![seconds.clone(), zone.clone()]),
+        ("from_unixtime", [seconds, hours, minutes]) => {
+            let text = || DataType::Varchar(None);
+            let zone = match (whole(hours), whole(minutes)) {
+                (Some(hours), Some(minutes)) => {
+                    Expr::value(Value::SingleQuotedString(functions::offset_text(hours * 3600 + minutes * 60)))
+                }
+                _ => cast(hours.clone(), text()),
+            };
+            called("from_unixtime_in", vec![seconds.clone(), zone])
+        }
+        ("from_unixtime", _) => return Ok(None),
+        _ => {
+            let words = format!("Unexpected parameters: {} of them for function {name}", given.len());
+            return Err(broken(call, "FUNCTION_NOT_FOUND", &words));
+        }
+    }))
+}
+
+fn whole(expr: &Expr) -> Option<i32> {
+    match expr {
+        Expr::Value(value) => value.to_string().parse().ok(),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr).map(|value| -value),
+        _ => None,
+    }
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn case(condition: Expr, result: Expr, other: Option<Expr>) -> Expr {
+    Expr::Case {
+        case_token: empty(),
+        end_token: empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result }],
+        else_result: other.map(Box::new),
+    }
+}
+
+fn empty() -> datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken {
+    datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty()
+}
+
+/// The engine's `||` gives NULL with NULL, its `concat` does not.
+fn joined(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::StringConcat, right: Box::new(right) }
+}
+
+/// NULL where one of the arguments is: the engine's would take the others.
+fn all_given(name: &str, given: Vec<Expr>) -> Expr {
+    let mut nulls = given.iter().cloned().map(|one| Expr::IsNull(Box::new(Expr::Nested(Box::new(one)))));
+    let first = nulls.next();
+    let or = |left, right| Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::Or, right: Box::new(right) };
+    let null = Expr::value(Value::Null);
+    match first {
+        Some(first) => case(nulls.fold(first, or), null, Some(called(name, given))),
+        None => null,
+    }
+}
+
+/// `try(NULL, nothing -> body)`
+fn attempt(body: Expr) -> Expr {
+    let parameter = datafusion::sql::sqlparser::ast::LambdaFunctionParameter {
+        name: Ident::with_span(Span::empty(), "$nothing"),
+        data_type: None,
+    };
+    let lambda = LambdaFunction {
+        params: OneOrManyWithParens::One(parameter),
+        body: Box::new(body),
+        syntax: LambdaSyntax::Arrow,
+    };
+    called("try", vec![Expr::value(Value::Null), Expr::Lambda(lambda)])
+}
+
+fn extracted(field: &DateTimeField, expr: &Expr) -> Result<Expr, ControlFlow<Problem>> {
+    let name = field.to_string().to_lowercase();
+    let known = match name.as_str() {
+        "year" | "quarter" | "month" | "week" | "day" | "hour" | "minute" | "second" => name.as_str(),
+        "day_of_month" | "day_of_week" | "dow" | "day_of_year" | "doy" | "year_of_week" | "yow" => name.as_str(),
+        "timezone_hour" | "timezone_minute" => name.as_str(),
+        _ => return Err(broken(expr, "SYNTAX_ERROR", &format!("Invalid EXTRACT field: {}", name.to_uppercase()))),
+    };
+    Ok(called(known, vec![expr.clone()]))
+}
+
+/// `TIMESTAMP '2001-08-22 03:04 UTC'`, `JSON '[1]'`, `DECIMAL '1.5'`: a cast of the text.
+fn typed(literal: &TypedString) -> Option<Expr> {
+    let text = literal.value.clone().into_string()?;
+    let texts = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
+    let cast = |kind: &str| called(CAST, vec![texts(&text), texts(kind)]);
+    Some(match &literal.data_type {
+        DataType::Timestamp(..) => match literal_zone(&text) {
+            Some(zone) => called("at_timezone", vec![cast("timestamp with time zone"), texts(zone)]),
+            None => cast("timestamp"),
+        },
+        DataType::JSON => called("json_parse", vec![texts(&text)]),
+        DataType::Date => cast("date"),
+        DataType::Decimal(_) => {
+            let digits = text.chars().filter(char::is_ascii_digit).count();
+            let scale = text.split_once('.').map_or(0, |(_, after)| after.len());
+            cast(&format!("decimal({}, {scale})", digits.max(1)))
+        }
+        other => cast(&other.to_string().to_lowercase()),
+    })
+}

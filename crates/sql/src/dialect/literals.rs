@@ -1,0 +1,158 @@
+//! Literals, rows and casts of Trino's, as expressions that mean the same to the engine.
+
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value,
+};
+
+use crate::failure::Problem;
+
+/// Units of intervals, the largest first.
+const UNITS: [DateTimeField; 6] = [
+    DateTimeField::Year,
+    DateTimeField::Month,
+    DateTimeField::Day,
+    DateTimeField::Hour,
+    DateTimeField::Minute,
+    DateTimeField::Second,
+];
+
+fn wrong(words: String) -> Problem {
+    Problem::Statement(format!("SYNTAX_ERROR: {words}"))
+}
+
+fn value(value: Value) -> Expr {
+    Expr::Value(value.into())
+}
+
+fn text(text: impl Into<String>) -> Expr {
+    value(Value::SingleQuotedString(text.into()))
+}
+
+fn cast(kind: CastKind, expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+/// A call of one of the engine's functions.
+pub fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    let list = FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() };
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(list),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// The arguments of a call; `None` where one is more than an expression.
+pub fn arguments(call: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let plain = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().map(plain).collect()
+}
+
+/// What an expression is to be instead; `None` to let it be.
+pub fn rewritten(expr: &Expr) -> Result<Option<Expr>, Problem> {
+    match expr {
+        Expr::Value(one) => match &one.value {
+            Value::Number(digits, _) => number(digits),
+            Value::UnicodeStringLiteral(inner) => Ok(Some(text(inner.clone()))),
+            _ => Ok(None),
+        },
+        Expr::Interval(one) => interval(one),
+        Expr::Tuple(values) => Ok(Some(row(values.clone()))),
+        Expr::Function(call) if is_row(call) => Ok(arguments(call).map(row)),
+        _ => Ok(None),
+    }
+}
+
+fn is_row(call: &Function) -> bool {
+    matches!(call.name.0.as_slice(), [name] if name.as_ident().is_some_and(|name| name.value.eq_ignore_ascii_case("row") && name.quote_style.is_none()))
+}
+
+/// Whole numbers and decimals are what the engine takes them for; numbers with an exponent are doubles.
+fn number(digits: &str) -> Result<Option<Expr>, Problem> {
+    if digits.contains(['e', 'E']) {
+        return Ok(Some(cast(CastKind::Cast, text(digits), DataType::Double(ExactNumberInfo::None))));
+    }
+    let plain = digits.replace('_', "");
+    // The largest has a minus before it, which is no part of it.
+    if !plain.contains('.') && plain.parse::<u64>().is_ok_and(|number| number > 1 << 63) || plain.len() > 40 {
+        return Err(wrong(format!("Invalid numeric literal: {digits}")));
+    }
+    Ok(None)
+}
+
+fn is_negative(expr: &Expr) -> Option<(bool, &str)> {
+    match expr {
+        Expr::Value(one) => match &one.value {
+            Value::SingleQuotedString(inner) => Some((false, inner)),
+            _ => None,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+            is_negative(expr).map(|(negative, inner)| (!negative, inner))
+        }
+        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => is_negative(expr),
+        _ => None,
+    }
+}
+
+/// `'1-2' YEAR TO MONTH` as `'1 YEAR 2 MONTH'`.
+fn interval(one: &Interval) -> Result<Option<Expr>, Problem> {
+    let Some(first) = &one.leading_field else {
+        return Err(wrong("an interval has a unit: INTERVAL '2' DAY".to_owned()));
+    };
+    let Some((negative, inner)) = is_negative(&one.value) else {
+        return Err(wrong("an interval's value is a text: INTERVAL '2' DAY".to_owned()));
+    };
+    let unit = |field: &DateTimeField| {
+        let found = UNITS.iter().position(|unit| unit == field);
+        found.ok_or_else(|| {
+            wrong(format!("an interval has no unit {field}: it has YEAR, MONTH, DAY, HOUR, MINUTE and SECOND"))
+        })
+    };
+    let from = unit(first)?;
+    let to = one.last_field.as_ref().map_or(Ok(from), unit)?;
+    if to < from || (from < 2) != (to < 2) {
+        return Err(wrong(format!("an interval does not go from {first} to {}", UNITS.get(to).unwrap_or(first))));
+    }
+    let inner = inner.trim();
+    let (negative, digits) = match inner.strip_prefix('-') {
+        Some(rest) => (!negative, rest),
+        None => (negative, inner.strip_prefix('+').unwrap_or(inner)),
+    };
+    let parts: Vec<&str> = digits.split(['-', ' ', ':']).collect();
+    let units = UNITS.get(from..=to).unwrap_or_default();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if parts.len() != units.len() || !parts.iter().all(is_number) {
+        return Err(wrong(format!("Invalid INTERVAL literal: '{inner}'")));
+    }
+    let sign = if negative { "-" } else { "" };
+    let words: Vec<String> = parts.iter().zip(units).map(|(part, unit)| format!("{sign}{part} {unit}")).collect();
+    let value = Box::new(text(words.join(" ")));
+    Ok(Some(Expr::Interval(Interval {
+        value,
+        leading_field: None,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    })))
+}
+
+/// A row: its fields are `field0`, `field1`, ...
+fn row(values: Vec<Expr>) -> Expr {
+    let mut args = Vec::with_capacity(values.len() * 2);
+    for (at, one) in values.into_iter().enumerate() {
+        args.push(text(format!("field{at}")));
+        args.push(one);
+    }
+    call("named_struct", args)
+}

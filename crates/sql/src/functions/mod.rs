@@ -1,0 +1,82 @@
+//! Trino's functions that the engine has not, or has with another meaning.
+//!
+//! Trino documentation, "Functions and operators"; Athena User Guide, "Functions in Amazon Athena".
+
+mod cast;
+mod clocks;
+mod conditional;
+mod dates;
+mod json;
+mod json_values;
+mod kind;
+mod named;
+mod parse;
+mod patterns;
+mod shaped;
+mod simple;
+mod zones;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::common::DataFusionError;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
+
+pub use cast::{CAST, TRY_CAST};
+pub use json::is_json;
+pub use parse::literal_zone;
+pub use zones::{offset_text, shown_in};
+
+use crate::failure::Problem;
+
+static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let all = [cast::all(), clocks::all(), dates::all(), json::all()];
+    let shaped = shaped::all().into_iter().filter(|function| !KEPT.contains(&function.name()));
+    all.into_iter().flatten().map(Arc::new).chain(shaped).collect()
+});
+static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(|| vec![Arc::new(conditional::attempt())]);
+static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let named = |function: &Arc<ScalarUDF>| [&[function.name().to_owned()], function.aliases()].concat();
+    let scalars = SCALARS.iter().flat_map(named);
+    scalars.chain(HIGHER.iter().map(|function| function.name().to_owned())).collect()
+});
+
+/// Names that are written as something else before the engine sees them.
+const KEPT: &[&str] = &["concat"];
+
+/// The most characters that a text is filled up to, or that a repeated one has.
+const MAX_TEXT: usize = 1 << 20;
+
+/// Whether a function is one of these.
+pub fn is_own(name: &str) -> bool {
+    NAMES.contains(name) || clocks::NOW.contains(&name)
+}
+
+/// Adds these to the engine's, which they take the place of; `now` is the query's time in nanoseconds since 1970.
+pub fn with(mut builder: SessionStateBuilder, now: u64) -> SessionStateBuilder {
+    // Not even under another name is one of the engine's to stand in the way: states are built from states in any order.
+    let scalars = builder.scalar_functions().get_or_insert_default();
+    scalars.retain(|function| !is_own(function.name()) && !function.aliases().iter().any(|alias| is_own(alias)));
+    scalars.extend(SCALARS.iter().cloned());
+    scalars.extend(clocks::at(now).into_iter().map(Arc::new));
+    let higher = builder.higher_order_functions().get_or_insert_default();
+    higher.retain(|function| !is_own(function.name()) && !function.aliases().iter().any(|alias| is_own(alias)));
+    higher.extend(HIGHER.iter().cloned());
+    builder
+}
+
+/// What a function fails with that cannot do with its arguments.
+fn argument(words: impl std::fmt::Display) -> DataFusionError {
+    Problem::Data(format!("INVALID_FUNCTION_ARGUMENT: {words}")).into()
+}
+
+/// What a number fails with that is too large.
+fn out_of_range(words: impl std::fmt::Display) -> DataFusionError {
+    Problem::Data(format!("NUMERIC_VALUE_OUT_OF_RANGE: {words}")).into()
+}
+
+/// What a cast fails with.
+fn cast_failure(text: &str, kind: &str) -> DataFusionError {
+    Problem::Data(format!("INVALID_CAST_ARGUMENT: Cannot cast '{text}' to {kind}")).into()
+}

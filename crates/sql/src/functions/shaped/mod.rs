@@ -1,0 +1,28 @@
+//! Functions that are told by their shapes, as Trino's documentation writes them: `split_part(varchar, varchar, bigint) -> varchar`.
+
+mod bytes;
+mod call;
+mod kinds;
+mod math;
+mod regexes;
+mod strings;
+mod urls;
+mod whole;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// Second names.
+const ALIASES: &[(&str, &str)] = &[("ceil", "ceiling"), ("power", "pow"), ("random", "rand")];
+
+/// The functions.
+pub fn all() -> Vec<Arc<ScalarUDF>> {
+    let parts = [bytes::all(), math::all(), regexes::all(), strings::all(), urls::all()];
+    let all = call::functions(parts.into_iter().flatten().collect());
+    let named = |function: Arc<ScalarUDF>| match ALIASES.iter().find(|(name, _)| *name == function.name()) {
+        Some((_, alias)) => Arc::new(ScalarUDF::clone(&function).with_aliases([*alias])),
+        None => function,
+    };
+    all.into_iter().map(named).collect()
+}
