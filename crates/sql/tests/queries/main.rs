@@ -1,5 +1,6 @@
 //! Queries in workers, as the server runs them.
 
+mod describe;
 mod formats_bad;
 mod formats_parquet;
 mod formats_text;
