@@ -68,7 +68,7 @@ def running(lake, statement: str, **more) -> str:
 def test_types_of_columns_and_their_values(lake):
     execution = lake.done(
         """
-        SELECT true AS a, CAST(1 AS tinyint) AS b, CAST(2 AS smallint) AS c, 3 AS d, CAST(4 AS bigint) AS e, CAST(0.5 AS real) AS f, 1e0 AS g,
+        SELECT true AS a, CAST(1 AS tinyint) AS b, CAST(2 AS smallint) AS c, CAST(3 AS integer) AS d, CAST(4 AS bigint) AS e, CAST(0.5 AS real) AS f, 1e0 AS g,
                CAST(1.5 AS decimal(10,2)) AS h, 'text' AS i, DATE '2019-02-28' AS j, TIMESTAMP '2019-02-28 01:02:03.456' AS k, ARRAY[1, NULL, 3] AS l,
                CAST(NULL AS varchar) AS m, '' AS n
         """

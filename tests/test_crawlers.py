@@ -202,7 +202,7 @@ def test_a_crawler_has_the_rights_of_its_role_and_no_others(server, lake):
         ([catalog, LOGS], "s3:ListBucket"),
         ([catalog, LOGS, statement("Allow", "s3:ListBucket", bucket)], "s3:GetObject"),
         ([statement("Allow", "s3:*", "*"), LOGS], "glue:"),
-        ([statement("Allow", "s3:*", "*"), statement("Allow", "glue:Get*", "*")], "glue:CreateDatabase"),
+        ([statement("Allow", "s3:*", "*"), statement("Allow", "glue:Get*", "*")], "glue:Create"),
     ]:
         last = lake.crawl(lake.crawler("t/", Role=role(server, *statements)), "FAILED")
         assert word in last["ErrorMessage"], (word, last)
@@ -274,8 +274,14 @@ def test_events_tell_what_is_new(server, lake):
     assert [row[0] for row in lake.rows("SHOW PARTITIONS t")] == ["day=2", "day=3", "day=9"]
     assert lake.table("t")[0] == [("a", "bigint"), ("b", "bigint"), ("c", "string")]
     assert lake.rows("SELECT sum(a), max(c) FROM t")[1:] == [["12", "y"]]
-    left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"])["Attributes"]
-    assert set(left.values()) == {"0"}
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    left = lambda: set(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())  # noqa: E731
+    # A message may come late, and is the next crawl's.
+    for _ in range(5):
+        lake.crawl(called)
+        if left() == {"0"}:
+            break
+    assert left() == {"0"}
     lake.crawl(called)
     assert json.loads(lake.glue.list_crawls(CrawlerName=called)["Crawls"][0]["Summary"]) == {}
 

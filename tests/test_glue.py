@@ -267,10 +267,6 @@ def test_the_audit_trail_tells(server, glue, database):
     assert len(mine) == 1 and mine[0]["eventSource"] == "glue.amazonaws.com"
 
 
-def test_crawlers_are_refused_by_name(glue):
-    assert code(glue.get_crawlers) == "NotImplemented"
-
-
 def test_the_aws_cli(tools, glue, database):
     tools.aws("glue", "create-table", "--database-name", database, "--table-input", json.dumps(definition("t")))
     shown = json.loads(tools.aws("glue", "get-table", "--database-name", database, "--name", "t", "--output", "json").stdout)

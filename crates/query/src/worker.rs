@@ -71,7 +71,6 @@ impl Asker {
 
 /// What a worker is given to do.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Task {
     /// To run a query.
     Run(Run),

@@ -168,11 +168,8 @@ pub fn lower(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// Whether rows without elements stay.
 fn outer(join: &Join) -> Result<bool, Problem> {
-    let is_true = match (&join.filter, join.on.is_empty()) {
-        (None, true) => true,
-        (Some(Expr::Literal(ScalarValue::Boolean(Some(true)), _)), true) => true,
-        _ => false,
-    };
+    let is_true =
+        join.on.is_empty() && matches!(&join.filter, None | Some(Expr::Literal(ScalarValue::Boolean(Some(true)), _)));
     match (join.join_type, is_true) {
         (JoinType::Inner, true) => Ok(false),
         (JoinType::Left, true) => Ok(true),

@@ -141,7 +141,7 @@ fn is_lines(text: &Text) -> bool {
     let lines = text.text.lines().filter(|line| !line.trim().is_empty()).take(LINES);
     let mut some = false;
     let all = lines.map(|line| line.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(line).is_ok());
-    all.inspect(|_| some = true).fold(true, |all, fits| all && fits) && some
+    all.inspect(|_| some = true).all(|fits| fits) && some
 }
 
 /// What a text is, if it is JSON.

@@ -84,9 +84,7 @@ impl Paged {
 impl Write for Paged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.kept.extend_from_slice(bytes);
-        if self.plain {
-            self.send()?;
-        } else if self.pager.is_some() {
+        if self.plain || self.pager.is_some() {
             self.send()?;
         } else if self.kept.len() > MAX_KEPT {
             self.open();

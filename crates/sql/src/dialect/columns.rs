@@ -35,9 +35,8 @@ impl Names {
         for item in &mut select.projection {
             match item {
                 SelectItem::ExprWithAlias { alias, .. } => {
-                    if !seen.insert(alias.value.clone()) {
-                        *alias = self.next(&alias.value);
-                    }
+                    let is_new = seen.insert(alias.value.clone());
+                    *alias = if is_new { alias.clone() } else { self.next(&alias.value) };
                 }
                 SelectItem::UnnamedExpr(expr) => {
                     let alias = match plain(expr) {

@@ -347,6 +347,14 @@ pub fn all() -> Vec<ScalarUDF> {
             1,
             flatten,
         ),
+    ]
+    .into_iter()
+    .chain(parts())
+    .collect()
+}
+
+fn parts() -> Vec<ScalarUDF> {
+    vec![
         rows("reverse", "reverse(varchar), reverse(array(T))", reverse_plan, 1, reverse),
         rows(
             "slice",

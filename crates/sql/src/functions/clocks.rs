@@ -78,7 +78,7 @@ impl ScalarUDFImpl for InZone {
                 let times = strictly(&array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
                 let moved = times.as_primitive::<TimestampMicrosecondType>().try_unary(|micros| {
                     let shown = zones::clock(micros)?;
-                    let time = zone.to_timestamp(shown).map_err(|error| argument(error))?;
+                    let time = zone.to_timestamp(shown).map_err(argument)?;
                     Ok::<_, datafusion::common::DataFusionError>(time.as_microsecond())
                 })?;
                 let moved: arrow::array::PrimitiveArray<TimestampMicrosecondType> = moved;

@@ -1,5 +1,8 @@
 //! Queries in workers, as the server runs them.
 
+// Helpers of tests may fail the test.
+#![allow(clippy::unwrap_used)]
+
 mod describe;
 mod formats_bad;
 mod formats_parquet;

@@ -224,10 +224,9 @@ impl Crawl<'_> {
         let Some(partition) = known.remove(&values) else { return Ok(()) };
         let at = check::location(partition.location.as_deref().unwrap_or_default());
         let at = at.map_err(|error| error.to_string())?;
-        if same_place(&at.to_string(), &location) || location.starts_with(&at.to_string()) {
-            if !self.has_objects(&at.bucket, &at.folder()).await? {
-                self.gone_partitions(&table, vec![(values, partition)]).await?;
-            }
+        let is_in = same_place(&at.to_string(), &location) || location.starts_with(&at.to_string());
+        if is_in && !self.has_objects(&at.bucket, &at.folder()).await? {
+            self.gone_partitions(&table, vec![(values, partition)]).await?;
         }
         Ok(())
     }

@@ -30,11 +30,12 @@ pub fn row_of(fields: impl IntoIterator<Item = (String, DataType)>) -> DataType 
 }
 
 /// A type with places for others.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Kind {
     /// This one.
     Exact(DataType),
     /// A decimal number, of any size.
+    #[default]
     Decimal,
     /// As the first argument, without digits behind the point.
     Whole,
@@ -324,7 +325,7 @@ pub fn common(left: &DataType, right: &DataType) -> Option<DataType> {
 }
 
 /// A function's arguments and result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Shape {
     pub name: String,
     pub takes: Vec<Kind>,

@@ -26,3 +26,12 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
     };
     all.into_iter().map(named).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_shape_is_one() {
+        let all = super::all();
+        assert!(all.len() > 80 && all.iter().all(|function| !function.name().is_empty()));
+    }
+}

@@ -60,6 +60,14 @@ pub fn all() -> Vec<Overload> {
                 instance => Ok(Some(position(row.text(0), row.text(1), instance))),
             })
         }),
+    ]
+    .into_iter()
+    .chain(changes())
+    .collect()
+}
+
+fn changes() -> Vec<Overload> {
+    vec![
         of("replace(varchar, varchar) -> varchar", |call| {
             call.texts(|row| Ok(Some(row.text(0).replace(row.text(1), ""))))
         }),
