@@ -15,6 +15,7 @@ mod functions_json;
 mod functions_text;
 mod functions_texts;
 mod links;
+mod statements;
 mod world;
 
 use std::io::Write;
