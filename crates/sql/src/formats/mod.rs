@@ -1,5 +1,6 @@
 //! Formats of objects.
 
+mod any_case;
 mod build;
 mod decompress;
 mod json;
@@ -24,7 +25,7 @@ use millpond_query::Storage;
 use crate::failure::Problem;
 use crate::remote::Remote;
 
-pub use parquet::AnyCase;
+pub use any_case::AnyCase;
 
 /// What the classes and properties of a table or partition mean.
 ///

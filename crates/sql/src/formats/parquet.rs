@@ -1,22 +1,20 @@
-//! Parquet: columns are found by name, whatever their case.
+//! Parquet: footers and columns, read in ranges.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileSource, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::parquet::arrow::ARROW_SCHEMA_META_KEY;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use datafusion::physical_expr_adapter::{
-    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+use datafusion::parquet::file::metadata::{
+    FileMetaData, ParquetMetaData, ParquetMetaDataBuilder, ParquetMetaDataReader,
 };
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures_util::FutureExt;
@@ -113,7 +111,7 @@ impl AsyncFileReader for Reader {
             let (size, hint, path) = (self.source.size, self.hint, self.source.path());
             let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options).with_prefetch_hint(hint);
             let found = reader.load_and_finish(self, size).await;
-            found.map(Arc::new).map_err(|error| match error {
+            found.map(|metadata| Arc::new(without_arrow(metadata))).map_err(|error| match error {
                 ParquetError::External(_) => error,
                 other => external(Problem::Data(format!("HIVE_BAD_DATA: {path} is no whole Parquet file: {other}"))),
             })
@@ -122,24 +120,28 @@ impl AsyncFileReader for Reader {
     }
 }
 
-/// Finds columns of files whatever the case of their names: the catalog's are lower case.
-#[derive(Debug)]
-pub struct AnyCase;
-
-impl PhysicalExprAdapterFactory for AnyCase {
-    fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let known: BTreeMap<String, &FieldRef> =
-            logical.fields().iter().map(|f| (f.name().to_lowercase(), f)).collect();
-        let exact = |name: &str| physical.index_of(name).is_ok();
-        let renamed = physical.fields().iter().map(|field| match known.get(&field.name().to_lowercase()) {
-            Some(wanted) if wanted.name() != field.name() && !exact(wanted.name()) => {
-                Arc::new(Field::clone(field).with_name(wanted.name()))
-            }
-            _ => Arc::clone(field),
-        });
-        let renamed = Arc::new(Schema::new_with_metadata(renamed.collect::<Vec<_>>(), physical.metadata().clone()));
-        DefaultPhysicalExprAdapterFactory.create(logical, renamed)
-    }
+/// Without the schema that Arrow's writers put beside Parquet's own: the catalog says what columns are, and what it cannot be read as is
+/// an error of this file's even where nobody asks for it.
+fn without_arrow(metadata: ParquetMetaData) -> ParquetMetaData {
+    let file = metadata.file_metadata();
+    let kept = file.key_value_metadata().map(|all| {
+        let others = all.iter().filter(|pair| pair.key != ARROW_SCHEMA_META_KEY);
+        others.cloned().collect()
+    });
+    let file = FileMetaData::new(
+        file.version(),
+        file.num_rows(),
+        file.created_by().map(str::to_owned),
+        kept,
+        file.schema_descr_ptr(),
+        file.column_orders().cloned(),
+    );
+    let mut all = metadata.into_builder();
+    ParquetMetaDataBuilder::new(file)
+        .set_row_groups(all.take_row_groups())
+        .set_column_index(all.take_column_index())
+        .set_offset_index(all.take_offset_index())
+        .build()
 }
 
 #[cfg(test)]

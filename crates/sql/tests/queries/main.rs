@@ -1,6 +1,7 @@
 //! Queries in workers, as the server runs them.
 
 mod formats_bad;
+mod formats_parquet;
 mod formats_text;
 mod functions;
 mod functions_conditional;
