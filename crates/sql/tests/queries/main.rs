@@ -2,6 +2,7 @@
 
 mod formats_bad;
 mod formats_parquet;
+mod formats_projection;
 mod formats_text;
 mod functions;
 mod functions_conditional;
