@@ -100,6 +100,7 @@ async fn conditions_leave_few_of_many() {
 
 #[tokio::test]
 async fn too_many_and_too_little() {
+    let (lake, pool) = (logs(), pool(64 << 20));
     for (statement, words) in [
         ("SELECT a FROM logs WHERE day = '2024/03/31'", "db.logs: the projection has more than 250000 partitions"),
         ("SELECT a FROM devices", "CONSTRAINT_VIOLATION: For the injected projected partition column id"),
@@ -108,7 +109,8 @@ async fn too_many_and_too_little() {
             "CONSTRAINT_VIOLATION: For the injected projected partition column id",
         ),
     ] {
-        let found = failure(&logs(), statement).await;
+        let run = Run { statement: statement.into(), now: NOW, ..Run::default() };
+        let found = run_in(&pool, &lake, run).await.unwrap_err().to_string();
         assert!(found.contains(words), "{statement}: {found}");
     }
     let dated = [("projection.k.type", "enum"), ("projection.k.values", "1,x")];
