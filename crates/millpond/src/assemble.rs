@@ -14,12 +14,13 @@ use millpond_kernel::{Epoch, Kernel, Service};
 use millpond_lake::{Lake, LakeConfig, LakeError};
 use millpond_meta::{Class, FjallConfig, FjallKv, Kv, OpenError};
 use millpond_outbound::{Outbound, OutboundConfig};
+use millpond_query::Pool;
 use millpond_runtime::Workers;
 use millpond_seal::Vault;
 use millpond_svc_cloudtrail::{CloudTrail, CloudTrailParts};
 use millpond_svc_dynamodb::DynamoDb;
 use millpond_svc_events::{Events, EventsParts};
-use millpond_svc_glue::Glue;
+use millpond_svc_glue::{Glue, GlueParts};
 use millpond_svc_iam::{
     AccessKeys, Iam, Identities, IdentityDirectory, LocalAccounts, ServiceSessions, SessionTokens, Sts, StsParts,
 };
@@ -226,7 +227,8 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     kernel.use_roles(Arc::new(ServiceSessions::new(Arc::downgrade(&kernel), identities.clone(), sessions.clone())));
     let sqs = queues(&engines, &kernel, &vault).await?;
     let kms = Kms::open(kv.clone(), kernel.clone(), vault.clone(), clock.clone(), random.clone()).await?;
-    let (dynamodb, glue) = tables(&engines, &kernel, &vault, &work).await?;
+    let queries = athena::pool(settings.queries.pool(data_dir.path())).map_err(AssembleError::Queries)?;
+    let (dynamodb, glue) = tables(&engines, &kernel, &vault, &work, &queries).await?;
     let outbound = outbound(settings)?;
     let sns = topics(&engines, &kernel, &vault, &work, outbound.clone()).await?;
     let events = events(&engines, &kernel, &vault, &work, outbound).await?;
@@ -237,7 +239,6 @@ pub async fn server(settings: &Resolved, data_dir: &DataDir) -> Result<Assembled
     let credentials = Arc::new(credentials.with_workers(kernel.working().clone()));
     let (s3, host_id, announcer) = storage(&engines, &work, &kernel, settings, sealers).await?;
     let lambda = functions::open(&engines, &kernel, &vault, s3.clone(), (settings, data_dir)).await?;
-    let queries = athena::pool(settings.queries.pool(data_dir.path())).map_err(AssembleError::Queries)?;
     let athena = athena::open(&engines, &kernel, &vault, &work, (s3.clone(), queries));
     let trails = trails(&engines, &work, &kernel, &audit, vault, s3.clone(), settings).await?;
     let services: Vec<Arc<dyn Service>> = vec![
@@ -345,12 +346,23 @@ async fn tables(
     kernel: &Arc<Kernel>,
     vault: &Arc<Vault>,
     work: &Work,
+    queries: &Pool,
 ) -> Result<(DynamoDb, Glue), AssembleError> {
-    let (clock, random) = (engines.clock.clone(), engines.random.clone());
-    let glue = Glue::open(Arc::new(engines.kv.clone()), kernel.clone(), clock, random, vault.clone()).await?;
+    let glue = Glue::open(GlueParts {
+        kv: Arc::new(engines.kv.clone()),
+        kernel: kernel.clone(),
+        clock: engines.clock.clone(),
+        random: engines.random.clone(),
+        vault: vault.clone(),
+        timers: work.timers.clone(),
+        schemas: Arc::new(queries.clone()),
+    })
+    .await?;
     kernel.use_catalog(Arc::new(glue.clone()));
     let running = glue.clone();
     work.background(|stop| async move { running.run(stop).await });
+    let running = glue.clone();
+    work.background(|stop| async move { running.run_crawls(stop).await });
     let (clock, random) = (engines.clock.clone(), engines.random.clone());
     let dynamodb = DynamoDb::open(Arc::new(engines.kv.clone()), kernel.clone(), vault.clone(), clock, random).await?;
     kernel.use_table_streams(dynamodb.streams());

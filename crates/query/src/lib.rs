@@ -13,7 +13,8 @@ pub mod wire;
 pub mod worker;
 
 pub use messages::{
-    Answer, Ask, Column, Columns, Failure, FailureKind, Format, FromWorker, ListedObject, ListedPage, Partition,
-    PartitionPage, Rows, Run, Stats, Storage, Table, ToWorker, ask, from_worker, to_worker,
+    Answer, Ask, Column, Columns, Describe, Described, Failure, FailureKind, FileFormat, Format, FromWorker,
+    ListedObject, ListedPage, Partition, PartitionPage, Rows, Run, Stats, Storage, Table, ToWorker, ask, from_worker,
+    to_worker,
 };
 pub use pool::{Host, Pool, PoolSettings, QueryError, Sink};

@@ -8,7 +8,7 @@ use prost::{Enumeration, Message, Oneof};
 #[derive(Clone, PartialEq, Message)]
 pub struct ToWorker {
     /// Which of it.
-    #[prost(oneof = "to_worker::Kind", tags = "1, 2")]
+    #[prost(oneof = "to_worker::Kind", tags = "1, 2, 3")]
     pub kind: Option<to_worker::Kind>,
 }
 
@@ -26,7 +26,51 @@ pub mod to_worker {
         /// What it has asked.
         #[prost(message, tag = "2")]
         Answer(super::Answer),
+        /// To tell the schema of an object.
+        #[prost(message, tag = "3")]
+        Describe(super::Describe),
     }
+}
+
+/// Formats of objects that have a schema of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum FileFormat {
+    /// Parquet
+    Parquet = 0,
+    /// ORC
+    Orc = 1,
+}
+
+/// An object whose schema is wanted.
+#[derive(Clone, PartialEq, Message)]
+pub struct Describe {
+    /// Its format.
+    #[prost(enumeration = "FileFormat", tag = "1")]
+    pub format: i32,
+    /// Its bucket.
+    #[prost(string, tag = "2")]
+    pub bucket: String,
+    /// Its key.
+    #[prost(string, tag = "3")]
+    pub key: String,
+    /// The entity tag that it had when it was listed: it must be that still.
+    #[prost(string, tag = "4")]
+    pub etag: String,
+    /// Bytes.
+    #[prost(uint64, tag = "5")]
+    pub size: u64,
+}
+
+/// The schema of an object.
+#[derive(Clone, PartialEq, Message)]
+pub struct Described {
+    /// Its columns, with Hive's types.
+    #[prost(message, repeated, tag = "1")]
+    pub columns: Vec<Column>,
+    /// Rows.
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
 }
 
 /// A query.
@@ -88,7 +132,7 @@ pub struct Answer {
 #[derive(Clone, PartialEq, Message)]
 pub struct FromWorker {
     /// Which of it.
-    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "from_worker::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: Option<from_worker::Kind>,
 }
 
@@ -117,6 +161,9 @@ pub mod from_worker {
         /// The query has failed.
         #[prost(message, tag = "6")]
         Failed(super::Failure),
+        /// The schema that was asked for.
+        #[prost(message, tag = "7")]
+        Described(super::Described),
     }
 }
 

@@ -13,10 +13,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::unix::{ReadHalf, WriteHalf};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::messages::{
-    Answer, Column, Failure, FailureKind, FromWorker, Run, Stats, ToWorker, ask, from_worker, to_worker,
+    Answer, Column, Describe, Described, Failure, FailureKind, FromWorker, Run, Stats, ToWorker, ask, from_worker,
+    to_worker,
 };
 use crate::process::{Program, Worker, resident};
 use crate::wire;
@@ -155,6 +156,18 @@ impl Pool {
         Worker::start(&self.0.program).map_err(|error| QueryError::NoWorker(error.to_string()))
     }
 
+    /// A place at which a worker works. Who waits is counted.
+    async fn place(&self) -> Result<SemaphorePermit<'_>, QueryError> {
+        let counted = Waits(&self.0.waiting);
+        if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            return Err(QueryError::Busy);
+        }
+        // The semaphore is never closed.
+        let place = self.0.places.acquire().await.map_err(|_| QueryError::Busy)?;
+        drop(counted);
+        Ok(place)
+    }
+
     /// Runs a query once a worker is free; `begins` is called then. Dropping the future ends the query and its worker.
     ///
     /// # Errors
@@ -167,26 +180,41 @@ impl Pool {
         begins: impl FnOnce() + Send,
     ) -> Result<Stats, QueryError> {
         let settings = &self.0.settings;
-        let counted = Waits(&self.0.waiting);
-        if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            return Err(QueryError::Busy);
-        }
-        // The semaphore is never closed.
-        let _place = self.0.places.acquire().await.map_err(|_| QueryError::Busy)?;
-        drop(counted);
+        let _place = self.place().await?;
         begins();
         (run.memory, run.spill, run.threads) = (settings.memory, settings.spill, settings.threads);
         run.spill_dir = settings.spill_dir.to_string_lossy().into_owned();
+        match self.give(to_worker::Kind::Run(run), host, sink).await? {
+            Ended::Done(stats) => Ok(stats),
+            Ended::Described(_) => Err(QueryError::Died("it sent what was not its turn".to_owned())),
+        }
+    }
+
+    /// The schema of an object, once a worker is free. Dropping the future ends its worker.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn describe(&self, object: Describe, host: &dyn Host) -> Result<Described, QueryError> {
+        let _place = self.place().await?;
+        match self.give(to_worker::Kind::Describe(object), host, &mut NoRows).await? {
+            Ended::Described(described) => Ok(described),
+            Ended::Done(_) => Err(QueryError::Died("it sent what was not its turn".to_owned())),
+        }
+    }
+
+    /// Gives a worker something to do, to its end.
+    async fn give(&self, what: to_worker::Kind, host: &dyn Host, sink: &mut dyn Sink) -> Result<Ended, QueryError> {
+        let memory = self.0.settings.memory;
         let mut worker = self.worker()?;
-        let (most, id) = (settings.memory.saturating_mul(UNCOUNTED).saturating_add(BASE), worker.child.id());
+        let (most, id) = (memory.saturating_mul(UNCOUNTED).saturating_add(BASE), worker.child.id());
         let ended = tokio::select! {
-            ended = converse(&mut worker, run, host, sink) => ended,
+            ended = converse(&mut worker, what, host, sink) => ended,
             held = outgrown(id, most) => Err(Broken::Memory(held)),
         };
         match ended {
             Ok((ended, is_clean)) => {
                 let spent = !is_clean || matches!(&ended, Err(failure) if failure.kind() == FailureKind::Resources);
-                if !spent && worker.resident() <= settings.memory.saturating_mul(SPARE) {
+                if !spent && worker.resident() <= memory.saturating_mul(SPARE) {
                     self.idle().push(worker);
                 } else if let Err(error) = self.warm() {
                     tracing::warn!(%error, "no worker of queries can be started");
@@ -205,6 +233,27 @@ impl Pool {
             }
         }
     }
+}
+
+/// What a worker has done.
+enum Ended {
+    Done(Stats),
+    Described(Described),
+}
+
+/// Takes the rows of what has none.
+struct NoRows;
+
+impl Sink for NoRows {
+    fn columns(&mut self, _: Vec<Column>) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("a schema has no columns of a result".to_owned()) })
+    }
+
+    fn rows(&mut self, _: u64, _: Bytes) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("a schema has no rows".to_owned()) })
+    }
+
+    fn progress(&mut self, _: Stats) {}
 }
 
 /// Why a conversation is over before its query is; the worker is of no more use.
@@ -246,13 +295,12 @@ impl From<io::Error> for Broken {
 /// A query's end, and whether the worker may be given another one.
 async fn converse(
     worker: &mut Worker,
-    run: Run,
+    what: to_worker::Kind,
     host: &dyn Host,
     sink: &mut dyn Sink,
-) -> Result<(Result<Stats, Failure>, bool), Broken> {
+) -> Result<(Result<Ended, Failure>, bool), Broken> {
     let (mut read, mut write) = worker.socket.split();
-    let run = ToWorker { kind: Some(to_worker::Kind::Run(run)) };
-    wire::write(&mut write, &run, &[]).await?;
+    wire::write(&mut write, &ToWorker { kind: Some(what) }, &[]).await?;
     let (asks, asked) = mpsc::channel(MAX_ASKED);
     let turn = Turn::default();
     let answering = answer_all(&mut write, asked, host, &turn);
@@ -291,7 +339,7 @@ async fn listen(
     read: &mut ReadHalf<'_>,
     asks: mpsc::Sender<(u64, ask::What)>,
     sink: &mut dyn Sink,
-) -> Result<Result<Stats, Failure>, Broken> {
+) -> Result<Result<Ended, Failure>, Broken> {
     let mut began = false;
     loop {
         let Some((FromWorker { kind }, payload)) = wire::read(read).await? else {
@@ -312,7 +360,8 @@ async fn listen(
                 sink.rows(rows.count, payload).await.map_err(Broken::Sink)?;
             }
             Some(from_worker::Kind::Progress(stats)) => sink.progress(stats),
-            Some(from_worker::Kind::Done(stats)) if began => return Ok(Ok(stats)),
+            Some(from_worker::Kind::Done(stats)) if began => return Ok(Ok(Ended::Done(stats))),
+            Some(from_worker::Kind::Described(described)) if !began => return Ok(Ok(Ended::Described(described))),
             Some(from_worker::Kind::Failed(failure)) => return Ok(Err(failure)),
             _ => return wrong("what was not its turn"),
         }

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::messages::{Answer, Ask, FromWorker, Run, ToWorker, ask, from_worker, to_worker};
+use crate::messages::{Answer, Ask, Describe, FromWorker, Run, ToWorker, ask, from_worker, to_worker};
 use crate::wire;
 
 /// Frames that wait to be written.
@@ -69,11 +69,21 @@ impl Asker {
     }
 }
 
+/// What a worker is given to do.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
+pub enum Task {
+    /// To run a query.
+    Run(Run),
+    /// To tell the schema of an object.
+    Describe(Describe),
+}
+
 /// The socket, as a worker has it.
 #[derive(Debug)]
 pub struct Server {
     asker: Asker,
-    queries: mpsc::Receiver<Run>,
+    tasks: mpsc::Receiver<Task>,
 }
 
 impl Server {
@@ -81,17 +91,17 @@ impl Server {
     pub fn new(stream: UnixStream) -> Self {
         let (read, write) = stream.into_split();
         let (frames, waits) = mpsc::channel(WAITING);
-        let (run, queries) = mpsc::channel(1);
+        let (give, tasks) = mpsc::channel(1);
         let waiting = Answers::default();
         tokio::spawn(write_all(write, waits));
-        tokio::spawn(read_all(read, Arc::clone(&waiting), run));
+        tokio::spawn(read_all(read, Arc::clone(&waiting), give));
         let asker = Asker { frames, waiting, next: Arc::default() };
-        Self { asker, queries }
+        Self { asker, tasks }
     }
 
-    /// The next query; `None` when the server is gone.
-    pub async fn next(&mut self) -> Option<Run> {
-        self.queries.recv().await
+    /// What is to be done next; `None` when the server is gone.
+    pub async fn next(&mut self) -> Option<Task> {
+        self.tasks.recv().await
     }
 
     /// Asks the server.
@@ -107,7 +117,7 @@ async fn write_all(mut write: OwnedWriteHalf, mut waits: mpsc::Receiver<(FromWor
     Ok(())
 }
 
-async fn read_all(mut read: OwnedReadHalf, waiting: Answers, run: mpsc::Sender<Run>) -> io::Result<()> {
+async fn read_all(mut read: OwnedReadHalf, waiting: Answers, give: mpsc::Sender<Task>) -> io::Result<()> {
     let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let ended = loop {
         let message = match wire::read::<ToWorker>(&mut read).await {
@@ -117,7 +127,12 @@ async fn read_all(mut read: OwnedReadHalf, waiting: Answers, run: mpsc::Sender<R
         };
         match message {
             (ToWorker { kind: Some(to_worker::Kind::Run(query)) }, _) => {
-                if run.send(query).await.is_err() {
+                if give.send(Task::Run(query)).await.is_err() {
+                    break Ok(());
+                }
+            }
+            (ToWorker { kind: Some(to_worker::Kind::Describe(object)) }, _) => {
+                if give.send(Task::Describe(object)).await.is_err() {
                     break Ok(());
                 }
             }

@@ -1,5 +1,6 @@
 //! Why a query fails, and whose fault it is.
 
+use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use millpond_query::{Failure, FailureKind};
 
@@ -76,6 +77,9 @@ pub fn failure(error: &DataFusionError) -> Failure {
         (None, DataFusionError::SchemaError(error, _)) => (FailureKind::Statement, schema_error(error)),
         (None, DataFusionError::Plan(why) | DataFusionError::NotImplemented(why)) => {
             (FailureKind::Statement, format!("SYNTAX_ERROR: {why}"))
+        }
+        (None, DataFusionError::ArrowError(error, _)) if matches!(**error, ArrowError::DivideByZero) => {
+            (FailureKind::Data, "DIVISION_BY_ZERO: Division by zero".to_owned())
         }
         (None, DataFusionError::ArrowError(error, _)) => (FailureKind::Data, error.to_string()),
         (None, DataFusionError::ParquetError(error)) => (FailureKind::Data, error.to_string()),

@@ -173,7 +173,13 @@ impl HiveTable {
         if !prefix.is_empty() && !prefix.ends_with('/') {
             prefix.push('/');
         }
-        let listed = self.remote.list(&folder.bucket, &prefix).await?;
+        let mut listed = self.remote.list(&folder.bucket, &prefix).await?;
+        // A crawler makes a table of one file among others: its location is no folder.
+        if listed.is_empty() && prefix != folder.prefix {
+            listed = self.remote.list(&folder.bucket, &folder.prefix).await?;
+            listed.retain(|object| object.key == folder.prefix);
+            prefix.clone_from(&folder.prefix);
+        }
         let is_shown = |key: &str| {
             let below = key.get(prefix.len()..).unwrap_or_default();
             !key.ends_with('/') && !below.split('/').any(|part| part.starts_with(['.', '_']))

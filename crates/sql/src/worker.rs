@@ -1,4 +1,4 @@
-//! A worker: runs one query after the other until the server is gone.
+//! A worker: runs one query, or tells one schema, after the other until the server is gone.
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -9,9 +9,10 @@ use arrow::datatypes::Schema;
 use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result};
 use futures_util::FutureExt;
-use millpond_query::worker::{AskError, Asker, Server};
-use millpond_query::{Columns, Format, Rows, Run, Stats, from_worker};
+use millpond_query::worker::{AskError, Asker, Server, Task};
+use millpond_query::{Columns, Describe, Format, Rows, Run, Stats, from_worker};
 
+use crate::describe;
 use crate::failure::{self, Problem};
 use crate::remote::Remote;
 use crate::result::Csv;
@@ -93,11 +94,25 @@ async fn run(query: Run, asker: Asker) -> Result<(), AskError> {
     asker.tell(told, Bytes::new()).await
 }
 
+async fn describe(object: &Describe, asker: Asker) -> Result<(), AskError> {
+    let remote = Remote::new(asker.clone(), 0);
+    let described = AssertUnwindSafe(describe::describe(object, &remote)).catch_unwind().await;
+    let told = match described.unwrap_or_else(|_| Err(panicked(&remote))) {
+        Ok(described) => from_worker::Kind::Described(described),
+        Err(error) => from_worker::Kind::Failed(failure::failure(&error)),
+    };
+    asker.tell(told, Bytes::new()).await
+}
+
 async fn serve(socket: std::os::unix::net::UnixStream) -> std::io::Result<()> {
     socket.set_nonblocking(true)?;
     let mut server = Server::new(tokio::net::UnixStream::from_std(socket)?);
-    while let Some(query) = server.next().await {
-        if run(query, server.asker()).await.is_err() {
+    while let Some(task) = server.next().await {
+        let told = match task {
+            Task::Run(query) => run(query, server.asker()).await,
+            Task::Describe(object) => describe(&object, server.asker()).await,
+        };
+        if told.is_err() {
             break;
         }
     }

@@ -40,22 +40,32 @@ inputs! {
     BatchDeletePartition: BatchDeletePartitionInput,
     BatchDeleteTable: BatchDeleteTableInput,
     BatchDeleteTableVersion: BatchDeleteTableVersionInput,
+    BatchGetCrawlers: BatchGetCrawlersInput,
     BatchGetPartition: BatchGetPartitionInput,
     BatchUpdatePartition: BatchUpdatePartitionInput,
+    CreateClassifier: CreateClassifierInput,
+    CreateCrawler: CreateCrawlerInput,
     CreateDatabase: CreateDatabaseInput,
     CreatePartition: CreatePartitionInput,
     CreatePartitionIndex: CreatePartitionIndexInput,
     CreateTable: CreateTableInput,
+    DeleteClassifier: DeleteClassifierInput,
     DeleteColumnStatisticsForPartition: DeleteColumnStatisticsForPartitionInput,
     DeleteColumnStatisticsForTable: DeleteColumnStatisticsForTableInput,
+    DeleteCrawler: DeleteCrawlerInput,
     DeleteDatabase: DeleteDatabaseInput,
     DeletePartition: DeletePartitionInput,
     DeletePartitionIndex: DeletePartitionIndexInput,
     DeleteResourcePolicy: DeleteResourcePolicyInput,
     DeleteTable: DeleteTableInput,
     DeleteTableVersion: DeleteTableVersionInput,
+    GetClassifier: GetClassifierInput,
+    GetClassifiers: GetClassifiersInput,
     GetColumnStatisticsForPartition: GetColumnStatisticsForPartitionInput,
     GetColumnStatisticsForTable: GetColumnStatisticsForTableInput,
+    GetCrawler: GetCrawlerInput,
+    GetCrawlerMetrics: GetCrawlerMetricsInput,
+    GetCrawlers: GetCrawlersInput,
     GetDatabase: GetDatabaseInput,
     GetDatabases: GetDatabasesInput,
     GetPartition: GetPartitionInput,
@@ -68,12 +78,21 @@ inputs! {
     GetTableVersions: GetTableVersionsInput,
     GetTables: GetTablesInput,
     GetTags: GetTagsInput,
+    ListCrawlers: ListCrawlersInput,
+    ListCrawls: ListCrawlsInput,
     PutResourcePolicy: PutResourcePolicyInput,
     SearchTables: SearchTablesInput,
+    StartCrawler: StartCrawlerInput,
+    StartCrawlerSchedule: StartCrawlerScheduleInput,
+    StopCrawler: StopCrawlerInput,
+    StopCrawlerSchedule: StopCrawlerScheduleInput,
     TagResource: TagResourceInput,
     UntagResource: UntagResourceInput,
+    UpdateClassifier: UpdateClassifierInput,
     UpdateColumnStatisticsForPartition: UpdateColumnStatisticsForPartitionInput,
     UpdateColumnStatisticsForTable: UpdateColumnStatisticsForTableInput,
+    UpdateCrawler: UpdateCrawlerInput,
+    UpdateCrawlerSchedule: UpdateCrawlerScheduleInput,
     UpdateDatabase: UpdateDatabaseInput,
     UpdatePartition: UpdatePartitionInput,
     UpdateTable: UpdateTableInput,
@@ -86,7 +105,7 @@ pub(crate) struct Touch<I> {
     on: Vec<(&'static str, Arn)>,
     owner: AccountId,
     policy: Option<Named>,
-    /// Of the database.
+    /// Of the database or crawler.
     resource_tags: BTreeMap<String, String>,
     request_tags: BTreeMap<String, String>,
     tag_keys: Vec<String>,
@@ -136,7 +155,7 @@ impl<I: Input> Touch<I> {
         self
     }
 
-    /// With the tags of the database.
+    /// With the tags of the database or crawler.
     pub fn tagged(mut self, tags: Option<&BTreeMap<String, String>>) -> Self {
         self.resource_tags = tags.cloned().unwrap_or_default();
         self
@@ -159,6 +178,12 @@ impl<I: Input> Touch<I> {
         self.owner
     }
 
+    /// Whether it is about the catalog and what lies in it, which the catalog's resource policy is about.
+    pub fn is_of_catalog(&self) -> bool {
+        let of = |arn: &Arn| ["catalog", "database/", "table/"].iter().any(|kind| arn.resource().starts_with(kind));
+        self.on.iter().any(|(_, arn)| of(arn))
+    }
+
     /// With the resource policy of the owner's catalog.
     pub fn with_policy(mut self, policy: Option<Named>) -> Self {
         self.policy = policy;
@@ -175,8 +200,9 @@ impl<I: Input> Operation for Touch<I> {
     }
 
     fn context(&self, access: &Access, context: &mut Context) {
-        // Databases have tags; the catalog and tables have none.
-        if access.resource.arn.resource().starts_with("database/") {
+        // Databases and crawlers have tags; the catalog and tables have none.
+        let resource = access.resource.arn.resource();
+        if resource.starts_with("database/") || resource.starts_with("crawler/") {
             for (key, value) in &self.resource_tags {
                 context.text(format!("aws:ResourceTag/{key}"), value.clone());
             }

@@ -2,9 +2,10 @@
 //! [`Glue`] is the service, and the catalog that other services of ours use ([`millpond_kernel::Catalog`]).
 //!
 //! A request is read (`inputs`), decided (`state::Core::authorize`), and its handler in `ops` does it; rows are in `tables`, what people wrote in
-//! `bodies`, sealed by `kept`. `removal` does what goes by itself. Crawlers and classifiers are refused in `ops::crawlers`.
+//! `bodies`, sealed by `kept`. `removal` does what goes by itself, `crawling` what crawlers do.
 
 mod bodies;
+mod crawling;
 mod draft;
 mod errors;
 mod expression;
@@ -27,6 +28,7 @@ use futures_util::future::BoxFuture;
 use millpond_api_glue::{self as api, Operation};
 use millpond_io::{Clock, Random};
 use millpond_kernel::audit::{EventClass, EventKind};
+use millpond_kernel::timers::Timers;
 use millpond_kernel::{
     Caller, Kernel, OperationRef, RequestHead, Response, Service, ServiceError, ServiceRequest, to_its_end,
 };
@@ -35,10 +37,12 @@ use millpond_seal::Vault;
 use millpond_types::AccountId;
 use millpond_wire::{ErrorFormat, Protocol, RequestView, ResponseParts, Route};
 
+pub use crate::crawling::schemas::{SchemaError, Schemas};
 use crate::inputs::Input;
+
 use crate::ops::{
-    batches, crawlers, databases, indexes, partitions, policies, search, statistics as column_statistics,
-    tables as definitions, tags, versions,
+    batches, classifiers, crawlers, crawls, databases, indexes, partitions, policies, search,
+    statistics as column_statistics, tables as definitions, tags, versions,
 };
 use crate::state::Core;
 
@@ -48,16 +52,31 @@ pub struct Glue {
     core: Arc<Core>,
 }
 
+/// What the service is made of. Catalog, objects, queues and logs are the kernel's.
+pub struct GlueParts {
+    /// The one that the kernel's epoch lies in.
+    pub kv: Arc<dyn Kv>,
+    /// What decides.
+    pub kernel: Arc<Kernel>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What seals.
+    pub vault: Arc<Vault>,
+    /// Where its timers are.
+    pub timers: Timers,
+    /// Who tells the schemas of objects that have one of their own.
+    pub schemas: Arc<dyn Schemas>,
+}
+
 impl Glue {
-    /// Reads the resource policies. `kv` is the one that the kernel's epoch lies in.
-    pub async fn open(
-        kv: Arc<dyn Kv>,
-        kernel: Arc<Kernel>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        vault: Arc<Vault>,
-    ) -> Result<Self, ReadError> {
-        Ok(Self { core: Arc::new(Core::open(kv, kernel, clock, random, vault).await?) })
+    /// Reads the resource policies, and puts the schedules of crawlers among the timers.
+    pub async fn open(parts: GlueParts) -> Result<Self, ReadError> {
+        let timers = parts.timers.clone();
+        let core = Arc::new(Core::open(parts).await?);
+        timers.add(Arc::new(crawling::clock::Clockwork(core.clone())));
+        Ok(Self { core })
     }
 
     /// Removes what deleted databases and tables leave behind, until `stop`.
@@ -103,7 +122,7 @@ impl Service for Glue {
 
     fn event(&self, operation: OperationRef) -> EventKind {
         match operation.name {
-            "SearchTables" => EventKind { name: operation.name, class: EventClass::Read },
+            "SearchTables" | "BatchGetCrawlers" => EventKind { name: operation.name, class: EventClass::Read },
             name => EventKind::by_verb(name),
         }
     }
@@ -211,7 +230,32 @@ impl Call<'_> {
             Operation::GetColumnStatisticsForTable => call!(self, column_statistics::get),
             Operation::UpdateColumnStatisticsForPartition => call!(self, column_statistics::update_of_partition),
             Operation::UpdateColumnStatisticsForTable => call!(self, column_statistics::update),
-            other => Err(crawlers::refused(other)),
+            other => self.carry_out_on_crawlers(other).await,
+        }
+    }
+
+    async fn carry_out_on_crawlers(&self, operation: Operation) -> Result<ResponseParts, ServiceError> {
+        match operation {
+            Operation::BatchGetCrawlers => call!(self, crawlers::batch_get),
+            Operation::CreateCrawler => call!(self, crawlers::create),
+            Operation::DeleteCrawler => call!(self, crawlers::delete),
+            Operation::GetCrawler => call!(self, crawlers::get),
+            Operation::GetCrawlers => call!(self, crawlers::list),
+            Operation::ListCrawlers => call!(self, crawlers::names),
+            Operation::UpdateCrawler => call!(self, crawlers::update),
+            Operation::GetCrawlerMetrics => call!(self, crawls::metrics),
+            Operation::ListCrawls => call!(self, crawls::history),
+            Operation::StartCrawler => call!(self, crawls::start),
+            Operation::StartCrawlerSchedule => call!(self, crawls::start_schedule),
+            Operation::StopCrawler => call!(self, crawls::stop),
+            Operation::StopCrawlerSchedule => call!(self, crawls::stop_schedule),
+            Operation::UpdateCrawlerSchedule => call!(self, crawls::update_schedule),
+            Operation::CreateClassifier => call!(self, classifiers::create),
+            Operation::DeleteClassifier => call!(self, classifiers::delete),
+            Operation::GetClassifier => call!(self, classifiers::get),
+            Operation::GetClassifiers => call!(self, classifiers::list),
+            Operation::UpdateClassifier => call!(self, classifiers::update),
+            other => Err(ServiceError::not_implemented(other.name())),
         }
     }
 }

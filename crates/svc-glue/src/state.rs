@@ -6,20 +6,24 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use millpond_io::{Clock, Random};
-use millpond_kernel::{Authorized, Caller, Epoch, Kernel, Named, Pin, PolicySource, Principal};
+use millpond_kernel::timers::Timers;
+use millpond_kernel::{Authorized, Caller, Epoch, Kernel, Named, Pin, PolicySource, Principal, ServiceIdentity};
 use millpond_meta::key::{MalformedKey, prefix_range, successor};
 use millpond_meta::{Batch, Cond, Key, Kv, Op, ReadError, Scan};
 use millpond_policy::{Policy, PolicyKind};
-use millpond_seal::{Envelope, Purpose, Vault};
+use millpond_seal::{Envelope, Purpose};
 use millpond_types::{AccountId, Arn};
 use prost::Message;
 use tokio::sync::Notify;
 
+use crate::crawling::runner::Runs;
+use crate::crawling::schemas::Schemas;
+use crate::crawling::state::PRINCIPAL;
 use crate::errors::{Failure, GlueError, no_database, no_table};
 use crate::inputs::{Input, Touch};
 use crate::limits::PAGE;
 use crate::tables::{self, DatabaseRow, Id, PolicyRow, TableRow};
-use crate::{names, tables::database_stands};
+use crate::{GlueParts, names, tables::database_stands};
 
 /// Resource policies name principals, and actions of this service alone.
 pub(crate) const POLICY: PolicyKind = PolicyKind::Resource { service: "glue" };
@@ -38,6 +42,14 @@ pub(crate) struct Core {
     pub changing: tokio::sync::Mutex<()>,
     /// Told when something is to be removed.
     pub removal: Notify,
+    /// Where the service's timers are.
+    pub timers: Timers,
+    /// Shows that it is this service that acts as a crawler's role.
+    pub identity: ServiceIdentity,
+    /// Who tells schemas.
+    pub schemas: Arc<dyn Schemas>,
+    /// Crawls of this process.
+    pub runs: Runs,
 }
 
 /// A database as it was read.
@@ -121,15 +133,9 @@ pub(crate) fn table_of(key: Key, raw: Bytes) -> Result<Table, GlueError> {
 }
 
 impl Core {
-    pub async fn open(
-        kv: Arc<dyn Kv>,
-        kernel: Arc<Kernel>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        vault: Arc<Vault>,
-    ) -> Result<Self, ReadError> {
+    pub async fn open(parts: GlueParts) -> Result<Self, ReadError> {
+        let GlueParts { kv, kernel, clock, random, vault, timers, schemas } = parts;
         let core = Self {
-            kernel,
             kv,
             clock,
             envelope: Envelope::new(vault, random.clone(), Purpose::CatalogEntry),
@@ -137,6 +143,11 @@ impl Core {
             policies: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             removal: Notify::new(),
+            timers,
+            identity: kernel.register(PRINCIPAL),
+            schemas,
+            runs: Runs::default(),
+            kernel,
         };
         for (key, raw) in core.rows(Bytes::from_static(&[tables::POLICIES])).await? {
             let malformed = |error: MalformedKey| ReadError::Damaged(error.to_string());
@@ -163,12 +174,18 @@ impl Core {
         Arn::new("glue", self.kernel.region().as_str(), account.as_str(), resource)
     }
 
+    /// The ARN of a log group.
+    pub fn arn_of_logs(&self, account: AccountId, group: &str) -> Arn {
+        Arn::new("logs", self.kernel.region().as_str(), account.as_str(), &format!("log-group:{group}"))
+    }
+
     fn with_policy<I: Input>(&self, caller: &Caller, touch: Touch<I>) -> Touch<I> {
         let owner = touch.owner();
         // Who owns the account can always change a policy that shuts all out.
         let own = I::NAME.contains("ResourcePolic") && *caller.principal() == Principal::Root(owner);
         let policy = self.policies.read().unwrap_or_else(PoisonError::into_inner).get(&owner).cloned();
-        touch.with_policy(policy.filter(|_| !own))
+        let policy = policy.filter(|_| !own && touch.is_of_catalog());
+        touch.with_policy(policy)
     }
 
     /// Decides. Every operation passes here.

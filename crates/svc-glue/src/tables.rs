@@ -1,4 +1,5 @@
-//! The service's tables: the first byte of a row's key, 0xB0 to 0xB7, and how rows are keyed.
+//! The service's tables: the first byte of a row's key, 0xB0 to 0xB8, and how rows are keyed. Those of crawlers are in
+//! `crawling::rows`.
 //!
 //! Names and the values of partitions stand in keys as they are, as those of objects do; all else that people wrote is sealed. A table's rows are
 //! under its id, which no table has after it: what a deleted table leaves behind is out of sight at once, and removed by and by.

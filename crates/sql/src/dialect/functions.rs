@@ -11,12 +11,13 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::aggregates;
 use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
 use super::rewrite::{lower, lower_all};
 use crate::failure::Problem;
 use crate::functions::{self, CAST, is_own, literal_zone};
 
-fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem> {
+pub fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem> {
     let start = at.span().start;
     let place = if start.line > 0 { format!("line {}:{}: ", start.line, start.column) } else { String::new() };
     ControlFlow::Break(Problem::Statement(format!("{code}: {place}{what}")))
@@ -41,7 +42,7 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
         let words = format!("Function '{known}' not registered");
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
     }
-    if is_own(known) || WRITTEN.contains(&known) {
+    if is_own(known) || WRITTEN.contains(&known) || aggregates::WRITTEN.contains(&known) {
         return ControlFlow::Continue(());
     }
     if let Some((_, engines)) = ENGINES.iter().find(|(trino, _)| *trino == known) {
@@ -66,7 +67,7 @@ fn lower_parameters(lambda: &mut LambdaFunction) {
 }
 
 /// Functions that are written as something else before the engine sees them.
-const WRITTEN: &[&str] = &["concat", "greatest", "if", "least", "try"];
+pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "none_match", "try"];
 
 /// Expressions that the engine has under another shape, after what is in them was written.
 pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
@@ -80,6 +81,14 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
             Ok(new) => new,
             Err(problem) => return problem,
         },
+        Expr::Value(value) => match &value.value {
+            // With an exponent a number is a double.
+            Value::Number(digits, _) if digits.contains(['e', 'E']) => {
+                let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
+                called(CAST, vec![text(digits), text("double")])
+            }
+            _ => return ControlFlow::Continue(()),
+        },
         Expr::TypedString(literal) => match typed(literal) {
             Some(new) => new,
             None => return ControlFlow::Continue(()),
@@ -87,7 +96,7 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
         Expr::AtTimeZone { timestamp, time_zone } => {
             called("at_timezone", vec![(**timestamp).clone(), (**time_zone).clone()])
         }
-        Expr::Ceil { expr, .. } => called("ceiling", vec![(**expr).clone()]),
+        Expr::Ceil { expr, .. } => called("ceil", vec![(**expr).clone()]),
         Expr::Floor { expr, .. } => called("floor", vec![(**expr).clone()]),
         Expr::Position { expr, r#in } => called("strpos", vec![(**r#in).clone(), (**expr).clone()]),
         Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
@@ -125,7 +134,7 @@ fn arguments(call: &Function) -> Option<Vec<Expr>> {
     list.args.iter().map(one).collect()
 }
 
-type Written = Result<Option<Expr>, ControlFlow<Problem>>;
+pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
 
 fn function(call: &Function) -> Written {
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(None) };
@@ -133,6 +142,9 @@ fn function(call: &Function) -> Written {
     if UNSIGNED.contains(&name) {
         // Trino has no numbers without a sign.
         return Ok(Some(cast(Expr::Function(call.clone()), DataType::BigInt(None))));
+    }
+    if aggregates::WRITTEN.contains(&name) {
+        return aggregates::written(call, name, arguments(call));
     }
     if !WRITTEN.contains(&name) && name != "from_unixtime" {
         return Ok(None);
@@ -143,6 +155,11 @@ fn function(call: &Function) -> Written {
     Ok(Some(match (name, given.as_slice()) {
         ("if", [condition, then]) => case(condition.clone(), then.clone(), None),
         ("if", [condition, then, other]) => case(condition.clone(), then.clone(), Some(other.clone())),
+        ("none_match", [array, test]) => not(called("array_any_match", vec![array.clone(), test.clone()])),
+        ("all_match", [array, Expr::Lambda(test)]) => {
+            let test = LambdaFunction { body: Box::new(not(Expr::Nested(test.body.clone()))), ..test.clone() };
+            not(called("array_any_match", vec![array.clone(), Expr::Lambda(test)]))
+        }
         ("try", [body]) => attempt(body.clone()),
         ("concat", [first, rest @ ..]) if !rest.is_empty() => rest.iter().cloned().fold(first.clone(), joined),
         ("greatest" | "least", [_, ..]) => all_given(name, given),
@@ -165,6 +182,10 @@ fn function(call: &Function) -> Written {
     }))
 }
 
+fn not(expr: Expr) -> Expr {
+    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }
+}
+
 fn whole(expr: &Expr) -> Option<i32> {
     match expr {
         Expr::Value(value) => value.to_string().parse().ok(),
@@ -177,7 +198,7 @@ fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
-fn case(condition: Expr, result: Expr, other: Option<Expr>) -> Expr {
+pub fn case(condition: Expr, result: Expr, other: Option<Expr>) -> Expr {
     Expr::Case {
         case_token: empty(),
         end_token: empty(),

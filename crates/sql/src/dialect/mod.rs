@@ -2,6 +2,7 @@
 //!
 //! Athena User Guide, "DML queries, functions, and operators"; Trino documentation, "SQL language".
 
+mod aggregates;
 mod bind;
 mod cast;
 mod columns;

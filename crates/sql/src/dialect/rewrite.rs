@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Spanned, TableAlias, TableFactor,
+    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, TableAlias, TableFactor,
     VisitorMut,
 };
 
@@ -33,12 +33,6 @@ pub fn lower_all(name: &mut ObjectName) {
 fn lower_alias(alias: &mut TableAlias) {
     lower(&mut alias.name);
     alias.columns.iter_mut().for_each(|column| lower(&mut column.name));
-}
-
-pub fn refused(at: &impl Spanned, what: &str) -> ControlFlow<Problem> {
-    let start = at.span().start;
-    let place = if start.line > 0 { format!("line {}:{}: ", start.line, start.column) } else { String::new() };
-    ControlFlow::Break(Problem::Statement(format!("NOT_SUPPORTED: {place}{what}")))
 }
 
 impl VisitorMut for Rewriting {

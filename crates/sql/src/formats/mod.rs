@@ -26,12 +26,19 @@ use crate::failure::Problem;
 use crate::remote::Remote;
 
 pub use any_case::AnyCase;
+pub use parquet::reader as parquet_reader;
 
 /// What the classes and properties of a table or partition mean.
 ///
 /// # Errors
 /// They mean nothing that is read here.
 pub fn layout(storage: &Storage, table: &BTreeMap<String, String>) -> Result<Layout> {
+    // Crawlers write where in a document the rows are; readers of JSON read lines.
+    if let Some(path) = table.get("jsonPath").filter(|path| path.as_str() != "$") {
+        let words =
+            format!("HIVE_UNSUPPORTED_FORMAT: rows at the JSON path {path} are not read; write one object a line");
+        return Err(Problem::Data(words).into());
+    }
     let (input, serde) = (Some(storage.input_format.as_str()), Some(storage.serde.as_str()));
     let layout = Layout::of(input, serde, &storage.serde_parameters, table);
     Ok(layout.map_err(|error| Problem::Data(format!("HIVE_UNSUPPORTED_FORMAT: {error}")))?)

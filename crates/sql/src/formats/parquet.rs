@@ -57,6 +57,11 @@ impl ParquetFileReaderFactory for Readers {
     }
 }
 
+/// Reads an object that is Parquet.
+pub fn reader(remote: &Remote, source: Source) -> impl AsyncFileReader {
+    Reader { remote: remote.clone(), source, hint: Some(FOOTER) }
+}
+
 struct Reader {
     remote: Remote,
     source: Source,

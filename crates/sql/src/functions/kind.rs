@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array,
-    ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
-    DataType, Date32Type, Field, FieldRef, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::{DataFusionError, Result};
 use jiff::tz::TimeZone;
@@ -19,19 +19,15 @@ use crate::types;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Bool,
-    Integer,
     Bigint,
     Double,
     Text,
-    Bytes,
     Date,
     /// A timestamp without a zone.
     Time,
     /// A point in time: a timestamp with a zone.
     Zoned,
     Json,
-    /// An array of texts.
-    Texts,
 }
 
 /// The zone of points in time.
@@ -46,15 +42,12 @@ impl Kind {
     pub fn arrow(self) -> DataType {
         match self {
             Self::Bool => DataType::Boolean,
-            Self::Integer => DataType::Int32,
             Self::Bigint => DataType::Int64,
             Self::Double => DataType::Float64,
             Self::Text | Self::Json => DataType::Utf8,
-            Self::Bytes => DataType::Binary,
             Self::Date => DataType::Date32,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::Zoned => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
-            Self::Texts => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
         }
     }
 
@@ -67,16 +60,13 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Bool => "boolean",
-            Self::Integer => "integer",
             Self::Bigint => "bigint",
             Self::Double => "double",
             Self::Text => "varchar",
-            Self::Bytes => "varbinary",
             Self::Date => "date",
             Self::Time => "timestamp",
             Self::Zoned => "timestamp with time zone",
             Self::Json => "json",
-            Self::Texts => "array(varchar)",
         }
     }
 
@@ -90,13 +80,6 @@ impl Kind {
         let decimal = matches!(given, DataType::Decimal128(..) | DataType::Decimal256(..));
         match self {
             Self::Bool => matches!(given, DataType::Boolean).then_some(0),
-            Self::Integer => match given {
-                DataType::Int32 => Some(0),
-                DataType::Int8 | DataType::Int16 => Some(1),
-                // Whole numbers in a statement are integers to Trino.
-                DataType::Int64 => Some(2),
-                _ => None,
-            },
             Self::Bigint => match given {
                 DataType::Int64 => Some(0),
                 _ if given.is_integer() => Some(1),
@@ -110,11 +93,6 @@ impl Kind {
             },
             Self::Json => is_json.then_some(0),
             Self::Text => (given.is_string() && !is_json).then_some(0),
-            Self::Bytes => matches!(
-                given,
-                DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::FixedSizeBinary(_)
-            )
-            .then_some(0),
             Self::Date => matches!(given, DataType::Date32).then_some(0),
             Self::Time => match given {
                 DataType::Timestamp(_, None) => Some(0),
@@ -125,10 +103,6 @@ impl Kind {
                 DataType::Timestamp(_, Some(_)) => Some(0),
                 DataType::Timestamp(_, None) => Some(5),
                 DataType::Date32 => Some(6),
-                _ => None,
-            },
-            Self::Texts => match given {
-                DataType::List(item) => item.data_type().is_string().then_some(0),
                 _ => None,
             },
         }
@@ -142,8 +116,6 @@ pub enum Value<'a> {
     Int(i64),
     Double(f64),
     Text(&'a str),
-    Bytes(&'a [u8]),
-    Texts(Vec<Option<String>>),
     /// Days since 1970.
     Date(i32),
     /// Microseconds since 1970 on a clock without a zone.
@@ -160,21 +132,11 @@ pub enum Out {
     Int(i64),
     Double(f64),
     Text(String),
-    Bytes(Vec<u8>),
-    Texts(Vec<Option<String>>),
 }
 
 impl<'a> Value<'a> {
     pub fn text(&self) -> &'a str {
         if let Self::Text(text) = self { text } else { "" }
-    }
-
-    pub fn bytes(&self) -> &'a [u8] {
-        match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Text(text) => text.as_bytes(),
-            _ => &[],
-        }
     }
 
     pub fn int(&self) -> i64 {
@@ -187,10 +149,6 @@ impl<'a> Value<'a> {
 
     pub fn double(&self) -> f64 {
         if let Self::Double(value) = self { *value } else { 0.0 }
-    }
-
-    pub fn texts(&self) -> &[Option<String>] {
-        if let Self::Texts(texts) = self { texts } else { &[] }
     }
 }
 
@@ -225,18 +183,12 @@ impl Cells {
         let array = &self.array;
         Some(match self.kind {
             Kind::Bool => Value::Bool(array.as_boolean().value(row)),
-            Kind::Integer => Value::Int(array.as_primitive::<Int32Type>().value(row).into()),
             Kind::Bigint => Value::Int(array.as_primitive::<Int64Type>().value(row)),
             Kind::Double => Value::Double(array.as_primitive::<Float64Type>().value(row)),
             Kind::Text | Kind::Json => Value::Text(array.as_string::<i32>().value(row)),
-            Kind::Bytes => Value::Bytes(array.as_binary::<i32>().value(row)),
             Kind::Date => Value::Date(array.as_primitive::<Date32Type>().value(row)),
             Kind::Time => Value::Time(array.as_primitive::<TimestampMicrosecondType>().value(row)),
             Kind::Zoned => Value::Point(array.as_primitive::<TimestampMicrosecondType>().value(row), &self.zone),
-            Kind::Texts => {
-                let list = array.as_list::<i32>().value(row);
-                Value::Texts(list.as_string::<i32>().iter().map(|text| text.map(ToOwned::to_owned)).collect())
-            }
         })
     }
 }
@@ -271,7 +223,6 @@ impl Gathered {
                 let of = |out: &Out| if let Out::Bool(value) = out { Some(*value) } else { None };
                 Arc::new(self.outs.iter().map(of).collect::<BooleanArray>())
             }
-            Kind::Integer => Arc::new(self.small().collect::<Int32Array>()),
             Kind::Bigint => Arc::new(self.ints().collect::<Int64Array>()),
             Kind::Date => Arc::new(self.small().collect::<Date32Array>()),
             Kind::Time | Kind::Zoned => {
@@ -285,18 +236,6 @@ impl Gathered {
             Kind::Text | Kind::Json => {
                 let texts = self.outs.iter().map(|out| if let Out::Text(text) = out { Some(text) } else { None });
                 Arc::new(texts.collect::<StringArray>())
-            }
-            Kind::Bytes => {
-                let of = |out| if let &Out::Bytes(ref bytes) = out { Some(bytes) } else { None };
-                Arc::new(self.outs.iter().map(of).collect::<BinaryArray>())
-            }
-            Kind::Texts => {
-                let mut built = ListBuilder::new(StringBuilder::new());
-                self.outs.into_iter().for_each(|out| match out {
-                    Out::Texts(texts) => built.append_value(texts),
-                    _ => built.append_null(),
-                });
-                Arc::new(built.finish())
             }
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! Trino documentation, "Functions and operators"; Athena User Guide, "Functions in Amazon Athena".
 
+mod arrays;
 mod cast;
 mod clocks;
 mod conditional;
@@ -9,9 +10,12 @@ mod dates;
 mod json;
 mod json_values;
 mod kind;
+mod maps;
 mod named;
+mod operators;
 mod parse;
 mod patterns;
+mod rows;
 mod shaped;
 mod simple;
 mod zones;
@@ -31,9 +35,13 @@ pub use zones::{offset_text, shown_in};
 use crate::failure::Problem;
 
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let all = [cast::all(), clocks::all(), dates::all(), json::all()];
-    let shaped = shaped::all().into_iter().filter(|function| !KEPT.contains(&function.name()));
-    all.into_iter().flatten().map(Arc::new).chain(shaped).collect()
+    let all = [arrays::all(), maps::all(), operators::all(), cast::all(), clocks::all(), dates::all(), json::all()];
+    let all: Vec<Arc<ScalarUDF>> = all.into_iter().flatten().map(Arc::new).collect();
+    let is_new = |function: &Arc<ScalarUDF>| {
+        !KEPT.contains(&function.name()) && !all.iter().any(|known| known.name() == function.name())
+    };
+    let shaped: Vec<Arc<ScalarUDF>> = shaped::all().into_iter().filter(is_new).collect();
+    all.into_iter().chain(shaped).collect()
 });
 static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(|| vec![Arc::new(conditional::attempt())]);
 static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -53,6 +61,11 @@ pub fn is_own(name: &str) -> bool {
     NAMES.contains(name) || clocks::NOW.contains(&name)
 }
 
+/// One of these by its name.
+fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
+    SCALARS.iter().find(|function| function.name() == name).cloned()
+}
+
 /// Adds these to the engine's, which they take the place of; `now` is the query's time in nanoseconds since 1970.
 pub fn with(mut builder: SessionStateBuilder, now: u64) -> SessionStateBuilder {
     // Not even under another name is one of the engine's to stand in the way: states are built from states in any order.
@@ -63,6 +76,7 @@ pub fn with(mut builder: SessionStateBuilder, now: u64) -> SessionStateBuilder {
     let higher = builder.higher_order_functions().get_or_insert_default();
     higher.retain(|function| !is_own(function.name()) && !function.aliases().iter().any(|alias| is_own(alias)));
     higher.extend(HIGHER.iter().cloned());
+    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(operators::Operators));
     builder
 }
 

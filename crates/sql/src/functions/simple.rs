@@ -63,11 +63,6 @@ macro_rules! function {
 }
 pub(crate) use function;
 
-/// A function whose value is another in every row.
-pub fn volatile(name: &'static str, forms: &'static [Form]) -> ScalarUDF {
-    ScalarUDF::new_from_impl(Simple { name, forms, signature: anything(Volatility::Volatile) })
-}
-
 impl PartialEq for Simple {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

@@ -113,8 +113,7 @@ async fn numbers() {
         ("bit_count(7, 64)", "3"),
     ])
     .await;
-    have_types(&[("length('a')", "bigint"), ("power(2, 2)", "double"), ("random()", "double")])
-        .await;
+    have_types(&[("length('a')", "bigint"), ("power(2, 2)", "double"), ("random()", "double")]).await;
     fail(&[("mod(1, 0)", "DIVISION_BY_ZERO"), ("from_base('z', 10)", "INVALID_FUNCTION_ARGUMENT")]).await;
 }
 

@@ -1,13 +1,16 @@
 //! Queries in workers, as the server runs them.
 
+mod describe;
 mod formats_bad;
 mod formats_parquet;
 mod formats_projection;
 mod formats_text;
 mod functions;
+mod functions_arrays;
 mod functions_conditional;
 mod functions_dates;
 mod functions_json;
+mod functions_text;
 mod functions_texts;
 mod links;
 mod world;

@@ -1,7 +1,9 @@
 //! Handlers, one file a family.
 
 pub(crate) mod batches;
+pub(crate) mod classifiers;
 pub(crate) mod crawlers;
+pub(crate) mod crawls;
 pub(crate) mod databases;
 pub(crate) mod indexes;
 pub(crate) mod partitions;

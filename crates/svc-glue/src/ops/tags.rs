@@ -1,4 +1,4 @@
-//! Tags of databases. Tables have none, as at AWS; crawlers are not served yet.
+//! Tags of databases and crawlers. Tables have none, as at AWS.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,14 +6,19 @@ use std::sync::Arc;
 use millpond_api_glue as api;
 use millpond_kernel::tags::{self, BadTags};
 use millpond_kernel::{Caller, Pin};
-use millpond_meta::Op;
+use millpond_meta::{Cond, Key, Op};
 use millpond_types::{AccountId, Arn};
 
+use bytes::Bytes;
+
+use super::crawlers::checked_name;
+use crate::crawling::rows::CrawlerRow;
+use crate::crawling::state::no_crawler;
 use crate::errors::{Failure, GlueError, no_database};
 use crate::inputs::{Input, Touch};
 use crate::limits::MAX_TAGS;
 use crate::names;
-use crate::state::{Core, Database};
+use crate::state::Core;
 use crate::tables::{self, DatabaseRow};
 
 type Tags = BTreeMap<String, String>;
@@ -30,8 +35,23 @@ pub(crate) fn checked(given: Option<&Tags>) -> Result<Tags, GlueError> {
     tags::checked(given.cloned().unwrap_or_default(), MAX_TAGS).map_err(|error| wrong(&error))
 }
 
-/// The database that an ARN names.
-fn named(core: &Core, text: &str) -> Result<(AccountId, String), GlueError> {
+/// What has tags.
+enum What {
+    Database(String),
+    Crawler(String),
+}
+
+/// A resource with tags as it was read.
+struct Tagged {
+    key: Key,
+    raw: Bytes,
+    tags: Tags,
+    /// The row with other tags.
+    with: Box<dyn Fn(Tags) -> Bytes + Send>,
+}
+
+/// The resource that an ARN names.
+fn named(core: &Core, text: &str) -> Result<(AccountId, What), GlueError> {
     let not_here = || GlueError::NotFound(format!("Resource {text} not found."));
     let arn = Arn::parse(text)
         .filter(|arn| arn.service() == "glue")
@@ -40,26 +60,63 @@ fn named(core: &Core, text: &str) -> Result<(AccountId, String), GlueError> {
     if arn.region() != core.kernel.region().as_str() {
         return Err(not_here());
     }
-    let name = arn.resource().strip_prefix("database/").ok_or_else(not_here)?;
-    Ok((owner, names::database(name)?))
+    match arn.resource().split_once('/') {
+        Some(("database", name)) => Ok((owner, What::Database(names::database(name)?))),
+        Some(("crawler", name)) => {
+            checked_name("Crawler", name)?;
+            Ok((owner, What::Crawler(name.to_owned())))
+        }
+        _ => Err(not_here()),
+    }
+}
+
+impl What {
+    fn arn(&self, core: &Core, owner: AccountId) -> Arn {
+        match self {
+            Self::Database(name) => core.arn(owner, &format!("database/{name}")),
+            Self::Crawler(name) => core.crawler_arn(owner, name),
+        }
+    }
+
+    fn missing(&self) -> GlueError {
+        match self {
+            Self::Database(name) => no_database(name),
+            Self::Crawler(name) => no_crawler(name),
+        }
+    }
+
+    async fn find(&self, core: &Core, owner: AccountId) -> Result<Option<Tagged>, GlueError> {
+        Ok(match self {
+            Self::Database(name) => core.find_database(owner, name).await?.map(|found| {
+                let (key, raw, tags) = (found.key.clone(), found.raw.clone(), found.row.tags.clone());
+                let with = move |tags| tables::encode(&DatabaseRow { tags, ..found.row.clone() });
+                Tagged { key, raw, tags, with: Box::new(with) }
+            }),
+            Self::Crawler(name) => core.find_crawler(owner, name).await?.map(|found| {
+                let (key, raw, tags) = (found.key.clone(), found.raw.clone(), found.row.tags.clone());
+                let with = move |tags| tables::encode(&CrawlerRow { tags, ..found.row.clone() });
+                Tagged { key, raw, tags, with: Box::new(with) }
+            }),
+        })
+    }
 }
 
 async fn touched<I: Input>(
     core: &Core,
     caller: &Caller,
-    (owner, name): (AccountId, String),
+    (owner, what): (AccountId, What),
     with: impl FnOnce(Arn) -> Touch<I>,
-) -> Result<(Pin, Database), Failure> {
-    let found = core.find_database(owner, &name).await?;
-    let touch = with(core.arn(owner, &format!("database/{name}")));
-    let authorized = core.authorize(caller, touch.tagged(found.as_ref().map(|found| &found.row.tags))).await?;
-    Ok((authorized.pin(), found.ok_or_else(|| no_database(&name))?))
+) -> Result<(Pin, Tagged), Failure> {
+    let found = what.find(core, owner).await?;
+    let touch = with(what.arn(core, owner));
+    let authorized = core.authorize(caller, touch.tagged(found.as_ref().map(|found| &found.tags))).await?;
+    Ok((authorized.pin(), found.ok_or_else(|| what.missing())?))
 }
 
-async fn retag(core: &Core, pin: Pin, database: Database, tags: Tags) -> Result<(), Failure> {
-    let row = DatabaseRow { tags, ..database.row.clone() };
-    let op = Op::Put(database.key.clone(), tables::encode(&row));
-    core.commit(pin, vec![database.unchanged()], vec![op], false).await
+async fn retag(core: &Core, pin: Pin, tagged: Tagged, tags: Tags) -> Result<(), Failure> {
+    let Tagged { key, raw, with, .. } = tagged;
+    let op = Op::Put(key.clone(), with(tags));
+    core.commit(pin, vec![Cond::Equals(key, raw)], vec![op], false).await
 }
 
 pub(crate) async fn get(
@@ -70,8 +127,8 @@ pub(crate) async fn get(
 ) -> Result<api::GetTagsOutput, Failure> {
     let which = named(core, &input.resource_arn)?;
     let owner = which.0;
-    let (_, database) = touched(core, caller, which, |arn| Touch::of(input, owner, arn)).await?;
-    Ok(api::GetTagsOutput { tags: Some(database.row.tags) })
+    let (_, tagged) = touched(core, caller, which, |arn| Touch::of(input, owner, arn)).await?;
+    Ok(api::GetTagsOutput { tags: Some(tagged.tags) })
 }
 
 pub(crate) async fn tag(
@@ -83,10 +140,10 @@ pub(crate) async fn tag(
     let which = named(core, &input.resource_arn)?;
     let new = checked(Some(&input.tags_to_add))?;
     let owner = which.0;
-    let (pin, database) = touched(core, caller, which, |arn| Touch::of(input, owner, arn).tags(&new)).await?;
-    let mut tags = database.row.tags.clone();
+    let (pin, tagged) = touched(core, caller, which, |arn| Touch::of(input, owner, arn).tags(&new)).await?;
+    let mut tags = tagged.tags.clone();
     tags::add(&mut tags, new.clone(), MAX_TAGS).map_err(|error| wrong(&error))?;
-    retag(core, pin, database, tags).await?;
+    retag(core, pin, tagged, tags).await?;
     Ok(api::TagResourceOutput {})
 }
 
@@ -98,9 +155,9 @@ pub(crate) async fn untag(
 ) -> Result<api::UntagResourceOutput, Failure> {
     let which = named(core, &input.resource_arn)?;
     let (owner, keys) = (which.0, &input.tags_to_remove);
-    let (pin, database) = touched(core, caller, which, |arn| Touch::of(input, owner, arn).keys(keys)).await?;
-    let mut tags = database.row.tags.clone();
+    let (pin, tagged) = touched(core, caller, which, |arn| Touch::of(input, owner, arn).keys(keys)).await?;
+    let mut tags = tagged.tags.clone();
     tags.retain(|key, _| !keys.contains(key));
-    retag(core, pin, database, tags).await?;
+    retag(core, pin, tagged, tags).await?;
     Ok(api::UntagResourceOutput {})
 }

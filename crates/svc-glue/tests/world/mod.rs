@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -11,14 +11,17 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use millpond_io::{ManualClock, SystemRandom};
+use millpond_kernel::timers::Timers;
 use millpond_kernel::{
-    AuthType, Authenticated, Caller, Directory, DirectoryError, Epoch, Kernel, Named, Payload, PayloadSource,
-    PolicySource, Principal, RequestHead, ResponseBody, Rights, Service, ServiceError, ServiceRequest, Session,
+    AuthType, Authenticated, Caller, Directory, DirectoryError, Epoch, Kernel, Listed, ListedPage, Named, ObjectReads,
+    ObjectState, Payload, PayloadSource, PolicySource, Principal, Rejection, RequestHead, ResponseBody, Rights,
+    RoleCredentials, RoleSessions, Service, ServiceCall, ServiceError, ServiceIdentity, ServiceRequest, Session,
     SessionKind, Step, Transport,
 };
 use millpond_meta::MemoryKv;
 use millpond_policy::{Policy, PolicyKind};
-use millpond_svc_glue::Glue;
+use millpond_query::{Column, Describe, Described, Host};
+use millpond_svc_glue::{Glue, GlueParts, SchemaError, Schemas};
 use millpond_types::{AccountId, RequestId, Timestamp};
 use serde_json::{Value, json};
 
@@ -92,8 +95,143 @@ impl Directory for People {
     }
 }
 
+/// Tells one schema of all objects; none when nothing is said.
+#[derive(Default)]
+pub struct OneSchema(pub Mutex<Option<Vec<(String, String)>>>);
+
+impl Schemas for OneSchema {
+    fn describe<'a>(&'a self, object: Describe, _: &'a dyn Host) -> BoxFuture<'a, Result<Described, SchemaError>> {
+        let known = self.0.lock().unwrap().clone();
+        async move {
+            let columns = known.ok_or_else(|| SchemaError::Object(format!("{} has no schema", object.key)))?;
+            let column = |(name, kind): (String, String)| Column { name, kind, precision: 0, scale: 0 };
+            Ok(Described { columns: columns.into_iter().map(column).collect(), rows: 3 })
+        }
+        .boxed()
+    }
+}
+
+/// Roles that the service may assume, by ARN.
+pub struct Roles;
+
+impl RoleSessions for Roles {
+    fn assume<'a>(
+        &'a self,
+        role_arn: &'a str,
+        _: &'a ServiceIdentity,
+        session: &'a str,
+        _: ServiceCall,
+    ) -> BoxFuture<'a, Result<Caller, Rejection>> {
+        async move {
+            match role_arn.rsplit_once("role/") {
+                Some((_, name)) if name != "nobody" => {
+                    let Principal::Role { account, path, name, id, .. } = role(OWNER, name) else { unreachable!() };
+                    let principal = Principal::Role { account, path, name, id, session: session.into() };
+                    Ok(caller(principal, None))
+                }
+                _ => Err(Rejection::Denied("it does not trust".into())),
+            }
+        }
+        .boxed()
+    }
+
+    fn credentials<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a ServiceIdentity,
+        _: &'a str,
+        _: ServiceCall,
+        _: u32,
+    ) -> BoxFuture<'a, Result<RoleCredentials, Rejection>> {
+        async { Err(Rejection::Failed("not in tests".into())) }.boxed()
+    }
+}
+
+/// Objects in one bucket, `lake`, which roles named `blind` may not read.
+#[derive(Default)]
+pub struct Lake(pub Mutex<BTreeMap<String, Bytes>>);
+
+impl Lake {
+    pub fn put(&self, key: &str, body: impl Into<Bytes>) {
+        self.0.lock().unwrap().insert(key.to_owned(), body.into());
+    }
+
+    pub fn delete(&self, key: &str) {
+        self.0.lock().unwrap().remove(key);
+    }
+
+    fn may(&self, caller: &Caller) -> Result<(), ServiceError> {
+        match caller.arn().contains("blind") {
+            true => Err(ServiceError::new("AccessDenied", 403, "not authorized to perform: s3:ListBucket")),
+            false => Ok(()),
+        }
+    }
+
+    fn find(&self, key: &str) -> Result<Bytes, ServiceError> {
+        let found = self.0.lock().unwrap().get(key).cloned();
+        found.ok_or_else(|| ServiceError::new("NoSuchKey", 404, "no such key"))
+    }
+}
+
+impl ObjectReads for Lake {
+    fn get_range<'a>(
+        &'a self,
+        caller: Arc<Caller>,
+        _: &'a str,
+        key: &'a str,
+        _: &'a str,
+        range: std::ops::Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, ServiceError>> {
+        async move {
+            self.may(&caller)?;
+            let bytes = self.find(key)?;
+            Ok(bytes.slice(range.start as usize..(range.end as usize).min(bytes.len())))
+        }
+        .boxed()
+    }
+
+    fn head<'a>(
+        &'a self,
+        caller: Arc<Caller>,
+        _: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<ObjectState, ServiceError>> {
+        async move {
+            self.may(&caller)?;
+            let size = self.find(key)?.len() as u64;
+            Ok(ObjectState { size, etag: "e".into(), modified: Timestamp(0) })
+        }
+        .boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        caller: Arc<Caller>,
+        _: &'a str,
+        prefix: &'a str,
+        _: Option<&'a str>,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<ListedPage, ServiceError>> {
+        async move {
+            self.may(&caller)?;
+            let objects = self.0.lock().unwrap();
+            let listed = objects.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(key, bytes)| Listed {
+                key: key.clone(),
+                size: bytes.len() as u64,
+                etag: "e".into(),
+                modified: Timestamp(0),
+            });
+            Ok(ListedPage { objects: listed.collect(), ..ListedPage::default() })
+        }
+        .boxed()
+    }
+}
+
 pub struct World {
     pub glue: Glue,
+    pub timers: Timers,
+    pub lake: Arc<Lake>,
+    pub schemas: Arc<OneSchema>,
     pub kernel: Arc<Kernel>,
     pub kv: MemoryKv,
     pub clock: Arc<ManualClock>,
@@ -148,14 +286,21 @@ impl World {
         let epoch = Epoch::load(Arc::new(kv.clone())).await.unwrap();
         let kernel = Arc::new(Kernel::new(account(OWNER), REGION.parse().unwrap(), epoch));
         kernel.use_directory(people.clone());
-        let glue = Glue::open(
-            Arc::new(kv.clone()),
-            kernel.clone(),
-            clock.clone(),
-            Arc::new(SystemRandom),
-            Arc::new(millpond_seal::Vault::for_tests()),
-        );
-        Self { glue: glue.await.unwrap(), kernel, kv, clock, people }
+        let lake = Arc::<Lake>::default();
+        kernel.use_roles(Arc::new(Roles));
+        kernel.use_object_reads(lake.clone());
+        let timers = Timers::new(Arc::new(kv.clone()), clock.clone());
+        let schemas = Arc::<OneSchema>::default();
+        let glue = Glue::open(GlueParts {
+            kv: Arc::new(kv.clone()),
+            kernel: kernel.clone(),
+            clock: clock.clone(),
+            random: Arc::new(SystemRandom),
+            vault: Arc::new(millpond_seal::Vault::for_tests()),
+            timers: timers.clone(),
+            schemas: schemas.clone(),
+        });
+        Self { glue: glue.await.unwrap(), timers, lake, schemas, kernel, kv, clock, people }
     }
 
     /// The same after a restart.

@@ -1,0 +1,97 @@
+//! Aggregates of Trino's that are written with the engine's.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions, Value,
+};
+
+use super::functions::{Written, broken, called, case};
+
+/// Their names.
+pub const WRITTEN: &[&str] = &[
+    "approx_percentile",
+    "count_if",
+    "geometric_mean",
+    "histogram",
+    "listagg",
+    "map_agg",
+    "max_by",
+    "min_by",
+    "multimap_agg",
+];
+
+fn ascending(expr: Expr) -> OrderByExpr {
+    let options = OrderByOptions { asc: Some(true), nulls_first: None };
+    OrderByExpr { expr, options, with_fill: None }
+}
+
+/// An aggregate over the rows that a call is of, without those where `present` is NULL.
+fn over(call: &Function, name: &str, arguments: Vec<Expr>, present: Option<&Expr>) -> Function {
+    let Expr::Function(mut made) = called(name, arguments) else { return call.clone() };
+    let present = present.map(|expr| Expr::IsNotNull(Box::new(Expr::Nested(Box::new(expr.clone())))));
+    made.over.clone_from(&call.over);
+    made.filter = match (call.filter.clone(), present) {
+        (Some(left), Some(right)) => Some(Box::new(Expr::BinaryOp {
+            left: Box::new(Expr::Nested(left)),
+            op: BinaryOperator::And,
+            right: Box::new(right),
+        })),
+        (filter, present) => filter.or(present.map(Box::new)),
+    };
+    if let (FunctionArguments::List(made), FunctionArguments::List(given)) = (&mut made.args, &call.args) {
+        made.duplicate_treatment = given.duplicate_treatment;
+    }
+    made
+}
+
+fn ordered(mut call: Function, by: Vec<OrderByExpr>) -> Expr {
+    if let FunctionArguments::List(list) = &mut call.args {
+        list.clauses.push(FunctionArgumentClause::OrderBy(by));
+    }
+    Expr::Function(call)
+}
+
+/// A call as the engine has it.
+pub fn written(call: &Function, name: &str, given: Option<Vec<Expr>>) -> Written {
+    let given = given.unwrap_or_default();
+    let gather =
+        |expr: &Expr, present: &Expr| Expr::Function(over(call, "array_agg", vec![expr.clone()], Some(present)));
+    Ok(Some(match (name, given.as_slice()) {
+        ("count_if", [test]) => {
+            let one = case(test.clone(), Expr::value(Value::Number("1".to_owned(), false)), None);
+            Expr::Function(over(call, "count", vec![one], None))
+        }
+        ("geometric_mean", [value]) => {
+            called("exp", vec![Expr::Function(over(call, "avg", vec![called("ln", vec![value.clone()])], None))])
+        }
+        ("approx_percentile", [value, share]) => {
+            let mut made = over(call, "approx_percentile_cont", vec![share.clone()], None);
+            made.within_group = vec![ascending(value.clone())];
+            // Of the values' own type.
+            called("$like", vec![Expr::Function(made), Expr::Function(over(call, "min", vec![value.clone()], None))])
+        }
+        ("max_by", [value, by]) => {
+            ordered(over(call, "last_value", vec![value.clone()], Some(by)), vec![ascending(by.clone())])
+        }
+        ("min_by", [value, by]) => {
+            ordered(over(call, "first_value", vec![value.clone()], Some(by)), vec![ascending(by.clone())])
+        }
+        ("map_agg", [key, value]) => called("$map_agg", vec![gather(key, key), gather(value, key)]),
+        ("multimap_agg", [key, value]) => called("$multimap_agg", vec![gather(key, key), gather(value, key)]),
+        ("histogram", [value]) => called("$histogram", vec![gather(value, value)]),
+        ("listagg", [value] | [value, _]) => {
+            let between =
+                given.get(1).cloned().unwrap_or_else(|| Expr::value(Value::SingleQuotedString(String::new())));
+            let all = over(call, "array_agg", vec![value.clone()], Some(value));
+            let all = if call.within_group.is_empty() {
+                Expr::Function(all)
+            } else {
+                ordered(all, call.within_group.clone())
+            };
+            called("array_join", vec![all, between])
+        }
+        _ => {
+            let words = format!("Function '{name}' is not carried out with these arguments");
+            return Err(broken(call, "NOT_SUPPORTED", &words));
+        }
+    }))
+}
