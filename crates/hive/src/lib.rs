@@ -6,6 +6,7 @@ pub mod format;
 pub mod fuzz;
 pub mod names;
 pub mod predicate;
+pub mod projection;
 pub mod show;
 pub mod symlink;
 pub mod text;

@@ -26,6 +26,8 @@ pub struct Making {
     pub remote: Remote,
     /// What views are planned in: the session without a catalog.
     pub state: Arc<SessionState>,
+    /// The query's time, in nanoseconds since 1970.
+    pub now: u64,
     /// How many views this one is in.
     pub depth: usize,
 }
@@ -63,7 +65,7 @@ impl SchemaProvider for Database {
             return Err(Problem::Statement(words).into());
         };
         if table.view.is_empty() {
-            return Ok(Some(Arc::new(HiveTable::new(table, self.making.remote.clone())?)));
+            return Ok(Some(Arc::new(HiveTable::new(table, self.making.remote.clone(), self.making.now)?)));
         }
         Ok(Some(Arc::new(self.view(table).await?)))
     }

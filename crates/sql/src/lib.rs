@@ -11,6 +11,7 @@ mod formats;
 mod functions;
 mod links;
 pub mod parquet;
+mod projected;
 mod prune;
 mod remote;
 mod result;

@@ -100,7 +100,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::Planner)]);
     let base = functions::with(base, run.now).build();
-    let making = Making { remote: remote.clone(), state: Arc::new(base), depth: 0 };
+    let making = Making { remote: remote.clone(), state: Arc::new(base), now: run.now, depth: 0 };
     let state = with_catalog(&making, &run.database);
     let understood = dialect::understand(&run.statement, &run.parameters)?;
     let plan = unnest::lower(state.statement_to_plan(understood.statement).await?)?;

@@ -18,12 +18,14 @@ use datafusion::physical_plan::union::UnionExec;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use millpond_hive::format::Layout;
 use millpond_hive::names::Location;
+use millpond_hive::projection::Projection;
 use millpond_hive::types::Type;
 use millpond_query::{Column, Partition, Storage, Table};
 
 use crate::failure::Problem;
 use crate::formats;
 use crate::links;
+use crate::projected::{self, Projected};
 use crate::prune;
 use crate::remote::{Remote, Source};
 use crate::scan::Scan;
@@ -34,14 +36,13 @@ use crate::values::scalar_of;
 const LISTED_TOGETHER: usize = 32;
 /// Objects that one query reads of a table.
 const MAX_OBJECTS: usize = 1_000_000;
-/// Whether partitions are computed rather than looked up.
-const PROJECTION: &str = "projection.enabled";
 
 /// A table.
 #[derive(Debug)]
 pub struct HiveTable {
     table: Table,
     remote: Remote,
+    now: i64,
     columns: Vec<(String, Type)>,
     keys: Vec<(String, Type)>,
     key_schema: SchemaRef,
@@ -73,17 +74,18 @@ fn fields(columns: &[(String, Type)]) -> Vec<FieldRef> {
 }
 
 impl HiveTable {
-    /// Of what the catalog says.
+    /// Of what the catalog says; `now` is the query's time in nanoseconds since 1970.
     ///
     /// # Errors
     /// Its columns have types that are none.
-    pub fn new(table: Table, remote: Remote) -> Result<Self> {
+    pub fn new(table: Table, remote: Remote, now: u64) -> Result<Self> {
+        let now = i64::try_from(now / 1_000_000).unwrap_or(i64::MAX);
         let storage = table.storage.clone().unwrap_or_default();
         let columns = columns_of(&table, &storage.columns)?;
         let keys = columns_of(&table, &table.partition_keys)?;
         let key_schema = Arc::new(Schema::new(fields(&keys)));
         let schema = Arc::new(Schema::new([fields(&columns), fields(&keys)].concat()));
-        Ok(Self { table, remote, columns, keys, key_schema, schema })
+        Ok(Self { table, remote, now, columns, keys, key_schema, schema })
     }
 
     fn name(&self) -> String {
@@ -97,18 +99,29 @@ impl HiveTable {
         Ok(Folder { bucket: location.bucket, prefix: location.prefix, values, storage })
     }
 
-    /// Partitions of a table with this property are not in the catalog: what is there would be too few (Athena User Guide, "Partition projection").
-    fn refuse_projection(&self) -> Result<()> {
-        match self.table.parameters.get(PROJECTION) {
-            Some(value) if value.eq_ignore_ascii_case("true") => {
-                let words = format!(
-                    "{} has the property {PROJECTION}, which is not carried out: set it to false and add the partitions to the catalog",
-                    self.name()
-                );
-                Err(Problem::Statement(words).into())
-            }
-            _ => Ok(()),
-        }
+    /// The partitions that the table's properties describe, instead of the catalog's.
+    fn projection(&self) -> Result<Option<Projection>> {
+        let keys: Vec<&str> = self.keys.iter().map(|(name, _)| name.as_str()).collect();
+        let projection = Projection::of(&self.table.parameters, &keys, self.now);
+        Ok(projection.map_err(|error| {
+            Problem::Data(format!("INVALID_TABLE_PROPERTY: the partition projection of {}: {error}", self.name()))
+        })?)
+    }
+
+    /// The partitions that may hold what these conditions ask for, with their values.
+    async fn partitions(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<(Partition, Vec<ScalarValue>)>> {
+        let Some(projection) = self.projection()? else {
+            let asked = self.remote.partitions(&self.table, &prune::expression(filters, &self.keys)).await?;
+            let values: Result<Vec<Vec<ScalarValue>>> = asked.iter().map(|one| self.values(one)).collect();
+            return Ok(asked.into_iter().zip(values?).collect());
+        };
+        let made = projected::partitions(session, (&projection, &self.name()), &self.keys, filters)?;
+        let root = self.table.storage.as_ref().map(|storage| storage.location.as_str()).unwrap_or_default();
+        let partition = |one: Projected| {
+            let location = projection.location(root, &one.texts);
+            (Partition { values: one.texts, location, storage: None }, one.values)
+        };
+        Ok(made.into_iter().map(partition).collect())
     }
 
     /// The folders that a query with these conditions reads, and how many partitions the catalog gave.
@@ -118,11 +131,9 @@ impl HiveTable {
             let location = storage.location.clone();
             return Ok((None, vec![self.folder(storage, &location, Vec::new())?]));
         }
-        self.refuse_projection()?;
         let filters = prune::of_keys(filters, &self.key_schema);
-        let asked = self.remote.partitions(&self.table, &prune::expression(&filters, &self.keys)).await?;
-        let values: Result<Vec<Vec<ScalarValue>>> = asked.iter().map(|one| self.values(one)).collect();
-        let values = values?;
+        let (asked, values): (Vec<Partition>, Vec<Vec<ScalarValue>>) =
+            self.partitions(session, &filters).await?.into_iter().unzip();
         let count = Some(values.len() as u64);
         if values.is_empty() {
             return Ok((count, Vec::new()));

@@ -5,6 +5,7 @@
 mod timestamps;
 
 pub use timestamps::{Pattern, PatternError, Timestamp, date, timestamp, timestamp_by};
+pub(crate) use timestamps::{civil, days};
 
 /// The longest number that is read, in bytes. A decimal has 38 digits, a double at most 767 that count.
 const MAX_NUMBER_BYTES: usize = 1_024;

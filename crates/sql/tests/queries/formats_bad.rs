@@ -115,7 +115,10 @@ async fn catalogs_that_say_too_little() {
     for (table, parts) in [
         ("nowhere", ["HIVE_INVALID_METADATA: the location of db.nowhere", "no scheme"]),
         ("deep", ["HIVE_INVALID_METADATA: column a", "levels of nesting"]),
-        ("computed", ["db.computed has the property projection.enabled", "not carried out"]),
+        (
+            "computed",
+            ["INVALID_TABLE_PROPERTY: the partition projection of db.computed", "projection.dt.type: it is missing"],
+        ),
     ] {
         let words = failure(&lake, &format!("SELECT * FROM {table}")).await;
         assert!(parts.iter().all(|part| words.contains(part)), "{table}: {words}");

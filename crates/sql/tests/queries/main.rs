@@ -6,6 +6,7 @@
 mod describe;
 mod formats_bad;
 mod formats_parquet;
+mod formats_projection;
 mod formats_text;
 mod functions;
 mod functions_arrays;

@@ -106,7 +106,7 @@ impl Reader<'_> {
 
 /// Days since 1970 in the Gregorian calendar; months and days out of range count on (Howard Hinnant, "chrono-compatible low-level date
 /// algorithms").
-fn days(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year + (month - 1).div_euclid(12);
     let month = (month - 1).rem_euclid(12) + 1;
     let shifted = if month <= 2 { year - 1 } else { year };
@@ -114,6 +114,20 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let of_era = shifted.rem_euclid(400);
     let of_year = (153 * ((month + 9) % 12) + 2) / 5;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468 + (day - 1)
+}
+
+/// Year, month and day of a day since 1970: the other way round.
+pub(crate) fn civil(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let era = day.div_euclid(146_097);
+    let of_era = day.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    (year, month, of_month)
 }
 
 /// A pattern of timestamps, as Joda-Time has them: `y M d H m s S` in runs, text in single quotes, other characters as they are; and
@@ -179,8 +193,46 @@ impl Pattern {
         Ok(Self(parts))
     }
 
+    /// Its letters, each with how many there are.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (char, usize)> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Field(letter, count, _) => Some((*letter, *count)),
+            Part::Millis | Part::Literal(_) => None,
+        })
+    }
+
+    /// A timestamp as this pattern has it.
+    pub(crate) fn write(&self, time: Timestamp) -> String {
+        let (year, month, day) = civil(time.seconds.div_euclid(86_400));
+        let second = time.seconds.rem_euclid(86_400);
+        let mut text = String::new();
+        for part in &self.0 {
+            let (number, width) = match *part {
+                Part::Millis => (time.seconds.saturating_mul(1_000) + i64::from(time.nanos / 1_000_000), 1),
+                Part::Literal(c) => {
+                    text.push(c);
+                    continue;
+                }
+                Part::Field('S', count, _) => {
+                    let digits = format!("{:09}", time.nanos);
+                    text.extend(digits.chars().chain(std::iter::repeat('0')).take(count));
+                    continue;
+                }
+                Part::Field('y', 2, _) => (year.rem_euclid(100), 2),
+                Part::Field('y', width, _) => (year, width),
+                Part::Field('M', width, _) => (month, width),
+                Part::Field('d', width, _) => (day, width),
+                Part::Field('H', width, _) => (second / 3_600, width),
+                Part::Field('m', width, _) => (second / 60 % 60, width),
+                Part::Field(_, width, _) => (second % 60, width),
+            };
+            text.push_str(&format!("{number:0width$}"));
+        }
+        text
+    }
+
     /// The whole text by this pattern. What it does not name is of 1970-01-01 00:00.
-    fn read(&self, text: &str) -> Option<Timestamp> {
+    pub(crate) fn read(&self, text: &str) -> Option<Timestamp> {
         let (mut year, mut month, mut day, mut seconds, mut nanos) = (1970, 1, 1, 0, 0);
         let mut reader = Reader { rest: text };
         for part in &self.0 {
