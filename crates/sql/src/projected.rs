@@ -125,7 +125,7 @@ impl Key<'_> {
     }
 
     fn at(&self, at: u64) -> Result<Value> {
-        let value = self.values.text(at).and_then(|text| {
+        let value = self.values.text(at).map(|text| {
             let moment = self.values.moment(at);
             let value = match (self.kind, moment) {
                 (Type::Date, Some(moment)) => {
@@ -136,7 +136,7 @@ impl Key<'_> {
                 }
                 _ => scalar_of(&text, self.kind),
             };
-            Some((text, value))
+            (text, value)
         });
         match value {
             Some((text, Some(value))) => Ok((text, value)),
