@@ -228,6 +228,7 @@ def test_refusals(lake):
         ({"Targets": {"IcebergTargets": [{"Paths": ["s3://b/"]}]}}, "IcebergTargets"),
         ({"Schedule": "rate(1 hour)"}, "cron"),
         ({"Configuration": "{}"}, "Version"),
+        ({"Configuration": '{"Version": 1.0, "CreatePartitionIndex": true}'}, "CreatePartitionIndex"),
     ]:
         with pytest.raises(glue.exceptions.InvalidInputException) as error:
             glue.update_crawler(Name=called, **settings)
@@ -250,10 +251,14 @@ def test_events_tell_what_is_new(server, lake):
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": queue}]}
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
     lake.s3.put_bucket_notification_configuration(Bucket=lake.bucket, NotificationConfiguration={
-        "QueueConfigurations": [{"QueueArn": queue, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}]})  # fmt: skip
+        "QueueConfigurations": [{"QueueArn": queue, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"],
+                                 "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "t/"}]}}}]})  # fmt: skip
     for number in (1, 2):
         lake.put(f"t/day={number}/a.csv", b"a,b\n1,2\n3,4\n")
-    targets = {"S3Targets": [{"Path": f"s3://{lake.bucket}/t/", "EventQueueArn": queue}]}
+    dead = name("dead")
+    dead_url = sqs.create_queue(QueueName=dead)["QueueUrl"]
+    target = {"Path": f"s3://{lake.bucket}/t/", "EventQueueArn": queue, "DlqEventQueueArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{dead}"}
+    targets = {"S3Targets": [target]}
     policies = {"RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVENT_MODE"}, "SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DELETE_FROM_DATABASE"}}
     called = lake.crawler(Targets=targets, **policies)
     lake.crawl(called)
@@ -263,11 +268,12 @@ def test_events_tell_what_is_new(server, lake):
         """Until all that was put and deleted is told."""
         until = time.monotonic() + 20
         waits = lambda: int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]["ApproximateNumberOfMessages"])  # noqa: E731
-        while time.monotonic() < until and waits() < 3:
+        while time.monotonic() < until and waits() < 4:
             time.sleep(0.1)
 
     lake.put("t/day=3/a.csv", b"a,b,c\n1,2,x\n3,4,y\n")
-    lake.put("t/day=9/never told.csv", b"a,b\n1,2\n3,4\n")
+    lake.put("t/day=9/with a blank.csv", b"a,b\n1,2\n3,4\n")
+    sqs.send_message(QueueUrl=url, MessageBody="no notification")
     lake.s3.delete_object(Bucket=lake.bucket, Key="t/day=1/a.csv")
     quiet()
     lake.crawl(called)
@@ -282,6 +288,7 @@ def test_events_tell_what_is_new(server, lake):
         if left() == {"0"}:
             break
     assert left() == {"0"}
+    assert [message["Body"] for message in sqs.receive_message(QueueUrl=dead_url, WaitTimeSeconds=10)["Messages"]] == ["no notification"]
     lake.crawl(called)
     assert json.loads(lake.glue.list_crawls(CrawlerName=called)["Crawls"][0]["Summary"]) == {}
 

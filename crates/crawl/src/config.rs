@@ -56,9 +56,10 @@ impl Config {
         if !version {
             return Err(ConfigError::Version);
         }
-        // Partitions lie in the order of their values, so that an index has nothing to add.
-        if all.get("CreatePartitionIndex").is_some_and(|value| !value.is_boolean()) {
-            return Err(ConfigError::Value("CreatePartitionIndex".to_owned(), "true or false"));
+        if all.get("CreatePartitionIndex").is_some_and(|value| *value != Value::Bool(false)) {
+            // Partitions lie in the order of their values: an index would have nothing to add.
+            let reason = "false: crawlers make no indexes here. Make one with CreatePartitionIndex";
+            return Err(ConfigError::Value("CreatePartitionIndex".to_owned(), reason));
         }
         let mut config = Self::default();
         if let Some(output) = all.get("CrawlerOutput") {
@@ -117,7 +118,7 @@ mod tests {
         for (text, config) in [
             (r#"{"Version": 1.0}"#, Config::default()),
             (
-                r#"{"Version":1.0,"CrawlerOutput":{"Partitions":{"AddOrUpdateBehavior":"InheritFromTable"},"Tables":{"AddOrUpdateBehavior":"MergeNewColumns"}},"CreatePartitionIndex":true}"#,
+                r#"{"Version":1.0,"CrawlerOutput":{"Partitions":{"AddOrUpdateBehavior":"InheritFromTable"},"Tables":{"AddOrUpdateBehavior":"MergeNewColumns"}},"CreatePartitionIndex":false}"#,
                 Config { inherit: true, merge_new: true, ..Config::default() },
             ),
             (

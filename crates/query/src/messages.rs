@@ -10,6 +10,9 @@ pub struct ToWorker {
     /// Which of it.
     #[prost(oneof = "to_worker::Kind", tags = "1, 2, 3")]
     pub kind: Option<to_worker::Kind>,
+    /// Which turn of the worker's it is: what it asks later names it.
+    #[prost(uint64, tag = "10")]
+    pub turn: u64,
 }
 
 /// Kinds of [`ToWorker`].
@@ -176,6 +179,9 @@ pub struct Ask {
     /// What is asked.
     #[prost(oneof = "ask::What", tags = "2, 3, 4, 5")]
     pub what: Option<ask::What>,
+    /// The turn that it is asked in. What is left of an earlier one, which may have been another caller's, has no answer.
+    #[prost(uint64, tag = "10")]
+    pub turn: u64,
 }
 
 /// What a worker asks.

@@ -299,15 +299,17 @@ async fn converse(
     host: &dyn Host,
     sink: &mut dyn Sink,
 ) -> Result<(Result<Ended, Failure>, bool), Broken> {
+    worker.turns += 1;
+    let number = worker.turns;
     let (mut read, mut write) = worker.socket.split();
-    wire::write(&mut write, &ToWorker { kind: Some(what) }, &[]).await?;
+    wire::write(&mut write, &ToWorker { kind: Some(what), turn: number }, &[]).await?;
     let (asks, asked) = mpsc::channel(MAX_ASKED);
     let turn = Turn::default();
     let answering = answer_all(&mut write, asked, host, &turn);
     tokio::pin!(answering);
     // A worker that waits for an answer may have rows on the way, so neither side waits for the other.
     let ended = tokio::select! {
-        ended = listen(&mut read, asks, sink) => ended?,
+        ended = listen(&mut read, asks, sink, number) => ended?,
         error = &mut answering => return Err(error),
     };
     // Of an answer that nobody waits for any more the rest must follow, else the next query is taken for it.
@@ -339,6 +341,7 @@ async fn listen(
     read: &mut ReadHalf<'_>,
     asks: mpsc::Sender<(u64, ask::What)>,
     sink: &mut dyn Sink,
+    turn: u64,
 ) -> Result<Result<Ended, Failure>, Broken> {
     let mut began = false;
     loop {
@@ -347,6 +350,8 @@ async fn listen(
         };
         let wrong = |what: &str| Err(Broken::Socket(format!("it sent {what}")));
         match kind {
+            // What is left of an earlier turn was another caller's to ask.
+            Some(from_worker::Kind::Ask(asked)) if asked.turn != turn => {}
             Some(from_worker::Kind::Ask(asked)) => {
                 let Some(what) = asked.what else { return wrong("a question about nothing") };
                 // Its other end is gone with this future only.
@@ -384,7 +389,7 @@ async fn answer_all(
                 None => open = false,
             },
             Some((id, (answer, payload))) = answers.next() => {
-                let answer = ToWorker { kind: Some(to_worker::Kind::Answer(Answer { id, ..answer })) };
+                let answer = ToWorker { kind: Some(to_worker::Kind::Answer(Answer { id, ..answer })), turn: 0 };
                 turn.writing.store(true, Ordering::Relaxed);
                 if let Err(error) = wire::write(write, &answer, &payload).await {
                     return error.into();
@@ -397,5 +402,32 @@ async fn answer_all(
             // The listener ends the conversation.
             else => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::messages::Ask;
+
+    #[tokio::test]
+    async fn what_is_left_of_an_earlier_turn_is_not_answered() {
+        let (mut worker, mut server) = UnixStream::pair().unwrap();
+        let ask = |id, turn| {
+            let what = Some(ask::What::Table(ask::Table { database: "d".into(), name: "t".into() }));
+            from_worker::Kind::Ask(Ask { id, what, turn })
+        };
+        let failed = from_worker::Kind::Failed(Failure::default());
+        for kind in [ask(1, 6), ask(2, 7), ask(3, 6), failed] {
+            wire::write(&mut worker, &FromWorker { kind: Some(kind) }, &[]).await.unwrap();
+        }
+        let (asks, mut asked) = mpsc::channel(MAX_ASKED);
+        let (mut read, _write) = server.split();
+        let ended = listen(&mut read, asks, &mut NoRows, 7).await;
+        assert!(matches!(ended, Ok(Err(_))));
+        assert_eq!(asked.recv().await.map(|(id, _)| id), Some(2));
+        assert!(asked.recv().await.is_none());
     }
 }

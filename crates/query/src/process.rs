@@ -24,6 +24,8 @@ pub(crate) struct Program {
 pub(crate) struct Worker {
     pub child: Child,
     pub socket: UnixStream,
+    /// How often it was given something to do.
+    pub turns: u64,
 }
 
 /// Bytes of memory that a process holds.
@@ -48,7 +50,7 @@ impl Worker {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Self { child, socket: UnixStream::from_std(ours)? })
+        Ok(Self { child, socket: UnixStream::from_std(ours)?, turns: 0 })
     }
 
     /// Bytes of memory that it holds.

@@ -40,6 +40,7 @@ pub struct Asker {
     frames: mpsc::Sender<(FromWorker, Bytes)>,
     waiting: Answers,
     next: Arc<AtomicU64>,
+    turn: u64,
 }
 
 impl Asker {
@@ -51,7 +52,7 @@ impl Asker {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
-        let kind = from_worker::Kind::Ask(Ask { id, what: Some(what) });
+        let kind = from_worker::Kind::Ask(Ask { id, what: Some(what), turn: self.turn });
         self.tell(kind, Bytes::new()).await?;
         let (answer, payload) = told.await.map_err(|_| AskError::Gone)?;
         if answer.error.is_empty() {
@@ -82,7 +83,7 @@ pub enum Task {
 #[derive(Debug)]
 pub struct Server {
     asker: Asker,
-    tasks: mpsc::Receiver<Task>,
+    tasks: mpsc::Receiver<(u64, Task)>,
 }
 
 impl Server {
@@ -94,16 +95,18 @@ impl Server {
         let waiting = Answers::default();
         tokio::spawn(write_all(write, waits));
         tokio::spawn(read_all(read, Arc::clone(&waiting), give));
-        let asker = Asker { frames, waiting, next: Arc::default() };
+        let asker = Asker { frames, waiting, next: Arc::default(), turn: 0 };
         Self { asker, tasks }
     }
 
     /// What is to be done next; `None` when the server is gone.
     pub async fn next(&mut self) -> Option<Task> {
-        self.tasks.recv().await
+        let (turn, task) = self.tasks.recv().await?;
+        self.asker.turn = turn;
+        Some(task)
     }
 
-    /// Asks the server.
+    /// Asks the server, for what is to be done now.
     pub fn asker(&self) -> Asker {
         self.asker.clone()
     }
@@ -116,7 +119,7 @@ async fn write_all(mut write: OwnedWriteHalf, mut waits: mpsc::Receiver<(FromWor
     Ok(())
 }
 
-async fn read_all(mut read: OwnedReadHalf, waiting: Answers, give: mpsc::Sender<Task>) -> io::Result<()> {
+async fn read_all(mut read: OwnedReadHalf, waiting: Answers, give: mpsc::Sender<(u64, Task)>) -> io::Result<()> {
     let lock = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let ended = loop {
         let message = match wire::read::<ToWorker>(&mut read).await {
@@ -125,24 +128,24 @@ async fn read_all(mut read: OwnedReadHalf, waiting: Answers, give: mpsc::Sender<
             Err(error) => break Err(error),
         };
         match message {
-            (ToWorker { kind: Some(to_worker::Kind::Run(query)) }, _) => {
-                if give.send(Task::Run(query)).await.is_err() {
+            (ToWorker { kind: Some(to_worker::Kind::Run(query)), turn }, _) => {
+                if give.send((turn, Task::Run(query))).await.is_err() {
                     break Ok(());
                 }
             }
-            (ToWorker { kind: Some(to_worker::Kind::Describe(object)) }, _) => {
-                if give.send(Task::Describe(object)).await.is_err() {
+            (ToWorker { kind: Some(to_worker::Kind::Describe(object)), turn }, _) => {
+                if give.send((turn, Task::Describe(object))).await.is_err() {
                     break Ok(());
                 }
             }
-            (ToWorker { kind: Some(to_worker::Kind::Answer(answer)) }, payload) => {
+            (ToWorker { kind: Some(to_worker::Kind::Answer(answer)), .. }, payload) => {
                 // Whoever asked may have been dropped with its query.
                 let asked = lock().remove(&answer.id);
                 if let Some(asked) = asked {
                     drop(asked.send((answer, payload)));
                 }
             }
-            (ToWorker { kind: None }, _) => {}
+            (ToWorker { kind: None, .. }, _) => {}
         }
     };
     lock().clear();

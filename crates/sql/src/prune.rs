@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::temporal_conversions::date32_to_datetime;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
+use millpond_hive::predicate::MAX_EXPRESSION_CHARS;
 use millpond_hive::types::Type;
 
 /// Whether a condition is about partition keys alone.
@@ -21,44 +23,102 @@ pub fn of_keys(filters: &[Expr], keys: &SchemaRef) -> Vec<Expr> {
     filters.iter().filter(|filter| is_of_keys(filter, keys)).cloned().collect()
 }
 
-/// GetPartitions' `Expression`: what it can say of the conditions. The rest is for [`kept`].
+/// GetPartitions' `Expression`: what it can say of the conditions, those first that stand first. The rest is for [`kept`].
 pub fn expression(filters: &[Expr], keys: &[(String, Type)]) -> String {
-    let said: Vec<String> = filters.iter().filter_map(|filter| said(filter, keys)).collect();
-    said.join(" AND ")
+    let mut all = String::new();
+    for filter in filters {
+        let Some(said) = tight(filter, &Saying { keys, exact: false, depth: 0 }) else { continue };
+        let joint = if all.is_empty() { "" } else { " AND " };
+        if all.chars().count() + joint.len() + said.chars().count() <= MAX_EXPRESSION_CHARS {
+            all = all + joint + &said;
+        }
+    }
+    all
 }
 
-fn said(filter: &Expr, keys: &[(String, Type)]) -> Option<String> {
-    match filter {
+/// How deep what is said may nest, well within [`millpond_hive::predicate::MAX_DEPTH`].
+const MAX_SAID_DEPTH: usize = 32;
+
+/// How a condition is said.
+#[derive(Clone, Copy)]
+struct Saying<'a> {
+    keys: &'a [(String, Type)],
+    /// Whether all of it has to be said: less of a condition holds for more partitions, and its negation for fewer.
+    exact: bool,
+    depth: usize,
+}
+
+/// A condition as an operand of AND.
+fn tight(filter: &Expr, saying: &Saying<'_>) -> Option<String> {
+    if !matches!(filter, Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. })) {
+        return said(filter, saying);
+    }
+    let deeper = Saying { depth: saying.depth + 1, ..*saying };
+    Some(format!("({})", said(filter, &deeper)?))
+}
+
+fn said(filter: &Expr, saying: &Saying<'_>) -> Option<String> {
+    if saying.depth > MAX_SAID_DEPTH {
+        return None;
+    }
+    let keys = saying.keys;
+    let not = |negated: bool| if negated { "NOT " } else { "" };
+    let text = match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            match (said(left, keys), said(right, keys)) {
-                (Some(left), Some(right)) => Some(format!("{left} AND {right}")),
-                (one, other) => one.or(other),
+            match (tight(left, saying), tight(right, saying)) {
+                (Some(left), Some(right)) => format!("{left} AND {right}"),
+                (one, other) if !saying.exact => one.or(other)?,
+                _ => return None,
             }
         }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            format!("{} OR {}", said(left, saying)?, said(right, saying)?)
+        }
+        Expr::Not(inner) => {
+            format!("NOT ({})", said(inner, &Saying { exact: true, depth: saying.depth + 1, ..*saying })?)
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let word = match op {
-                Operator::Eq => "=",
-                Operator::Lt => "<",
-                Operator::LtEq => "<=",
-                Operator::Gt => ">",
-                Operator::GtEq => ">=",
-                _ => return None,
-            };
-            Some(format!("{} {word} {}", key(left, keys)?, literal(right, left, keys)?))
+            format!("{} {} {}", key(left, keys)?, word(*op)?, literal(right, left, keys)?)
         }
-        Expr::InList(InList { expr, list, negated: false }) => {
+        Expr::InList(InList { expr, list, negated }) => {
             let values: Option<Vec<String>> = list.iter().map(|value| literal(value, expr, keys)).collect();
-            Some(format!("{} IN ({})", key(expr, keys)?, values?.join(", ")))
+            format!("{} {}IN ({})", key(expr, keys)?, not(*negated), values?.join(", "))
         }
-        _ => None,
-    }
+        Expr::Between(Between { expr, negated, low, high }) => {
+            let (low, high) = (literal(low, expr, keys)?, literal(high, expr, keys)?);
+            format!("{} {}BETWEEN {low} AND {high}", key(expr, keys)?, not(*negated))
+        }
+        Expr::Like(Like { expr, negated, pattern, escape_char: None, case_insensitive: false }) => {
+            // The engine takes a backslash for an escape, the expression's language does not.
+            let pattern = literal(pattern, expr, keys).filter(|it| it.starts_with('\'') && !it.contains('\\'))?;
+            format!("{} {}LIKE {pattern}", key(expr, keys)?, not(*negated))
+        }
+        _ => return None,
+    };
+    (text.len() <= MAX_EXPRESSION_CHARS * 4).then_some(text)
 }
 
-fn key<'a>(expr: &'a Expr, keys: &[(String, Type)]) -> Option<&'a str> {
+fn word(op: Operator) -> Option<&'static str> {
+    Some(match op {
+        Operator::Eq => "=",
+        Operator::NotEq => "<>",
+        Operator::Lt => "<",
+        Operator::LtEq => "<=",
+        Operator::Gt => ">",
+        Operator::GtEq => ">=",
+        _ => return None,
+    })
+}
+
+/// A key's name. In quotes only where it has to be: the catalog finds ranges of partitions by names without.
+fn key(expr: &Expr, keys: &[(String, Type)]) -> Option<String> {
     let Expr::Column(column) = expr else { return None };
-    // Names with other characters would have to be quoted, which the expression's language has no way for.
-    let plain = column.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    (plain && keys.iter().any(|(name, _)| *name == column.name)).then_some(column.name.as_str())
+    let name = &column.name;
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.eq_ignore_ascii_case("not");
+    let known = keys.iter().any(|(key, _)| key == name);
+    known.then(|| if plain { name.clone() } else { format!("\"{}\"", name.replace('"', "\"\"")) })
 }
 
 /// A literal of the key's own type; comparisons across types mean different things here and there.
@@ -70,8 +130,15 @@ fn literal(value: &Expr, of: &Expr, keys: &[(String, Type)]) -> Option<String> {
             Type::String | Type::Varchar(_),
             ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) | ScalarValue::LargeUtf8(Some(text)),
         ) => Some(format!("'{}'", text.replace('\'', "''"))),
+        (Type::TinyInt, ScalarValue::Int8(Some(number))) => Some(number.to_string()),
+        (Type::SmallInt, ScalarValue::Int16(Some(number))) => Some(number.to_string()),
         (Type::Int, ScalarValue::Int32(Some(number))) => Some(number.to_string()),
         (Type::BigInt, ScalarValue::Int64(Some(number))) => Some(number.to_string()),
+        (Type::Date, ScalarValue::Date32(Some(days))) => {
+            let date = date32_to_datetime(*days)?.date().to_string();
+            // Years of other lengths have a sign, which dates of partitions do not.
+            (date.len() == "yyyy-mm-dd".len()).then(|| format!("'{date}'"))
+        }
         _ => None,
     }
 }
@@ -99,4 +166,38 @@ pub fn batch(keys: &SchemaRef, values: &[Vec<ScalarValue>]) -> Result<RecordBatc
         .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(values.len()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(keys), columns?, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::{col, lit};
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_conditions() {
+        let keys = [("dt".to_owned(), Type::String), ("n".to_owned(), Type::Int), ("day".to_owned(), Type::Date)];
+        let unsaid = || col("n").is_null();
+        for (filter, expected) in [
+            (col("dt").eq(lit("it's")), "dt = 'it''s'"),
+            (col("n").not_eq(lit(1_i32)), "n <> 1"),
+            (col("n").eq(lit(1_i64)), ""),
+            (col("n").in_list(vec![lit(1_i32), lit(2_i32)], true), "n NOT IN (1, 2)"),
+            (col("dt").between(lit("a"), lit("b")), "dt BETWEEN 'a' AND 'b'"),
+            (col("dt").like(lit("2019-%")), "dt LIKE '2019-%'"),
+            (col("dt").like(lit("a\\_%")), ""),
+            (col("day").gt(lit(ScalarValue::Date32(Some(17_897)))), "day > '2019-01-01'"),
+            (col("n").eq(lit(1_i32)).or(col("dt").eq(lit("a"))), "(n = 1 OR dt = 'a')"),
+            (col("n").eq(lit(1_i32)).or(unsaid()), ""),
+            (col("n").eq(lit(1_i32)).and(unsaid()), "n = 1"),
+            (Expr::Not(Box::new(col("n").eq(lit(1_i32)).and(unsaid()))), ""),
+            (Expr::Not(Box::new(col("n").eq(lit(1_i32)).or(col("n").eq(lit(2_i32))))), "NOT (n = 1 OR n = 2)"),
+        ] {
+            assert_eq!(expression(std::slice::from_ref(&filter), &keys), expected, "{filter}");
+        }
+        let odd = [("not".to_owned(), Type::Int)];
+        assert_eq!(expression(&[col("not").eq(lit(1_i32))], &odd), "\"not\" = 1");
+        let long = col("dt").in_list((0..900).map(|n| lit(format!("{n}"))).collect(), false);
+        assert_eq!(expression(&[long, col("n").eq(lit(1_i32))], &keys), "n = 1");
+    }
 }

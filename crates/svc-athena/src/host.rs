@@ -137,7 +137,7 @@ fn question(what: &ask::What) -> Vec<u8> {
     if let ask::What::Read(read) = &mut what {
         (read.from, read.to) = (0, 0);
     }
-    Ask { id: 0, what: Some(what) }.encode_to_vec()
+    Ask { id: 0, what: Some(what), turn: 0 }.encode_to_vec()
 }
 
 /// Without what differs each time that a page is asked for.

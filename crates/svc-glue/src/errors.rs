@@ -33,6 +33,9 @@ pub(crate) enum GlueError {
     /// A condition of the request does not hold.
     #[error("{0}")]
     Condition(String),
+    /// What the catalog holds does not allow it.
+    #[error("{0}")]
+    State(String),
     /// What a crawler or its schedule is at does not allow it: the code, and a sentence.
     #[error("{1}")]
     Crawler(&'static str, String),
@@ -85,6 +88,7 @@ impl GlueError {
             Self::Limit(_) => ("ResourceNumberLimitExceededException", 400),
             Self::Concurrent(_) => ("ConcurrentModificationException", 400),
             Self::Condition(_) => ("ConditionCheckFailureException", 400),
+            Self::State(_) => ("InvalidStateException", 400),
             Self::Crawler(code, _) => (code, 400),
             Self::Unserved(_) => ("NotImplemented", 501),
             Self::Full => ("ServiceUnavailable", 503),

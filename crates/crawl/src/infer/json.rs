@@ -138,10 +138,9 @@ impl<'de> serde::Deserialize<'de> for Spanned {
 
 /// Whether the first lines are rows, each of them.
 fn is_lines(text: &Text) -> bool {
-    let lines = text.text.lines().filter(|line| !line.trim().is_empty()).take(LINES);
-    let mut some = false;
-    let all = lines.map(|line| line.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(line).is_ok());
-    all.inspect(|_| some = true).all(|fits| fits) && some
+    let mut lines = text.text.lines().filter(|line| !line.trim().is_empty()).take(LINES).peekable();
+    let is_row = |line: &str| line.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(line).is_ok();
+    lines.peek().is_some() && lines.all(is_row)
 }
 
 /// What a text is, if it is JSON.

@@ -123,7 +123,8 @@ fn unreadable(text: &str, error: &ParserError) -> Problem {
     };
     let (said, place) = match said.rsplit_once(" at Line: ") {
         Some((said, place)) => (said, format!("line {}: ", place.replace(", Column: ", ":"))),
-        None => (said.as_str(), String::new()),
+        // The end has no place of the parser's.
+        None => (said.as_str(), format!("{}: ", place(text, text.trim_end().len()))),
     };
     let said = match said.strip_prefix("Expected: ").and_then(|said| said.rsplit_once(", found: ")) {
         Some((wanted, "EOF")) => format!("mismatched input '<EOF>'. Expecting: {wanted}"),
@@ -190,8 +191,8 @@ mod tests {
     #[test]
     fn functions_have_the_engines_names() {
         assert_eq!(
-            read("SELECT STDDEV_SAMP(a), if(b, 1), concat(a, 'x', b)"),
-            "SELECT stddev(a), CASE WHEN b THEN 1 END, a || 'x' || b"
+            read("SELECT STDDEV_SAMP(a) AS x, if(b, 1) AS y, concat(a, 'x', b) AS z"),
+            "SELECT stddev(a) AS x, CASE WHEN b THEN 1 END AS y, a || 'x' || b AS z"
         );
     }
 

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, TableAlias, TableFactor,
-    VisitorMut,
+    Expr, GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem, TableAlias,
+    TableFactor, Value, VisitorMut,
 };
 
 use super::{columns, functions, literals, unnest};
@@ -35,10 +35,22 @@ fn lower_alias(alias: &mut TableAlias) {
     alias.columns.iter_mut().for_each(|column| lower(&mut column.name));
 }
 
+/// `FETCH FIRST n ROWS ONLY` is LIMIT, of one row where no number stands.
+fn fetch(query: &mut Query) {
+    let Some(fetch) = query.fetch.take() else { return };
+    let one = || Expr::Value(Value::Number("1".to_owned(), false).into());
+    let quantity = Some(fetch.quantity.unwrap_or_else(one));
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit, .. }) => *limit = quantity,
+        clause => *clause = Some(LimitClause::LimitOffset { limit: quantity, offset: None, limit_by: Vec::new() }),
+    }
+}
+
 impl VisitorMut for Rewriting {
     type Break = Problem;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Problem> {
+        fetch(query);
         if let Some(with) = &mut query.with {
             for table in &mut with.cte_tables {
                 lower_alias(&mut table.alias);

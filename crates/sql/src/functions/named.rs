@@ -143,8 +143,8 @@ mod tests {
             ("decimal(10, 2)", "Decimal128(10, 2)"),
             ("timestamp(3) with time zone", "Timestamp(µs, \"UTC\")"),
             ("double precision", "Float64"),
-            ("array<int>", "List(Int32, field: 'item')"),
-            ("row(a int, array(varchar))", "Struct(\"a\": Int32, \"field1\": List(Utf8, field: 'item'))"),
+            ("array<int>", "List(Int32)"),
+            ("row(a int, array(varchar))", "Struct(\"a\": Int32, \"field1\": List(Utf8))"),
         ] {
             assert_eq!(named(text).unwrap().field.data_type().to_string(), kind, "{text}");
         }

@@ -39,7 +39,7 @@ async fn what_trino_has_not_is_refused_with_its_place() {
         ("SELECT 1 FETCH FIRST 1 ROWS WITH TIES", "line 1:34: FETCH"),
         ("SELECT 1 LIMIT 1 OFFSET 1", "line 1:18: mismatched input 'OFFSET'"),
         ("SELECT a FROM a NATURAL JOIN b", "line 1:17: Natural join"),
-        ("SELECT 1 FROM", "mismatched input '<EOF>'"),
+        ("SELECT 1 FROM", "line 1:14: mismatched input '<EOF>'"),
         ("SELECT 1 IS TRUE", "IS TRUE"),
         ("SELECT CAST(1 AS text)", "Unknown type"),
         ("SELECT 5 & 3", "bitwise_and"),
@@ -90,6 +90,23 @@ async fn several_groupings() {
     assert_eq!(rows(&lake, &rolled).await, "\"a\",\"2\"\n\"b\",\"1\"\n,\"3\"\n");
     let sets = format!("SELECT x, y, count(*) {from} GROUP BY GROUPING SETS ((x), (y)) ORDER BY x, y");
     assert_eq!(rows(&lake, &sets).await, "\"a\",,\"2\"\n\"b\",,\"1\"\n,\"1\",\"2\"\n,\"2\",\"1\"\n");
+}
+
+#[tokio::test]
+async fn first_rows() {
+    let lake = Lake::default();
+    for (end, expected) in [
+        ("FETCH FIRST 2 ROWS ONLY", "\"1\"\n\"2\"\n"),
+        ("FETCH FIRST ROW ONLY", "\"1\"\n"),
+        ("OFFSET 1 ROW FETCH NEXT 1 ROW ONLY", "\"2\"\n"),
+        ("OFFSET 2 LIMIT ALL", "\"3\"\n"),
+    ] {
+        assert_eq!(
+            rows(&lake, &format!("SELECT x FROM (VALUES 3, 1, 2) AS t(x) ORDER BY x {end}")).await,
+            expected,
+            "{end}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use millpond_types::Arn;
 use super::attach::{table_of, values};
 use super::bodies::FolderBody;
 use super::check;
-use super::existing::{Existing, same_place};
+use super::existing::Existing;
 use super::look::{Looked, Place, folder_of};
 use super::rows;
 use super::run::{Crawl, Why};
@@ -224,8 +224,7 @@ impl Crawl<'_> {
         let Some(partition) = known.remove(&values) else { return Ok(()) };
         let at = check::location(partition.location.as_deref().unwrap_or_default());
         let at = at.map_err(|error| error.to_string())?;
-        let is_in = same_place(&at.to_string(), &location) || location.starts_with(&at.to_string());
-        if is_in && !self.has_objects(&at.bucket, &at.folder()).await? {
+        if !self.has_objects(&at.bucket, &at.folder()).await? {
             self.gone_partitions(&table, vec![(values, partition)]).await?;
         }
         Ok(())
