@@ -36,12 +36,7 @@ use crate::failure::Problem;
 
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let all = [arrays::all(), maps::all(), operators::all(), cast::all(), clocks::all(), dates::all(), json::all()];
-    let all: Vec<Arc<ScalarUDF>> = all.into_iter().flatten().map(Arc::new).collect();
-    let is_new = |function: &Arc<ScalarUDF>| {
-        !KEPT.contains(&function.name()) && !all.iter().any(|known| known.name() == function.name())
-    };
-    let shaped: Vec<Arc<ScalarUDF>> = shaped::all().into_iter().filter(is_new).collect();
-    all.into_iter().chain(shaped).collect()
+    all.into_iter().flatten().map(Arc::new).chain(shaped::all()).collect()
 });
 static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(|| vec![Arc::new(conditional::attempt())]);
 static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -49,9 +44,6 @@ static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let scalars = SCALARS.iter().flat_map(named);
     scalars.chain(HIGHER.iter().map(|function| function.name().to_owned())).collect()
 });
-
-/// Names that are written as something else before the engine sees them.
-const KEPT: &[&str] = &["concat"];
 
 /// The most characters that a text is filled up to, or that a repeated one has.
 const MAX_TEXT: usize = 1 << 20;
@@ -93,4 +85,15 @@ fn out_of_range(words: impl std::fmt::Display) -> DataFusionError {
 /// What a cast fails with.
 fn cast_failure(text: &str, kind: &str) -> DataFusionError {
     Problem::Data(format!("INVALID_CAST_ARGUMENT: Cannot cast '{text}' to {kind}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_told_once() {
+        let names: BTreeSet<&str> = SCALARS.iter().map(|function| function.name()).collect();
+        assert_eq!(names.len(), SCALARS.len());
+    }
 }

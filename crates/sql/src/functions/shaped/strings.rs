@@ -27,9 +27,6 @@ pub fn all() -> Vec<Overload> {
                 }
             })
         }),
-        of("concat(varchar, varchar...) -> varchar", |call| {
-            call.texts(|row| Ok(Some((0..call.len()).map(|at| row.text(at)).collect::<String>())))
-        }),
         of("concat_ws(varchar, varchar...) -> varchar", concat_ws),
         of("hamming_distance(varchar, varchar) -> bigint", hamming),
         of("levenshtein_distance(varchar, varchar) -> bigint", levenshtein),
@@ -73,12 +70,6 @@ fn changes() -> Vec<Overload> {
         }),
         of("replace(varchar, varchar, varchar) -> varchar", |call| {
             call.texts(|row| Ok(Some(row.text(0).replace(row.text(1), row.text(2)))))
-        }),
-        of("reverse(varchar) -> varchar", |call| {
-            call.texts(|row| Ok(Some(row.text(0).chars().rev().collect::<String>())))
-        }),
-        of("reverse(varbinary) -> varbinary", |call| {
-            call.blobs(|row| Ok(Some(row.bytes(0).iter().rev().copied().collect::<Vec<_>>())))
         }),
         of("soundex(varchar) -> varchar", |call| call.texts(|row| soundex(row.text(0)).map(Some))),
         of("starts_with(varchar, varchar) -> boolean", |call| {
