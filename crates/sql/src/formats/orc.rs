@@ -23,7 +23,7 @@ use futures_util::{FutureExt, StreamExt};
 use millpond_hive::format::By;
 use orc_rust::arrow_reader::ArrowReaderBuilder;
 use orc_rust::projection::ProjectionMask;
-use orc_rust::schema::{RootDataType, TimestampPrecision};
+use orc_rust::schema::RootDataType;
 
 use crate::failure::Problem;
 use crate::remote::{Remote, Source};
@@ -136,8 +136,7 @@ async fn builder(remote: Remote, source: Source) -> Result<ArrowReaderBuilder<Re
     let path = source.path();
     let tail = tail::read(&remote, &source).await?;
     let builder = ArrowReaderBuilder::try_new_async(Reader::new(remote, source, tail)).await;
-    let builder = builder.map_err(|error| broken(&error, &path))?;
-    Ok(builder.with_timestamp_precision(TimestampPrecision::Microsecond))
+    builder.map_err(|error| broken(&error, &path))
 }
 
 async fn opened(
@@ -161,10 +160,12 @@ async fn opened(
     // Where each wanted column stands among those that are read.
     let columns: Vec<Option<usize>> = found.iter().map(|at| at.and_then(|at| chosen.binary_search(&at).ok())).collect();
     let builder = builder.with_projection(mask);
-    checked(&builder.schema(), &columns, &wanted, &path)?;
-    let batches = builder.build_async().map(move |batch| {
+    let file = builder.schema();
+    checked(&file, &columns, &wanted, &path)?;
+    let asked = Arc::new(Schema::new(shape::asked(file.fields())));
+    let batches = builder.with_schema(asked).build_async().map(move |batch| {
         let batch = batch.map_err(|error| broken(&error, &path))?;
-        Ok(shaped(&batch, &columns, &wanted, &path)?)
+        Ok(shaped((&batch, &file), &columns, &wanted, &path)?)
     });
     Ok(batches.boxed())
 }
@@ -200,15 +201,21 @@ fn checked(file: &Schema, columns: &[Option<usize>], wanted: &Wanted, path: &str
     Ok(())
 }
 
-/// What was read, as the table has it.
-fn shaped(batch: &RecordBatch, columns: &[Option<usize>], wanted: &Wanted, path: &str) -> Result<RecordBatch, Problem> {
+/// What was read, as the table has it; `file` has the file's types.
+fn shaped(
+    (batch, file): (&RecordBatch, &Schema),
+    columns: &[Option<usize>],
+    wanted: &Wanted,
+    path: &str,
+) -> Result<RecordBatch, Problem> {
     let rows = batch.num_rows();
-    let shaped = |(field, at): (&Arc<Field>, &Option<usize>)| match at.and_then(|at| batch.columns().get(at)) {
-        None => Ok(new_null_array(field.data_type(), rows)),
-        Some(column) => shape::shaped(column, field.data_type()).map_err(|error| {
+    let shaped = |(field, at): (&Arc<Field>, &Option<usize>)| {
+        let found = at.and_then(|at| Some((batch.columns().get(at)?, file.fields().get(at)?)));
+        let Some((array, found)) = found else { return Ok(new_null_array(field.data_type(), rows)) };
+        shape::shaped(array, found.data_type(), field.data_type()).map_err(|error| {
             let name = field.name();
             Problem::Data(format!("HIVE_BAD_DATA: Malformed ORC file. The column {name}: {error} [{path}]"))
-        }),
+        })
     };
     let arrays = wanted.schema.fields().iter().zip(columns).map(shaped).collect::<Result<Vec<ArrayRef>, Problem>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));

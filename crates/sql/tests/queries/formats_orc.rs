@@ -21,6 +21,9 @@ const ZSTD: &[u8] = include_bytes!("../data/everything.zstd.orc");
 /// Two rows whose columns have no names, as Hive wrote them once.
 const UNNAMED: &[u8] = include_bytes!("../data/unnamed.lz4.orc");
 
+/// Four rows of nanoseconds, by Apache's writer too.
+const NANOS: &[u8] = include_bytes!("../data/nanos.zlib.orc");
+
 /// The columns of [`ZLIB`], with semicolons for the commas in types.
 const EVERYTHING: &str = "id bigint, flag boolean, tiny tinyint, small smallint, num int, real float, dbl double, \
      text string, bin binary, day date, ts timestamp, price decimal(9;2), wide decimal(38;3), tags array<int>, \
@@ -28,11 +31,11 @@ const EVERYTHING: &str = "id bigint, flag boolean, tiny tinyint, small smallint,
 
 /// Some of its rows.
 const ROWS: [&str; 5] = [
-    r#""1","false","-49","-869","-1","0.25","-0.125","bird 1","01 00 ff","1969-12-31","1969-11-20 07:59:57.373","-2.33","12345678901234567890123457.790","[0]","{k0=null}","{lat=0.5, names=null}""#,
-    r#""2","true","-48","-838","4","0.5","-0.25","bird 2","02 00 ff","1970-01-01","1969-12-31 23:59:57.623","-1.33","12345678901234567890123458.790","[0, null]","{k0=null, k1=1}","{lat=1.0, names=[a2]}""#,
+    r#""1","false","-49","-869","-1","0.25","-0.125","bird 1","01 00 ff","1969-12-31","1969-11-20 07:59:57.000","-2.33","12345678901234567890123457.790","[0]","{k0=null}","{lat=0.5, names=null}""#,
+    r#""2","true","-48","-838","4","0.5","-0.25","bird 2","02 00 ff","1970-01-01","1969-12-31 23:59:57.000","-1.33","12345678901234567890123458.790","[0, null]","{k0=null, k1=1}","{lat=1.0, names=[a2]}""#,
     r#""4",,,,,,,,,,,,,,,"#,
-    r#""8","true","-42","-652","64","2.0","-1.0","bird 1","08 00 ff","1970-01-07","1970-09-07 23:59:57.623","4.67","12345678901234567890123464.790","[]","{k0=null, k1=1}","{lat=4.0, names=[a8]}""#,
-    r#""57","false","7","867","-3249","14.25","-7.125","bird 1","39 00 ff","1970-02-25","1976-04-10 15:59:57.123","53.67","12345678901234567890123513.790","[0]","{}","{lat=28.5, names=null}""#,
+    r#""8","true","-42","-652","64","2.0","-1.0","bird 1","08 00 ff","1970-01-07","1970-09-07 23:59:57.500","4.67","12345678901234567890123464.790","[]","{k0=null, k1=1}","{lat=4.0, names=[a8]}""#,
+    r#""57","false","7","867","-3249","14.25","-7.125","bird 1","39 00 ff","1970-02-25","1976-04-10 15:59:57.000","53.67","12345678901234567890123513.790","[0]","{}","{lat=28.5, names=null}""#,
 ];
 
 /// A table of ORC; see [`EVERYTHING`].
@@ -117,7 +120,7 @@ async fn types_are_widened_or_refused() {
     let small: ArrayRef = Arc::new(Int8Array::from(vec![Some(-7), None]));
     let real: ArrayRef = Arc::new(Float32Array::from(vec![0.5, -1.25]));
     let long: ArrayRef = Arc::new(Int64Array::from(vec![1_i64 << 40, 2]));
-    let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_500_000, -86_400_000_000]));
+    let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_500_000, -1_500_000]));
     let text = texts(["a".to_owned(), "b".to_owned()]);
     let columns = vec![("s", small), ("r", real), ("l", long), ("t", time), ("x", text)];
     let bytes = file(&[columns], Some(CompressionType::Snappy));
@@ -125,7 +128,7 @@ async fn types_are_widened_or_refused() {
     assert_eq!(
         query(&wide, "SELECT * FROM t").await.unwrap().rows,
         "\"-7\",\"0.5\",\"1099511627776.00\",\"1970-01-01 00:00:01.500\",\"61\"\n\
-         ,\"-1.25\",\"2.00\",\"1969-12-31 00:00:00.000\",\"62\"\n"
+         ,\"-1.25\",\"2.00\",\"1969-12-31 23:59:58.500\",\"62\"\n"
     );
     let narrow = table("s date, r int, l int, t string, x int", BY_NAME, &[("x", &bytes)]);
     for (column, parts) in [
@@ -141,6 +144,22 @@ async fn types_are_widened_or_refused() {
         // Others can be read all the same.
         assert_eq!(query(&narrow, "SELECT count(*) FROM t").await.unwrap().rows, "\"2\"\n");
     }
+}
+
+/// Finer than the table has them, nested, and instants, which are shown as UTC has them.
+#[tokio::test]
+async fn nanoseconds() {
+    let lake = table("at timestamp, nested array<timestamp>, z timestamp", &[], &[("x", NANOS)]);
+    let rows = query(&lake, "SELECT at, nested, z, to_unixtime(at) > 1500000000.123455 FROM t").await.unwrap().rows;
+    assert_eq!(
+        rows.lines().collect::<Vec<_>>(),
+        [
+            r#""1970-01-01 00:00:00.000","[1970-01-01 00:00:00.000]","1970-01-01 00:00:00.000","false""#,
+            r#""2017-07-14 02:40:00.123","[2017-07-14 02:40:00.123]","2017-07-14 02:40:00.123","true""#,
+            r#""2100-01-01 00:00:00.999","[]",,"true""#,
+            r#",,"1969-12-31 23:59:59.000","#,
+        ]
+    );
 }
 
 /// What is nested has the table's fields, by name.
