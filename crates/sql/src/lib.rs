@@ -5,11 +5,14 @@
 mod catalog;
 mod describe;
 mod dialect;
+mod estimate;
 mod explain;
 mod failure;
 mod formats;
 mod functions;
+mod hidden;
 mod links;
+mod listing;
 pub mod parquet;
 mod projected;
 mod prune;

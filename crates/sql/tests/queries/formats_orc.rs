@@ -228,6 +228,7 @@ async fn partitions_limits_and_what_is_empty() {
         ("SELECT a + dt FROM t WHERE dt = 2", "\"5\"\n"),
         ("SELECT dt, count(*) FROM t GROUP BY dt ORDER BY dt", "\"1\",\"2\"\n\"2\",\"1\"\n"),
         ("SELECT count(*) FROM t WHERE a > 1 AND dt = 1", "\"1\"\n"),
+        ("SELECT \"$path\", a FROM t WHERE a = 3", "\"s3://lake/t/dt=2/x\",\"3\"\n"),
     ] {
         assert_eq!(query(&lake, statement).await.unwrap().rows, rows, "{statement}");
     }

@@ -18,7 +18,9 @@ mod functions_dates;
 mod functions_json;
 mod functions_text;
 mod functions_texts;
+mod hidden;
 mod links;
+mod listing;
 mod statements;
 mod world;
 
