@@ -144,3 +144,8 @@ pub fn partition_expression(data: &[u8]) {
 pub fn links(data: &[u8]) {
     millpond_hive::fuzz::links(data);
 }
+
+/// A compressed object.
+pub fn compressed(data: &[u8]) {
+    millpond_hive::fuzz::compressed(data);
+}

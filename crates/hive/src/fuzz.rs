@@ -1,5 +1,8 @@
-//! Entry points for fuzzing: hostile statements, patterns, expressions and files of links give an error or an answer, never a panic or a hang.
+//! Entry points for fuzzing: hostile statements, patterns, expressions, files of links and compressed objects give an error or an answer, never a panic or a hang.
 
+use bytes::Bytes;
+
+use crate::compression::{Compression, Decoder};
 use crate::ddl;
 use crate::format::RegexFormat;
 use crate::predicate::Predicate;
@@ -47,4 +50,33 @@ pub fn partition_expression(data: &[u8]) {
 /// A file of links.
 pub fn links(data: &[u8]) {
     let _ = targets(data);
+}
+
+/// What is unfolded of an object at most.
+const MAX_UNFOLDED: usize = 4 * 1024 * 1024;
+
+/// A compressed object, behind a byte that says how it is compressed and how it is cut: in pieces it unfolds to what it is as a whole.
+pub fn compressed(data: &[u8]) {
+    let Some((kind, object)) = data.split_first() else { return };
+    let kind = usize::from(*kind);
+    let Some(compression) = Compression::ALL.get(kind % Compression::ALL.len()) else { return };
+    let (whole, parts) = (unfolded(*compression, object, object.len()), unfolded(*compression, object, 1 + kind / 8));
+    assert!(whole == parts, "pieces unfold to something else");
+}
+
+/// What an object unfolds to, given in pieces of a size; `None` where it is broken, or more than is unfolded.
+fn unfolded(compression: Compression, object: &[u8], piece: usize) -> Option<Vec<u8>> {
+    let mut decoder = Decoder::of(compression).ok()??;
+    let mut out = Vec::new();
+    for part in object.chunks(piece.max(1)) {
+        let mut part = Bytes::copy_from_slice(part);
+        while !part.is_empty() {
+            out.extend_from_slice(&decoder.some(&mut part).ok()?);
+            if out.len() > MAX_UNFOLDED {
+                return None;
+            }
+        }
+    }
+    out.extend_from_slice(&decoder.end().ok()?);
+    Some(out)
 }

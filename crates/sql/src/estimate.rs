@@ -28,7 +28,7 @@ fn width(kind: &Type) -> u64 {
 /// The rows and bytes of a reading of `bytes` in objects, none of it exact. `schema` is what is read with the partition keys.
 pub fn statistics(layout: &Layout, columns: &[(String, Type)], bytes: u64, schema: &SchemaRef) -> Statistics {
     let held = match layout.format {
-        Format::Parquet | Format::Orc => bytes.saturating_mul(COMPRESSED),
+        Format::Parquet(_) | Format::Orc(_) => bytes.saturating_mul(COMPRESSED),
         _ => bytes,
     };
     let row = columns.iter().map(|(_, kind)| width(kind)).sum::<u64>().max(1);
@@ -42,6 +42,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::datatypes::Schema;
+    use millpond_hive::format::By;
 
     use super::*;
 
@@ -49,7 +50,8 @@ mod tests {
     fn more_bytes_are_more_rows() {
         let columns = [("a".to_owned(), Type::BigInt), ("b".to_owned(), Type::parse("struct<x:int,y:date>").unwrap())];
         let schema = Arc::new(Schema::empty());
-        let layout = Layout { format: Format::Parquet, symlink: false, skip_header_lines: 0, skip_footer_lines: 0 };
+        let layout =
+            Layout { format: Format::Parquet(By::Name), symlink: false, skip_header_lines: 0, skip_footer_lines: 0 };
         let about = statistics(&layout, &columns, 4_000, &schema);
         assert_eq!((about.num_rows, about.total_byte_size), (Precision::Inexact(1_000), Precision::Inexact(16_000)));
     }

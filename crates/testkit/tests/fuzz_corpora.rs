@@ -173,3 +173,8 @@ fn expressions_over_partitions() {
 fn files_of_links() {
     replay("links", targets::links);
 }
+
+#[test]
+fn compressed_objects() {
+    replay("compressed", targets::compressed);
+}
