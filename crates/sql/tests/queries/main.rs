@@ -16,6 +16,9 @@ mod functions_json;
 mod functions_text;
 mod functions_texts;
 mod links;
+mod logic;
+mod logic_lake;
+mod many;
 mod statements;
 mod world;
 
