@@ -1,7 +1,7 @@
 //! Aggregates of Trino's that are written with the engine's.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions, Value,
+    Array, BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions, Value,
 };
 
 use super::functions::{Written, broken, called, case};
@@ -62,6 +62,11 @@ pub fn written(call: &Function, name: &str, given: Option<Vec<Expr>>) -> Written
         }
         ("geometric_mean", [value]) => {
             called("exp", vec![Expr::Function(over(call, "avg", vec![called("ln", vec![value.clone()])], None))])
+        }
+        ("approx_percentile", [value, Expr::Array(shares)]) => {
+            let one = |share: &Expr| written(call, name, Some(vec![value.clone(), share.clone()]));
+            let made: Result<Vec<Option<Expr>>, _> = shares.elem.iter().map(one).collect();
+            Expr::Array(Array { elem: made?.into_iter().flatten().collect(), named: true })
         }
         ("approx_percentile", [value, share]) => {
             let mut made = over(call, "approx_percentile_cont", vec![share.clone()], None);

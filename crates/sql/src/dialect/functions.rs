@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName, ObjectNamePart,
-    OneOrManyWithParens, Spanned, TypedString, UnaryOperator, Value,
+    DuplicateTreatment, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName,
+    ObjectNamePart, OneOrManyWithParens, Spanned, TrimWhereField, TypedString, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -23,6 +23,9 @@ pub fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem>
     ControlFlow::Break(Problem::Statement(format!("{code}: {place}{what}")))
 }
 
+/// Functions that take a lambda.
+const LAMBDAS: &[&str] = &["all_match", "any_match", "filter", "none_match", "transform"];
+
 /// Names a call as the engine has it, or refuses it.
 pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     lower_all(&mut call.name);
@@ -33,6 +36,11 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
             }
         }
     }
+    let has_lambda = has(call, |one| matches!(one, FunctionArgExpr::Expr(Expr::Lambda(_))));
+    let has_star = has(call, |one| matches!(one, FunctionArgExpr::Wildcard | FunctionArgExpr::QualifiedWildcard(_)));
+    if has_star && is_distinct(call) {
+        return broken(&*call, "SYNTAX_ERROR", "mismatched input '*'. Expecting: an expression");
+    }
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice() else {
         let words = format!("Function '{}' not registered", call.name);
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
@@ -41,6 +49,10 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     if name.quote_style.is_some() && known.starts_with('$') {
         let words = format!("Function '{known}' not registered");
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
+    }
+    if has_lambda && !LAMBDAS.contains(&known) && !REFUSED.contains(&known) {
+        let words = format!("Function '{known}' with a lambda is not carried out");
+        return broken(&*call, "NOT_SUPPORTED", &words);
     }
     if is_own(known) || WRITTEN.contains(&known) || aggregates::WRITTEN.contains(&known) {
         return ControlFlow::Continue(());
@@ -59,6 +71,15 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     broken(&*call, "FUNCTION_NOT_FOUND", &words)
 }
 
+fn has(call: &Function, what: fn(&FunctionArgExpr) -> bool) -> bool {
+    let FunctionArguments::List(list) = &call.args else { return false };
+    list.args.iter().any(|argument| matches!(argument, FunctionArg::Unnamed(one) if what(one)))
+}
+
+fn is_distinct(call: &Function) -> bool {
+    matches!(&call.args, FunctionArguments::List(list) if list.duplicate_treatment == Some(DuplicateTreatment::Distinct))
+}
+
 fn lower_parameters(lambda: &mut LambdaFunction) {
     match &mut lambda.params {
         OneOrManyWithParens::One(parameter) => lower(&mut parameter.name),
@@ -67,7 +88,7 @@ fn lower_parameters(lambda: &mut LambdaFunction) {
 }
 
 /// Functions that are written as something else before the engine sees them.
-pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "none_match", "try"];
+pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "mod", "none_match", "try"];
 
 /// Expressions that the engine has under another shape, after what is in them was written.
 pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
@@ -96,6 +117,19 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
         Expr::AtTimeZone { timestamp, time_zone } => {
             called("at_timezone", vec![(**timestamp).clone(), (**time_zone).clone()])
         }
+        Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+            match like(pattern, escape_char.as_ref().map(|escape| &escape.value)) {
+                Some(pattern) => Expr::Like {
+                    negated: *negated,
+                    any: false,
+                    expr: expr.clone(),
+                    pattern: Box::new(pattern),
+                    escape_char: None,
+                },
+                None => return ControlFlow::Continue(()),
+            }
+        }
+        Expr::Trim { trim_where, trim_what, expr, .. } => trimmed(*trim_where, trim_what.as_deref(), expr),
         Expr::Ceil { expr, .. } => called("ceil", vec![(**expr).clone()]),
         Expr::Floor { expr, .. } => called("floor", vec![(**expr).clone()]),
         Expr::Position { expr, r#in } => called("strpos", vec![(**r#in).clone(), (**expr).clone()]),
@@ -162,6 +196,7 @@ fn function(call: &Function) -> Written {
         }
         ("try", [body]) => attempt(body.clone()),
         ("concat", [first, rest @ ..]) if !rest.is_empty() => rest.iter().cloned().fold(first.clone(), joined),
+        ("mod", [left, right]) => modulo(left, right),
         ("greatest" | "least", [_, ..]) => all_given(name, given),
         ("from_unixtime", [seconds, zone]) => called("from_unixtime_in", vec![seconds.clone(), zone.clone()]),
         ("from_unixtime", [seconds, hours, minutes]) => {
@@ -180,6 +215,30 @@ fn function(call: &Function) -> Written {
             return Err(broken(call, "FUNCTION_NOT_FOUND", &words));
         }
     }))
+}
+
+fn modulo(left: &Expr, right: &Expr) -> Expr {
+    let nested = |one: &Expr| Box::new(Expr::Nested(Box::new(one.clone())));
+    Expr::Nested(Box::new(Expr::BinaryOp { left: nested(left), op: BinaryOperator::Modulo, right: nested(right) }))
+}
+
+/// What of a pattern is no ordinary letter is told to the engine by a backslash; without one it means the same there.
+fn like(pattern: &Expr, escape: Option<&Value>) -> Option<Expr> {
+    let is_plain = |text: &str| !text.contains('\\');
+    match (pattern, escape) {
+        (Expr::Value(value), None) if matches!(&value.value, Value::SingleQuotedString(text) if is_plain(text)) => None,
+        (pattern, None) => Some(called("$pattern", vec![pattern.clone()])),
+        (pattern, Some(escape)) => Some(called("$pattern", vec![pattern.clone(), Expr::value(escape.clone())])),
+    }
+}
+
+fn trimmed(side: Option<TrimWhereField>, what: Option<&Expr>, expr: &Expr) -> Expr {
+    let name = match side {
+        Some(TrimWhereField::Leading) => "ltrim",
+        Some(TrimWhereField::Trailing) => "rtrim",
+        Some(TrimWhereField::Both) | None => "trim",
+    };
+    called(name, std::iter::once(expr).chain(what).cloned().collect())
 }
 
 fn not(expr: Expr) -> Expr {

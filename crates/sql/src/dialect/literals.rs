@@ -64,6 +64,9 @@ pub fn rewritten(expr: &Expr) -> Result<Option<Expr>, Problem> {
     match expr {
         Expr::Value(one) => match &one.value {
             Value::Number(digits, _) => number(digits),
+            Value::HexStringLiteral(digits) if digits.contains(char::is_whitespace) => {
+                Ok(Some(value(Value::HexStringLiteral(digits.split_whitespace().collect()))))
+            }
             Value::UnicodeStringLiteral(inner) => Ok(Some(text(inner.clone()))),
             _ => Ok(None),
         },

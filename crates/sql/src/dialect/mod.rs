@@ -10,6 +10,7 @@ mod explain;
 mod functions;
 mod literals;
 mod names;
+mod quantified;
 mod refuse;
 mod refuse_expr;
 mod rewrite;
@@ -85,6 +86,11 @@ fn refuse_tokens(words: &[TokenWithSpan]) -> Result<(), Problem> {
     if let Some(equal) = words.iter().find(|token| token.token == Token::DoubleEq) {
         let place = tokens::shown(equal.span);
         return Err(refuse::problem(refuse::Why::Syntax, &place, "== is not Trino's: write ="));
+    }
+    if let Some(digits) = words.windows(2).find_map(|two| tokens::begins_with_digits(two)) {
+        let place = tokens::shown(digits);
+        let said = "identifiers must not start with a digit; surround the identifier with double quotes";
+        return Err(refuse::problem(refuse::Why::Syntax, &place, said));
     }
     let swapped = words
         .windows(3)

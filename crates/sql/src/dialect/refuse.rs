@@ -77,11 +77,15 @@ impl Refusing<'_> {
     fn set(&self, body: &SetExpr) -> ControlFlow<Problem> {
         let refused: Refusal = match body {
             SetExpr::SetOperation { left, op, set_quantifier, right } => {
-                use SetQuantifier::{AllByName, ByName, DistinctByName};
+                use SetQuantifier::{All, AllByName, ByName, DistinctByName};
                 if *op == SetOperator::Minus {
                     (&["MINUS"], Why::Syntax, "MINUS is not Trino's: write EXCEPT")
                 } else if matches!(set_quantifier, AllByName | ByName | DistinctByName) {
                     (&["BY", "NAME"], Why::Syntax, "columns are united by their places, not BY NAME")
+                } else if *set_quantifier == All && *op == SetOperator::Intersect {
+                    (&["INTERSECT", "ALL"], Why::Absent, "INTERSECT ALL is not carried out: number equal rows with row_number()")
+                } else if *set_quantifier == All && *op == SetOperator::Except {
+                    (&["EXCEPT", "ALL"], Why::Absent, "EXCEPT ALL is not carried out: number equal rows with row_number()")
                 } else {
                     self.set(left)?;
                     return self.set(right);

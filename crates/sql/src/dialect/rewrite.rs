@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, Value, VisitorMut,
 };
 
+use super::quantified::Quantified;
 use super::{columns, functions, literals, unnest};
 use crate::failure::Problem;
 
@@ -14,6 +15,7 @@ use crate::failure::Problem;
 #[derive(Debug, Default)]
 pub struct Rewriting {
     names: columns::Names,
+    quantified: Quantified,
 }
 
 pub fn lower(name: &mut Ident) {
@@ -101,6 +103,14 @@ impl VisitorMut for Rewriting {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Problem> {
+        match self.quantified.rewritten(expr) {
+            Ok(Some(other)) => {
+                *expr = other;
+                return ControlFlow::Continue(());
+            }
+            Ok(None) => {}
+            Err(problem) => return ControlFlow::Break(problem),
+        }
         match literals::rewritten(expr) {
             Ok(Some(other)) => {
                 *expr = other;

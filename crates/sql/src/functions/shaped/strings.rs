@@ -36,6 +36,10 @@ pub fn all() -> Vec<Overload> {
         of("upper(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).to_uppercase())))),
         of("lpad(varchar, bigint, varchar) -> varchar", |call| pad(call, true)),
         of("rpad(varchar, bigint, varchar) -> varchar", |call| pad(call, false)),
+        of("$pattern(varchar) -> varchar", |call| call.texts(|row| pattern(row.text(0), None).map(Some))),
+        of("$pattern(varchar, varchar) -> varchar", |call| {
+            call.texts(|row| pattern(row.text(0), Some(row.text(1))).map(Some))
+        }),
         of("trim(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).trim())))),
         of("ltrim(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).trim_start())))),
         of("rtrim(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).trim_end())))),
@@ -96,6 +100,30 @@ fn changes() -> Vec<Overload> {
         of("split_part(varchar, varchar, bigint) -> varchar", split_part),
         of("luhn_check(varchar) -> boolean", |call| call.flags(|row| luhn(row.text(0)).map(Some))),
     ]
+}
+
+/// A pattern of LIKE as the engine has it, where a backslash makes the next letter an ordinary one.
+fn pattern(text: &str, escape: Option<&str>) -> Result<String> {
+    let mut letters = escape.unwrap_or_default().chars();
+    let escape = match (letters.next(), letters.next()) {
+        (None, _) if escape.is_some() => return Err(bad("Escape string must be a single character")),
+        (_, Some(_)) => return Err(bad("Escape string must be a single character")),
+        (escape, None) => escape,
+    };
+    let (mut made, mut letters) = (String::with_capacity(text.len()), text.chars());
+    while let Some(letter) = letters.next() {
+        if Some(letter) == escape {
+            match letters.next() {
+                Some(next) if matches!(next, '%' | '_') || Some(next) == escape => made.extend(['\\', next]),
+                _ => return Err(bad("Escape character must be followed by '%', '_' or the escape character itself")),
+            }
+        } else if letter == '\\' {
+            made.push_str("\\\\");
+        } else {
+            made.push(letter);
+        }
+    }
+    Ok(made)
 }
 
 fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {
