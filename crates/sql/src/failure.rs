@@ -76,7 +76,7 @@ pub fn failure(error: &DataFusionError) -> Failure {
         (None, DataFusionError::SQL(error, _)) => (FailureKind::Statement, format!("SYNTAX_ERROR: {error}")),
         (None, DataFusionError::SchemaError(error, _)) => (FailureKind::Statement, schema_error(error)),
         (None, DataFusionError::Plan(why) | DataFusionError::NotImplemented(why)) => {
-            (FailureKind::Statement, format!("SYNTAX_ERROR: {why}"))
+            (FailureKind::Statement, planned(why))
         }
         (None, DataFusionError::ArrowError(error, _)) if matches!(**error, ArrowError::DivideByZero) => {
             (FailureKind::Data, "DIVISION_BY_ZERO: Division by zero".to_owned())
@@ -94,6 +94,59 @@ fn schema_error(error: &SchemaError) -> String {
         SchemaError::FieldNotFound { field, .. } => {
             format!("COLUMN_NOT_FOUND: Column '{}' cannot be resolved", field.flat_name().replace('"', ""))
         }
+        SchemaError::AmbiguousReference { field } => {
+            format!("AMBIGUOUS_NAME: Column '{}' is ambiguous", field.name)
+        }
         other => format!("SYNTAX_ERROR: {other}"),
+    }
+}
+
+/// What the engine says of a plan that it does not make, in Trino's words.
+fn planned(why: &str) -> String {
+    const NO_FUNCTION: &str = "No function matches";
+    const PHYSICAL: &str = "Physical plan does not support logical expression ";
+    if let Some(table) = why.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) {
+        return format!("TABLE_NOT_FOUND: Table '{table}' does not exist");
+    }
+    if let Some(from) = why.find("Unexpected parameters (") {
+        let said = why.get(from..).unwrap_or_default();
+        let said = said.split(NO_FUNCTION).next().unwrap_or(said).trim_end_matches([' ', '.', '\n']);
+        return format!("FUNCTION_NOT_FOUND: {said}");
+    }
+    let call = why.split_once("argument types '").and_then(|(_, rest)| rest.split_once('\'')).map(|(call, _)| call);
+    if let Some((name, given)) = call.and_then(|call| call.strip_suffix(')')?.split_once('(')) {
+        let given: Vec<&str> = given.split(", ").map(trinos).collect();
+        return format!("FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {name}", given.join(", "));
+    }
+    match why.strip_prefix(PHYSICAL) {
+        Some(what) if what.starts_with("InSubquery") || what.starts_with("Exists") => {
+            "NOT_SUPPORTED: IN and EXISTS of a query are not carried out within other expressions: join with it".to_owned()
+        }
+        Some(what) if what.starts_with("OuterReferenceColumn") => {
+            "NOT_SUPPORTED: a query that uses columns from around it is not carried out here".to_owned()
+        }
+        _ => format!("SYNTAX_ERROR: {why}"),
+    }
+}
+
+/// A type as the engine names it, in Trino's words.
+fn trinos(kind: &str) -> &str {
+    match kind {
+        "Utf8" | "Utf8View" | "LargeUtf8" => "varchar",
+        "Int8" => "tinyint",
+        "Int16" => "smallint",
+        "Int32" => "integer",
+        "Int64" | "UInt64" => "bigint",
+        "Float32" => "real",
+        "Float64" => "double",
+        "Boolean" => "boolean",
+        "Date32" => "date",
+        "Null" => "unknown",
+        other if other.starts_with("Decimal") => "decimal",
+        other if other.starts_with("Timestamp") => "timestamp",
+        other if other.starts_with("List") => "array",
+        other if other.starts_with("Map") => "map",
+        other if other.starts_with("Struct") => "row",
+        other => other,
     }
 }

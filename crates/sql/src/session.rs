@@ -20,6 +20,7 @@ use futures_util::StreamExt;
 use millpond_query::{Run, Stats};
 
 use crate::catalog::{CATALOG, Catalog, Making};
+use crate::check;
 use crate::dialect::{self, Asked};
 use crate::explain;
 use crate::failure::Problem;
@@ -85,7 +86,9 @@ fn with_catalog(making: &Making, database: &str) -> SessionState {
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
     let state = with_catalog(making, view.database);
     let understood = dialect::understand(view.statement, &[])?;
-    unnest::lower(Box::pin(state.statement_to_plan(understood.statement)).await?)
+    let plan = Box::pin(state.statement_to_plan(understood.statement)).await?;
+    check::types(&plan)?;
+    unnest::lower(plan)
 }
 
 /// Runs a query.
@@ -103,7 +106,9 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let making = Making { remote: remote.clone(), state: Arc::new(base), now: run.now, depth: 0 };
     let state = with_catalog(&making, &run.database);
     let understood = dialect::understand(&run.statement, &run.parameters)?;
-    let plan = unnest::lower(state.statement_to_plan(understood.statement).await?)?;
+    let plan = state.statement_to_plan(understood.statement).await?;
+    check::types(&plan)?;
+    let plan = unnest::lower(plan)?;
     if !is_query(&plan) {
         let words = format!("this statement is not carried out by the engine: {}", plan.display());
         return Err(Problem::Statement(words).into());

@@ -18,6 +18,8 @@ mod patterns;
 mod rows;
 mod shaped;
 mod simple;
+mod spans;
+mod sums;
 mod zones;
 
 use std::collections::BTreeSet;
@@ -65,6 +67,10 @@ pub fn with(mut builder: SessionStateBuilder, now: u64) -> SessionStateBuilder {
     scalars.retain(|function| !is_own(function.name()) && !function.aliases().iter().any(|alias| is_own(alias)));
     scalars.extend(SCALARS.iter().cloned());
     scalars.extend(clocks::at(now).into_iter().map(Arc::new));
+    let sums = sums::all();
+    let aggregates = builder.aggregate_functions().get_or_insert_default();
+    aggregates.retain(|function| sums.iter().all(|sum| sum.name() != function.name()));
+    aggregates.extend(sums);
     let higher = builder.higher_order_functions().get_or_insert_default();
     higher.retain(|function| !is_own(function.name()) && !function.aliases().iter().any(|alias| is_own(alias)));
     higher.extend(HIGHER.iter().cloned());

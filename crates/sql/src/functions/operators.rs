@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Decimal128Array};
 use arrow::compute::kernels::numeric::{add, div, mul, rem, sub};
-use arrow::datatypes::{DataType, Decimal128Type};
+use arrow::datatypes::{DataType, Decimal128Type, TimeUnit};
 use arrow::error::ArrowError;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, GetFieldAccess, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, lit,
+    Volatility, cast, lit,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::kind::word;
 use super::simple::{anything, strictly};
+use crate::check::{Family, family, go_together};
 use crate::failure::Problem;
 
 /// The most digits of a decimal.
@@ -41,7 +42,7 @@ const OPERATORS: [(&str, &str); 5] = [
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
     let of = |(name, _)| ScalarUDF::new_from_impl(Arithmetic { name, signature: anything(Volatility::Immutable) });
-    OPERATORS.into_iter().map(of).collect()
+    OPERATORS.into_iter().map(of).chain([super::spans::spans()]).collect()
 }
 
 /// A whole number or a decimal as a decimal's digits and scale.
@@ -183,6 +184,19 @@ fn mismatch(left: &DataType, op: &BinaryOperator, right: &DataType) -> DataFusio
     Problem::Statement(words).into()
 }
 
+/// Whether a date or time is added to, multiplied or taken from what it cannot be; or a truth is.
+fn moves_wrongly(left: &DataType, op: &BinaryOperator, right: &DataType) -> bool {
+    let interval = Family::Own("interval");
+    match (family(left), family(right)) {
+        (Family::Null, _) | (_, Family::Null) => false,
+        (Family::Own("boolean"), _) | (_, Family::Own("boolean")) => true,
+        (Family::Instant, Family::Instant) => *op != BinaryOperator::Minus,
+        (Family::Instant, other) => other != interval || !matches!(op, BinaryOperator::Plus | BinaryOperator::Minus),
+        (other, Family::Instant) => other != interval || *op != BinaryOperator::Plus,
+        _ => false,
+    }
+}
+
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
@@ -206,8 +220,22 @@ impl ExprPlanner for Operators {
         );
         let either = of_text || other;
         let unlike = of_text != other && !left.is_null() && !right.is_null();
-        if is_comparison && unlike || !function.is_empty() && either {
+        if is_comparison && !go_together(&left, &right) || !function.is_empty() && (either || moves_wrongly(&left, &expr.op, &right)) {
             return Err(mismatch(&left, &expr.op, &right));
+        }
+        let families = (family(&left), family(&right));
+        if is_comparison && families == (Family::Own("interval"), Family::Own("interval")) {
+            let order = call("$spans", vec![expr.left, expr.right])?;
+            return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left: order, right: lit(0_i64) }));
+        }
+        if is_comparison && families == (Family::Own("map"), Family::Own("map")) {
+            let words = "NOT_SUPPORTED: maps are not compared: compare their keys and values".to_owned();
+            return Err(Problem::Statement(words).into());
+        }
+        if expr.op == BinaryOperator::Minus && (&left, &right) == (&DataType::Date32, &DataType::Date32) {
+            let at = |date| cast(date, DataType::Timestamp(TimeUnit::Microsecond, None));
+            let (left, right) = (at(expr.left), at(expr.right));
+            return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left, right }));
         }
         if matches!(expr.op, BinaryOperator::StringConcat) && unlike {
             return Err(mismatch(&left, &expr.op, &right));
