@@ -18,6 +18,7 @@ mod remote;
 mod result;
 mod scan;
 mod session;
+mod single;
 mod table;
 mod types;
 mod unnest;

@@ -26,6 +26,7 @@ use crate::explain;
 use crate::failure::Problem;
 use crate::functions;
 use crate::remote::Remote;
+use crate::single;
 use crate::unnest;
 
 /// Rows of a batch.
@@ -88,7 +89,7 @@ pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
     let understood = dialect::understand(view.statement, &[])?;
     let plan = Box::pin(state.statement_to_plan(understood.statement)).await?;
     check::types(&plan)?;
-    unnest::lower(plan)
+    unnest::lower(single::lower(plan)?)
 }
 
 /// Runs a query.
@@ -108,7 +109,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let understood = dialect::understand(&run.statement, &run.parameters)?;
     let plan = state.statement_to_plan(understood.statement).await?;
     check::types(&plan)?;
-    let plan = unnest::lower(plan)?;
+    let plan = unnest::lower(single::lower(plan)?)?;
     if !is_query(&plan) {
         let words = format!("this statement is not carried out by the engine: {}", plan.display());
         return Err(Problem::Statement(words).into());

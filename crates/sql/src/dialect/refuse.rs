@@ -228,6 +228,14 @@ fn join_refused(join: &Join) -> Option<Refusal> {
         }
     };
     match constraint {
+        // The engine takes the left side's column for both.
+        JoinConstraint::Using(_) if matches!(join.join_operator, Op::FullOuter(_) | Op::Right(_) | Op::RightOuter(_)) => {
+            Some((
+                &["USING"],
+                Why::Absent,
+                "USING is not carried out with RIGHT and FULL JOIN: write ON, and which side's column is meant",
+            ))
+        }
         JoinConstraint::Natural => Some((&["NATURAL"], Why::Absent, "Natural join not supported")),
         JoinConstraint::None => {
             Some((&["JOIN"], Why::Syntax, "a join needs ON or USING; without a condition it is CROSS JOIN"))

@@ -120,6 +120,9 @@ impl VisitorMut for Rewriting {
             Err(problem) => return ControlFlow::Break(problem),
         }
         match expr {
+            Expr::InSubquery { subquery, .. } | Expr::Subquery(subquery) | Expr::Exists { subquery, .. } => {
+                columns::outermost(subquery);
+            }
             Expr::Identifier(name) => lower(name),
             Expr::CompoundIdentifier(names) => names.iter_mut().for_each(lower),
             Expr::Function(call) => return functions::call(call),

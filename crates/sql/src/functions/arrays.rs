@@ -240,6 +240,9 @@ fn repeat(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
 
 fn sequence(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
     let (from, to) = (int(&values[0]), int(&values[1]));
+    if let (Some(ScalarValue::IntervalMonthDayNano(Some(step))), Some(item)) = (values.get(2), item(kind)) {
+        return list(super::steps::sequence((from, to), *step, item, MAX_ITEMS)?, kind);
+    }
     let step = values.get(2).map_or(if from <= to { 1 } else { -1 }, int);
     let bad = |words: String| Err(Problem::Data(format!("INVALID_FUNCTION_ARGUMENT: {words}")).into());
     if step == 0 || (to > from) != (step > 0) && to != from {
@@ -272,7 +275,7 @@ fn sequence_plan(kinds: &[DataType]) -> Planned {
         [_, _] | [_, _, _] if kinds.iter().all(|kind| number(kind).is_some()) => {
             Some((vec![DataType::Int64; kinds.len()], list_of(&DataType::Int64)))
         }
-        _ => None,
+        _ => super::steps::plan(kinds).map(|(takes, item)| (takes, list_of(&item))),
     }
 }
 
@@ -389,7 +392,7 @@ fn parts() -> Vec<ScalarUDF> {
         ),
         rows(
             "sequence",
-            "sequence(bigint, bigint), sequence(bigint, bigint, bigint), sequence(date, date)",
+            "sequence(bigint, bigint), sequence(bigint, bigint, bigint), sequence(date, date), sequence(date, date, interval), sequence(timestamp, timestamp, interval)",
             sequence_plan,
             3,
             sequence,

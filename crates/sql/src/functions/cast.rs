@@ -136,10 +136,20 @@ impl ScalarUDFImpl for Casting {
         Ok(match value {
             ColumnarValue::Array(array) => ColumnarValue::Array(of(array)?),
             ColumnarValue::Scalar(value) => {
-                ColumnarValue::Scalar(ScalarValue::try_from_array(&of(&value.to_array()?)?, 0)?)
+                ColumnarValue::Scalar(one(&of(&value.to_array()?)?)?)
             }
         })
     }
+}
+
+/// The only value of an array, with the marks of its type.
+fn one(array: &ArrayRef) -> Result<ScalarValue> {
+    Ok(match array.data_type() {
+        DataType::List(_) => ScalarValue::List(Arc::new(array.as_list::<i32>().clone())),
+        DataType::Map(..) => ScalarValue::Map(Arc::new(array.as_map().clone())),
+        DataType::Struct(_) => ScalarValue::Struct(Arc::new(array.as_struct().clone())),
+        _ => ScalarValue::try_from_array(array, 0)?,
+    })
 }
 
 /// The same values under the marks of a type: what is nested in them may be JSON, which is a mark of a field.

@@ -19,6 +19,7 @@ mod rows;
 mod shaped;
 mod simple;
 mod spans;
+mod steps;
 mod sums;
 mod zones;
 
