@@ -7,6 +7,8 @@ use crate::world::{Lake, column, columns, pool, query, run_in};
 
 const COMMAS: &[(&str, &str)] = &[("field.delim", ",")];
 const PARTITIONS: usize = 1000;
+/// More objects are read, and not counted one by one.
+const MAX_COUNTED: usize = 10_000;
 /// What a worker has: with more than that and 256 MiB its process is ended.
 const MEMORY: u64 = 64 << 20;
 
@@ -45,7 +47,7 @@ async fn very_many_small_objects() {
         let run = Run { statement: statement.into(), ..Run::default() };
         let given = run_in(&pool, &lake, run).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
         assert_eq!(given.rows, rows, "{statement}");
-        assert_eq!(given.stats.files, files as u64, "{statement}");
+        assert_eq!(given.stats.files, files.min(MAX_COUNTED) as u64, "{statement}");
     }
 }
 
