@@ -118,9 +118,14 @@ fn planned(why: &str) -> String {
         let given: Vec<&str> = given.split(", ").map(trinos).collect();
         return format!("FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {name}", given.join(", "));
     }
+    if why.starts_with("null_aware anti join") {
+        return "NOT_SUPPORTED: NOT IN of a query that uses columns from around it is not carried out: write NOT EXISTS"
+            .to_owned();
+    }
     match why.strip_prefix(PHYSICAL) {
         Some(what) if what.starts_with("InSubquery") || what.starts_with("Exists") => {
-            "NOT_SUPPORTED: IN and EXISTS of a query are not carried out within other expressions: join with it".to_owned()
+            "NOT_SUPPORTED: IN and EXISTS of a query are not carried out within other expressions: join with it"
+                .to_owned()
         }
         Some(what) if what.starts_with("OuterReferenceColumn") => {
             "NOT_SUPPORTED: a query that uses columns from around it is not carried out here".to_owned()

@@ -1,7 +1,8 @@
 //! Aggregates of Trino's that are written with the engine's.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions, Value,
+    Array, BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions,
+    Value,
 };
 
 use super::functions::{Written, broken, called, case};

@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    DuplicateTreatment, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName,
+    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName,
     ObjectNamePart, OneOrManyWithParens, Spanned, TrimWhereField, TypedString, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -88,7 +88,7 @@ fn lower_parameters(lambda: &mut LambdaFunction) {
 }
 
 /// Functions that are written as something else before the engine sees them.
-pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "mod", "none_match", "try"];
+pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "mod", "none_match", "nullif", "try"];
 
 /// Expressions that the engine has under another shape, after what is in them was written.
 pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
@@ -196,6 +196,11 @@ fn function(call: &Function) -> Written {
         }
         ("try", [body]) => attempt(body.clone()),
         ("concat", [first, rest @ ..]) if !rest.is_empty() => rest.iter().cloned().fold(first.clone(), joined),
+        ("nullif", [value, other]) => {
+            let nested = |one: &Expr| Box::new(Expr::Nested(Box::new(one.clone())));
+            let same = Expr::BinaryOp { left: nested(value), op: BinaryOperator::Eq, right: nested(other) };
+            case(same, Expr::value(Value::Null), Some(value.clone()))
+        }
         ("mod", [left, right]) => modulo(left, right),
         ("greatest" | "least", [_, ..]) => all_given(name, given),
         ("from_unixtime", [seconds, zone]) => called("from_unixtime_in", vec![seconds.clone(), zone.clone()]),

@@ -83,9 +83,17 @@ impl Refusing<'_> {
                 } else if matches!(set_quantifier, AllByName | ByName | DistinctByName) {
                     (&["BY", "NAME"], Why::Syntax, "columns are united by their places, not BY NAME")
                 } else if *set_quantifier == All && *op == SetOperator::Intersect {
-                    (&["INTERSECT", "ALL"], Why::Absent, "INTERSECT ALL is not carried out: number equal rows with row_number()")
+                    (
+                        &["INTERSECT", "ALL"],
+                        Why::Absent,
+                        "INTERSECT ALL is not carried out: number equal rows with row_number()",
+                    )
                 } else if *set_quantifier == All && *op == SetOperator::Except {
-                    (&["EXCEPT", "ALL"], Why::Absent, "EXCEPT ALL is not carried out: number equal rows with row_number()")
+                    (
+                        &["EXCEPT", "ALL"],
+                        Why::Absent,
+                        "EXCEPT ALL is not carried out: number equal rows with row_number()",
+                    )
                 } else {
                     self.set(left)?;
                     return self.set(right);
@@ -229,7 +237,9 @@ fn join_refused(join: &Join) -> Option<Refusal> {
     };
     match constraint {
         // The engine takes the left side's column for both.
-        JoinConstraint::Using(_) if matches!(join.join_operator, Op::FullOuter(_) | Op::Right(_) | Op::RightOuter(_)) => {
+        JoinConstraint::Using(_)
+            if matches!(join.join_operator, Op::FullOuter(_) | Op::Right(_) | Op::RightOuter(_)) =>
+        {
             Some((
                 &["USING"],
                 Why::Absent,

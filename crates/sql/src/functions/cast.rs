@@ -135,9 +135,7 @@ impl ScalarUDFImpl for Casting {
         let of = |array: &ArrayRef| marked(&cast(array, from, &to, self.is_try)?, to.field.data_type());
         Ok(match value {
             ColumnarValue::Array(array) => ColumnarValue::Array(of(array)?),
-            ColumnarValue::Scalar(value) => {
-                ColumnarValue::Scalar(one(&of(&value.to_array()?)?)?)
-            }
+            ColumnarValue::Scalar(value) => ColumnarValue::Scalar(one(&of(&value.to_array()?)?)?),
         })
     }
 }

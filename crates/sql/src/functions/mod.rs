@@ -16,6 +16,7 @@ mod operators;
 mod parse;
 mod patterns;
 mod rows;
+mod same;
 mod shaped;
 mod simple;
 mod spans;

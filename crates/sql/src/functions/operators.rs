@@ -42,7 +42,7 @@ const OPERATORS: [(&str, &str); 5] = [
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
     let of = |(name, _)| ScalarUDF::new_from_impl(Arithmetic { name, signature: anything(Volatility::Immutable) });
-    OPERATORS.into_iter().map(of).chain([super::spans::spans()]).collect()
+    OPERATORS.into_iter().map(of).chain([super::same::same(), super::spans::spans()]).collect()
 }
 
 /// A whole number or a decimal as a decimal's digits and scale.
@@ -220,13 +220,24 @@ impl ExprPlanner for Operators {
         );
         let either = of_text || other;
         let unlike = of_text != other && !left.is_null() && !right.is_null();
-        if is_comparison && !go_together(&left, &right) || !function.is_empty() && (either || moves_wrongly(&left, &expr.op, &right)) {
+        if is_comparison && !go_together(&left, &right)
+            || !function.is_empty() && (either || moves_wrongly(&left, &expr.op, &right))
+        {
             return Err(mismatch(&left, &expr.op, &right));
         }
         let families = (family(&left), family(&right));
         if is_comparison && families == (Family::Own("interval"), Family::Own("interval")) {
             let order = call("$spans", vec![expr.left, expr.right])?;
             return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left: order, right: lit(0_i64) }));
+        }
+        let nested = |family| matches!(family, Family::Own("array" | "row"));
+        if nested(families.0) && nested(families.1) {
+            let same = |expr: RawBinaryExpr| call("$same", vec![expr.left, expr.right]);
+            match expr.op {
+                BinaryOperator::Eq => return Ok(PlannerResult::Planned(same(expr)?)),
+                BinaryOperator::NotEq => return Ok(PlannerResult::Planned(Expr::Not(Box::new(same(expr)?)))),
+                _ => {}
+            }
         }
         if is_comparison && families == (Family::Own("map"), Family::Own("map")) {
             let words = "NOT_SUPPORTED: maps are not compared: compare their keys and values".to_owned();

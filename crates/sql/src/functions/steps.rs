@@ -2,8 +2,8 @@
 
 use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
-use jiff::civil::DateTime;
 use jiff::Span;
+use jiff::civil::DateTime;
 
 use super::{argument, zones};
 

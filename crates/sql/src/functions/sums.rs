@@ -31,7 +31,8 @@ struct Exact {
 
 /// The functions.
 pub fn all() -> Vec<Arc<AggregateUDF>> {
-    let of = |inner| AggregateUDF::new_from_impl(Exact { inner, signature: Signature::user_defined(Volatility::Immutable) });
+    let of =
+        |inner| AggregateUDF::new_from_impl(Exact { inner, signature: Signature::user_defined(Volatility::Immutable) });
     [sum_udaf(), avg_udaf()].into_iter().map(of).map(Arc::new).collect()
 }
 
@@ -236,12 +237,7 @@ impl GroupsAccumulator for Many {
         self.inner.state(emit)
     }
 
-    fn merge_batch(
-        &mut self,
-        states: &[ArrayRef],
-        groups: &[usize],
-        count: usize,
-    ) -> Result<()> {
+    fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], count: usize) -> Result<()> {
         self.inner.merge_batch(states, groups, count)
     }
 

@@ -108,8 +108,7 @@ fn table(lake: &mut Lake, value: &str) -> Option<Key> {
         serde: classes::TEXT.2.into(),
         ..Storage::default()
     };
-    let table =
-        Table { database: database.clone(), name: name.clone(), storage: Some(storage), ..Table::default() };
+    let table = Table { database: database.clone(), name: name.clone(), storage: Some(storage), ..Table::default() };
     lake.tables.insert((database.clone(), name.clone()), table);
     Some((database, name))
 }

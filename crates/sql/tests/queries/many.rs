@@ -40,7 +40,11 @@ async fn very_many_small_objects() {
     let sum = count * (count - 1) / 2;
     let of_seven = count.saturating_sub(7).div_ceil(PARTITIONS);
     for (statement, rows, files) in [
-        ("SELECT count(*), sum(n), count(DISTINCT part) FROM grains", format!("\"{count}\",\"{sum}\",\"1000\"\n"), count),
+        (
+            "SELECT count(*), sum(n), count(DISTINCT part) FROM grains",
+            format!("\"{count}\",\"{sum}\",\"1000\"\n"),
+            count,
+        ),
         ("SELECT count(*) FROM grains WHERE part = 7", format!("\"{of_seven}\"\n"), of_seven),
         ("SELECT part, n FROM grains ORDER BY n LIMIT 1", "\"0\",\"0\"\n".to_owned(), count),
     ] {

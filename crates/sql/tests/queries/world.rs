@@ -100,7 +100,8 @@ impl Lake {
                     ListedObject { key: key.clone(), size: bytes.len() as u64, etag, modified: 0 }
                 };
                 let from = self.objects.range((asked.bucket.clone(), asked.prefix.clone())..);
-                let listed = from.take_while(|((bucket, key), _)| *bucket == asked.bucket && key.starts_with(&asked.prefix));
+                let listed =
+                    from.take_while(|((bucket, key), _)| *bucket == asked.bucket && key.starts_with(&asked.prefix));
                 let objects = listed.map(of).collect();
                 (
                     Answer { listing: Some(ListedPage { objects, next: String::new() }), ..Answer::default() },
