@@ -8,7 +8,7 @@ use millpond_hive::types::{self, MAX_DEPTH, Type};
 use millpond_query::{Column, Describe, Described, FileFormat};
 
 use crate::failure::Problem;
-use crate::formats::parquet_reader;
+use crate::formats::{orc_described, parquet_reader};
 use crate::remote::{Remote, Source};
 
 /// Columns of an object at most.
@@ -24,9 +24,7 @@ pub async fn describe(object: &Describe, remote: &Remote) -> Result<Described> {
     let path = source.path();
     let (schema, rows) = match object.format() {
         FileFormat::Parquet => parquet(remote, source).await?,
-        FileFormat::Orc => {
-            return Err(Problem::Data(format!("HIVE_UNSUPPORTED_FORMAT: {path} is ORC, which is not read yet")).into());
-        }
+        FileFormat::Orc => orc_described(remote, source).await?,
     };
     if schema.fields().len() > MAX_COLUMNS {
         return Err(Problem::Data(format!("{path} has more than {MAX_COLUMNS} columns")).into());

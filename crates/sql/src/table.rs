@@ -215,7 +215,7 @@ impl HiveTable {
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .with_statistics(statistics)
-            .with_expr_adapter(Some(Arc::new(formats::AnyCase)))
+            .with_expr_adapter(Some(Arc::new(formats::adapter(layout))))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }

@@ -5,7 +5,10 @@
 
 mod describe;
 mod formats_bad;
+mod formats_compressed;
+mod formats_orc;
 mod formats_parquet;
+mod formats_parquet_types;
 mod formats_projection;
 mod formats_text;
 mod functions;
