@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use millpond_hive::compression::Compression;
 use millpond_hive::types::Type;
 
-use crate::sample::Compression;
 use crate::schema::{SIMILAR, Shape, columns_of, similarity};
 
 /// A column.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use millpond_hive::format::{Properties, Storage, classes};
+use millpond_hive::format::{Properties, Storage, classes, property};
 use millpond_hive::names::{MAX_NAME_BYTES, derived};
 use sha2::{Digest, Sha256};
 
@@ -32,7 +32,8 @@ fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Properties {
 pub fn storage(found: &Found) -> Storage {
     let ((input, output, serde), parameters) = match &found.layout {
         Layout::Parquet => (classes::PARQUET, pairs([("serialization.format", "1".to_owned())])),
-        Layout::Orc => (classes::ORC, Properties::new()),
+        // Columns are merged by their names, so they are found by them too: the default of ORC is by places.
+        Layout::Orc => (classes::ORC, pairs([(property::ORC_BY_PLACE, "false".to_owned())])),
         Layout::Json { mappings, .. } => {
             let keys = found.columns.iter().map(|column| mappings.get(&column.name).unwrap_or(&column.name).as_str());
             let mut parameters = pairs([("paths", keys.collect::<Vec<_>>().join(","))]);

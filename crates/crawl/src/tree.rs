@@ -350,8 +350,8 @@ mod tests {
 
     use super::*;
     use crate::found::{Column, Csv};
-    use crate::sample::Compression;
     use crate::schema::Shape;
+    use millpond_hive::compression::Compression;
 
     fn found(kind: &str, columns: &str) -> Found {
         let columns: Vec<Column> = columns

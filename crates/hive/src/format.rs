@@ -11,7 +11,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Format, Json, JsonSerde, Layout, LazySimple, OpenCsv, RegexFormat};
+pub use read::{By, Format, Json, JsonSerde, Layout, LazySimple, OpenCsv, RegexFormat};
 
 /// Names of properties of serdes and tables, as Hive spells them.
 pub mod property {
@@ -41,6 +41,10 @@ pub mod property {
     pub const REGEX: &str = "input.regex";
     /// Whether RegexSerDe's pattern ignores case.
     pub const REGEX_CASE: &str = "input.regex.case.insensitive";
+    /// Whether columns of Parquet are found by their places.
+    pub const PARQUET_BY_PLACE: &str = "parquet.column.index.access";
+    /// Whether columns of ORC are found by their places.
+    pub const ORC_BY_PLACE: &str = "orc.column.index.access";
     /// A table's: lines passed over at the beginning of each file.
     pub const SKIP_HEADER: &str = "skip.header.line.count";
     /// A table's: lines passed over at the end of each file.

@@ -1,5 +1,6 @@
 //! What catalog and SQL share of Hive: types, names, the DDL that Athena takes, file formats, rows of text. Pure: no I/O, no clock.
 
+pub mod compression;
 pub mod ddl;
 pub mod format;
 #[cfg(feature = "testing")]

@@ -8,7 +8,7 @@ use millpond_hive::types::{self, MAX_DEPTH, Type};
 use millpond_query::{Column, Describe, Described, FileFormat};
 
 use crate::failure::Problem;
-use crate::formats::parquet_reader;
+use crate::formats::{orc_described, parquet_reader};
 use crate::remote::{Remote, Source};
 
 /// Columns of an object at most.
@@ -19,14 +19,12 @@ const MAX_COLUMNS: usize = 10_000;
 /// # Errors
 /// It is no whole object of its format, or has columns that no table can have.
 pub async fn describe(object: &Describe, remote: &Remote) -> Result<Described> {
-    let source =
-        Source { bucket: object.bucket.clone(), key: object.key.clone(), etag: object.etag.clone(), size: object.size };
+    let (bucket, key, etag) = (object.bucket.clone(), object.key.clone(), object.etag.clone());
+    let source = Source { bucket, key, etag, size: object.size, modified: 0 };
     let path = source.path();
     let (schema, rows) = match object.format() {
         FileFormat::Parquet => parquet(remote, source).await?,
-        FileFormat::Orc => {
-            return Err(Problem::Data(format!("HIVE_UNSUPPORTED_FORMAT: {path} is ORC, which is not read yet")).into());
-        }
+        FileFormat::Orc => orc_described(remote, source).await?,
     };
     if schema.fields().len() > MAX_COLUMNS {
         return Err(Problem::Data(format!("{path} has more than {MAX_COLUMNS} columns")).into());

@@ -143,6 +143,7 @@ async fn tables_of_many_formats() {
     world.lake.put("mixed/birds/a.json", "{\"Name\":\"owl\",\"eggs\":{\"n\":4}}\n{\"Name\":\"wren\"}\n");
     world.lake.put("mixed/web/log", "127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] \"GET /a HTTP/1.0\" 200 2326\n");
     world.lake.put("mixed/parquet/f", "PAR1....");
+    world.lake.put("mixed/columns/f", "ORC....");
     world.lake.put("mixed/odd/a.csv", "a,b\n1,2\n3,4\n");
     world.lake.put("mixed/odd/b.csv", "x|y|z\n1|2|3\n3|4|5\n");
     world.lake.put("mixed/left-out/a.csv", "a,b\n1,2\n3,4\n");
@@ -158,6 +159,7 @@ async fn tables_of_many_formats() {
             "a_csv mixed/odd/a.csv []: a bigint, b bigint".to_owned(),
             "b_csv mixed/odd/b.csv []: x bigint, y bigint, z bigint".to_owned(),
             "birds mixed/birds/ []: name string, eggs struct<n:int>".to_owned(),
+            "columns mixed/columns/ []: id bigint, t map<string,int>".to_owned(),
             "parquet mixed/parquet/ []: id bigint, t map<string,int>".to_owned(),
             format!("web mixed/web/ []: {log}"),
         ]

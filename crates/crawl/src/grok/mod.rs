@@ -227,7 +227,7 @@ pub fn infer(text: &Text, grok: &Grok) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Compression;
+    use millpond_hive::compression::Compression;
 
     fn text(text: &str) -> Text {
         Text { compression: Compression::None, text: text.to_owned(), whole: true, times: 1.0 }

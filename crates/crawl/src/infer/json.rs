@@ -204,7 +204,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sample::Compression;
+    use millpond_hive::compression::Compression;
 
     fn text(text: &str, whole: bool) -> Text {
         Text { compression: Compression::None, text: text.to_owned(), whole, times: 1.0 }

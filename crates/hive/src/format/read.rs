@@ -32,9 +32,30 @@ pub enum Format {
     /// A JSON serde.
     Json(Json),
     /// Parquet
-    Parquet,
+    Parquet(By),
     /// ORC
-    Orc,
+    Orc(By),
+}
+
+/// How the columns of a table are found in files that name theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By their names.
+    Name,
+    /// By their places.
+    Place,
+}
+
+impl By {
+    /// As a property says, or as is usual.
+    fn of(parameters: &Properties, property: &'static str, usual: Self) -> Result<Self, FormatError> {
+        match parameters.get(property).map(|value| value.to_ascii_lowercase()).as_deref() {
+            None => Ok(usual),
+            Some("true") => Ok(Self::Place),
+            Some("false") => Ok(Self::Name),
+            Some(value) => Err(FormatError::Value { property, value: value.to_owned(), must: "true or false" }),
+        }
+    }
 }
 
 /// LazySimpleSerDe's properties.
@@ -133,15 +154,15 @@ impl Layout {
         let format = Format::of(serde_class, parameters)?;
         let fits = match files {
             None | Some(Files::Symlink) => true,
-            Some(Files::Text) => !matches!(format, Format::Parquet | Format::Orc),
-            Some(Files::Parquet) => format == Format::Parquet,
-            Some(Files::Orc) => format == Format::Orc,
+            Some(Files::Text) => !matches!(format, Format::Parquet(_) | Format::Orc(_)),
+            Some(Files::Parquet) => matches!(format, Format::Parquet(_)),
+            Some(Files::Orc) => matches!(format, Format::Orc(_)),
         };
         if !fits {
             let input = input.unwrap_or_default().to_owned();
             return Err(FormatError::Mismatch { serde: serde_class.to_owned(), input });
         }
-        let text = !matches!(format, Format::Parquet | Format::Orc);
+        let text = !matches!(format, Format::Parquet(_) | Format::Orc(_));
         Ok(Self {
             symlink: files == Some(Files::Symlink),
             // Of other formats Hive passes nothing over.
@@ -196,8 +217,11 @@ impl Format {
             classes::REGEX | classes::REGEX_CONTRIB => Self::Regex(RegexFormat::of(parameters)?),
             classes::JSON_OPENX => Self::Json(Json::of(JsonSerde::Openx, parameters)?),
             classes::JSON_HCATALOG | classes::JSON_HIVE => Self::Json(Json::of(JsonSerde::Hive, parameters)?),
-            _ if serde == classes::PARQUET.2 => Self::Parquet,
-            _ if serde == classes::ORC.2 => Self::Orc,
+            // Athena User Guide, "Handling schema updates": "By default, Parquet will access columns by name and ORC by index".
+            _ if serde == classes::PARQUET.2 => {
+                Self::Parquet(By::of(parameters, property::PARQUET_BY_PLACE, By::Name)?)
+            }
+            _ if serde == classes::ORC.2 => Self::Orc(By::of(parameters, property::ORC_BY_PLACE, By::Place)?),
             _ => return Err(refusal("serde", serde, classes::REFUSED_SERDES)),
         })
     }

@@ -60,13 +60,25 @@ fn classes_of_clauses() {
 #[test]
 fn layouts_of_clauses() {
     let read = layout(&storage("STORED AS PARQUET")).unwrap();
-    assert_eq!((read.format, read.symlink), (Format::Parquet, false));
+    assert_eq!((read.format, read.symlink), (Format::Parquet(By::Name), false));
     let symlink = storage(
         "ROW FORMAT SERDE 'org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe'
          STORED AS INPUTFORMAT 'org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat' OUTPUTFORMAT 'x'",
     );
     let read = layout(&symlink).unwrap();
-    assert_eq!((read.format, read.symlink), (Format::Parquet, true));
+    assert_eq!((read.format, read.symlink), (Format::Parquet(By::Name), true));
+    assert_eq!(layout(&storage("STORED AS ORC")).unwrap().format, Format::Orc(By::Place));
+    let with = |value: &str| {
+        let class = "org.apache.hadoop.hive.ql.io.orc.OrcSerde";
+        layout(&storage(&format!(
+            "ROW FORMAT SERDE '{class}' WITH SERDEPROPERTIES ('orc.column.index.access'='{value}') STORED AS ORC"
+        )))
+    };
+    assert_eq!(with("FALSE").unwrap().format, Format::Orc(By::Name));
+    assert_eq!(
+        with("no").unwrap_err().to_string(),
+        "the property \"orc.column.index.access\" is 'no'; it must be true or false"
+    );
     let Format::Text(text) = layout(&storage("")).unwrap().format else { panic!() };
     assert_eq!(text, LazySimple::default());
     let Format::Text(text) =

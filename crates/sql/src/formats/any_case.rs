@@ -12,26 +12,44 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 use datafusion::physical_plan::PhysicalExpr;
+use millpond_hive::format::By;
 
-/// Finds columns of files whatever the case of their names: the catalog's are lower case.
+/// Finds columns of files whatever the case of their names, as the catalog's are lower case; or by their places.
 #[derive(Debug)]
-pub struct AnyCase;
+pub struct AnyCase(pub By);
 
 impl PhysicalExprAdapterFactory for AnyCase {
     fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let known: BTreeMap<String, &FieldRef> =
-            logical.fields().iter().map(|f| (f.name().to_lowercase(), f)).collect();
-        let exact = |name: &str| physical.index_of(name).is_ok();
-        let renamed = physical.fields().iter().map(|field| match known.get(&field.name().to_lowercase()) {
-            Some(wanted) if wanted.name() != field.name() && !exact(wanted.name()) => {
-                Arc::new(Field::clone(field).with_name(wanted.name()))
-            }
-            _ => Arc::clone(field),
-        });
-        let renamed = Arc::new(Schema::new_with_metadata(renamed.collect::<Vec<_>>(), physical.metadata().clone()));
+        let fields = match self.0 {
+            By::Name => by_name(&logical, &physical),
+            By::Place => by_place(&logical, &physical),
+        };
+        let renamed = Arc::new(Schema::new_with_metadata(fields, physical.metadata().clone()));
         let inner = DefaultPhysicalExprAdapterFactory.create(Arc::clone(&logical), Arc::clone(&renamed))?;
         Ok(Arc::new(Checked { inner, logical, physical: renamed, file: physical }))
     }
+}
+
+/// The columns of a file under the table's names.
+fn by_name(logical: &Schema, physical: &Schema) -> Vec<FieldRef> {
+    let known: BTreeMap<String, &FieldRef> = logical.fields().iter().map(|f| (f.name().to_lowercase(), f)).collect();
+    let exact = |name: &str| physical.index_of(name).is_ok();
+    let renamed = |field: &FieldRef| match known.get(&field.name().to_lowercase()) {
+        Some(wanted) if wanted.name() != field.name() && !exact(wanted.name()) => {
+            Arc::new(Field::clone(field).with_name(wanted.name()))
+        }
+        _ => Arc::clone(field),
+    };
+    physical.fields().iter().map(renamed).collect()
+}
+
+/// The same by places. What the file has beyond the table is found by nobody: the table's names are taken.
+fn by_place(logical: &Schema, physical: &Schema) -> Vec<FieldRef> {
+    let renamed = |(at, field): (usize, &FieldRef)| match logical.fields().get(at) {
+        Some(wanted) => Arc::new(Field::clone(field).with_name(wanted.name())),
+        None => Arc::clone(field),
+    };
+    physical.fields().iter().enumerate().map(renamed).collect()
 }
 
 /// Refuses columns that a query reads and whose types do not go together; others may be as they are.

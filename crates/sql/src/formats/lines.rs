@@ -1,10 +1,11 @@
 //! Objects of lines: read in pieces, decompressed by what their names end with, and split.
 
+use std::collections::VecDeque;
 use std::io;
 
 use bytes::Bytes;
+use millpond_hive::compression::{Compression, Decoder};
 
-use super::decompress::{Compression, Decoder};
 use crate::failure::Problem;
 use crate::remote::{Remote, Source};
 
@@ -29,7 +30,9 @@ impl Pieces {
     /// # Errors
     /// It is compressed in a way that is not read here.
     pub fn new(remote: Remote, source: Source) -> Result<Self, Problem> {
-        let decoder = Compression::of(&source.key)?.decoder();
+        let unread = |why| Problem::Data(format!("HIVE_UNSUPPORTED_FORMAT: {} is {why}", source.path()));
+        let compression = Compression::of(&source.key).map_err(unread)?;
+        let decoder = Decoder::of(compression).map_err(|error| Problem::Internal(error.to_string()))?;
         Ok(Self { remote, source, next: 0, piece: Bytes::new(), decoder })
     }
 
@@ -125,6 +128,52 @@ impl Splitter {
 
 fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Holds the last lines of an object back, as they may be those that are passed over.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// The object, which messages name.
+    path: String,
+    count: usize,
+    lines: VecDeque<(u64, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Held {
+    /// So many lines of an object.
+    pub fn new(path: String, count: usize) -> Self {
+        Self { path, count, ..Self::default() }
+    }
+
+    /// Takes a line, and gives `take` the one that is not among the last any more.
+    ///
+    /// # Errors
+    /// Those of `take`; the lines are too long together.
+    pub fn line(
+        &mut self,
+        number: u64,
+        line: &[u8],
+        take: impl FnOnce(u64, &[u8]) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        if self.count == 0 {
+            return take(number, line);
+        }
+        self.bytes += line.len();
+        self.lines.push_back((number, line.to_vec()));
+        if self.lines.len() > self.count
+            && let Some((number, line)) = self.lines.pop_front()
+        {
+            self.bytes -= line.len();
+            take(number, &line)?;
+        }
+        if self.bytes > MAX_LINE {
+            let (path, count) = (&self.path, self.count);
+            let words = format!("HIVE_BAD_DATA: {path}: {count} lines up to {number} have more than {MAX_LINE} bytes");
+            return Err(Problem::Data(words));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

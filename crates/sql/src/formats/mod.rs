@@ -2,11 +2,11 @@
 
 mod any_case;
 mod build;
-mod decompress;
 mod json;
 mod leaf;
 mod lines;
 mod named;
+mod orc;
 mod parquet;
 mod rows;
 mod text;
@@ -17,15 +17,19 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::datasource::physical_plan::FileSource;
 use datafusion::datasource::table_schema::TableSchema;
-use millpond_hive::format::{Format, Layout};
+use millpond_hive::format::{By, Format, Layout};
 use millpond_hive::text::check_levels;
 use millpond_hive::types::Type;
 use millpond_query::Storage;
 
 use crate::failure::Problem;
 use crate::remote::Remote;
+use any_case::AnyCase;
 
-pub use any_case::AnyCase;
+/// Lines that are passed over at the end of an object at most, as they are held back (Hive's `hive.file.max.footer`).
+const MAX_FOOTER: usize = 100;
+
+pub use orc::described_by as orc_described;
 pub use parquet::reader as parquet_reader;
 
 /// What the classes and properties of a table or partition mean.
@@ -55,21 +59,40 @@ pub fn source(
     remote: &Remote,
 ) -> Result<Arc<dyn FileSource>> {
     if let Some(serde) = rows::Serde::of(&layout.format, columns.len())? {
-        if layout.skip_footer_lines > 0 {
-            let words = "HIVE_UNSUPPORTED_FORMAT: skip.footer.line.count is not carried out".to_owned();
-            return Err(Problem::Data(words).into());
-        }
+        let footer = footer(layout)?;
         if matches!(layout.format, Format::Text(_)) {
             levels(columns)?;
         }
         let (serde, columns) = (Arc::new(serde), Arc::new(columns.to_vec()));
-        let lines = text::Lines { serde, columns, skipped: layout.skip_header_lines };
+        let lines = text::Lines { serde, columns, skipped: layout.skip_header_lines, footer };
         return Ok(Arc::new(text::LineSource::new(lines, schema, remote.clone())));
     }
-    match layout.format {
-        Format::Parquet => Ok(Arc::new(named::Named(parquet::source(schema, remote)))),
-        _ => Err(Problem::Data("HIVE_UNSUPPORTED_FORMAT: ORC is not read yet".to_owned()).into()),
-    }
+    Ok(match layout.format {
+        Format::Orc(by) => {
+            let source = orc::OrcSource::new(by, schema, remote.clone());
+            Arc::new(named::Named { source: Arc::new(source), format: "ORC" })
+        }
+        _ => Arc::new(named::Named { source: parquet::source(schema, remote), format: "Parquet" }),
+    })
+}
+
+/// How the columns of objects become the table's, where the engine's own readers read them.
+pub fn adapter(layout: &Layout) -> AnyCase {
+    AnyCase(if layout.format == Format::Parquet(By::Place) { By::Place } else { By::Name })
+}
+
+/// How many lines are passed over at the end of an object.
+fn footer(layout: &Layout) -> Result<usize> {
+    // Hive's words.
+    let too_many = || {
+        let words = format!(
+            "HIVE_INVALID_METADATA: footer number exceeds the limit defined in hive.file.max.footer: skip.footer.line.count is {}, and the limit {MAX_FOOTER}",
+            layout.skip_footer_lines
+        );
+        Problem::Data(words)
+    };
+    let lines = usize::try_from(layout.skip_footer_lines).ok().filter(|lines| *lines <= MAX_FOOTER);
+    Ok(lines.ok_or_else(too_many)?)
 }
 
 /// Whether there are separators for all levels of the columns.

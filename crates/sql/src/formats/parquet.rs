@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::common::Result;
+use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileSource, ParquetSource};
@@ -31,11 +32,13 @@ const GAP: u64 = 256 * 1024;
 /// Who reads Parquet of a table.
 pub fn source(schema: TableSchema, remote: &Remote) -> Arc<dyn FileSource> {
     let readers = Arc::new(Readers(remote.clone()));
+    let mut options = TableParquetOptions::default();
+    // Times of 96 bits as the table has them: nanoseconds do not reach all years.
+    options.global.coerce_int96 = Some("us".to_owned());
     let source = ParquetSource::new(schema)
+        .with_table_parquet_options(options)
         .with_metadata_size_hint(FOOTER)
         .with_enable_page_index(true)
-        .with_pushdown_filters(true)
-        .with_reorder_filters(true)
         .with_parquet_file_reader_factory(readers);
     Arc::new(source)
 }

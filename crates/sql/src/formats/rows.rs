@@ -47,7 +47,7 @@ impl Serde {
                 Self::Regex(rows.map_err(|error| Problem::Data(format!("HIVE_INVALID_METADATA: {error}")))?)
             }
             Format::Json(json) => Self::Json(json.clone(), patterns(&json.timestamp_formats)?),
-            Format::Parquet | Format::Orc => return Ok(None),
+            Format::Parquet(_) | Format::Orc(_) => return Ok(None),
         }))
     }
 }

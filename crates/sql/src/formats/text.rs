@@ -16,7 +16,7 @@ use datafusion_datasource::projection::{ProjectionOpener, SplitProjection};
 use futures_util::{FutureExt, StreamExt};
 use millpond_hive::types::Type;
 
-use super::lines::{Pieces, Splitter};
+use super::lines::{Held, Pieces, Splitter};
 use super::rows::{Decoder, Serde};
 use crate::failure::Problem;
 use crate::remote::{Remote, Source};
@@ -30,6 +30,8 @@ pub struct Lines {
     pub columns: Arc<Vec<(String, Type)>>,
     /// Lines that are passed over at the beginning of each object.
     pub skipped: u64,
+    /// And at the end.
+    pub footer: usize,
 }
 
 /// Reads objects of lines.
@@ -116,6 +118,7 @@ struct Reading {
     splitter: Splitter,
     decoder: Decoder,
     skipped: u64,
+    held: Held,
     batch: usize,
     ended: bool,
 }
@@ -124,11 +127,12 @@ impl FileOpener for Opener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
         let source = file.extension::<Source>().cloned();
         let source = source.ok_or_else(|| Problem::Internal("a file without its object".to_owned()))?;
-        let Lines { serde, columns, skipped } = self.lines.clone();
+        let Lines { serde, columns, skipped, footer } = self.lines.clone();
         let decoder = Decoder::new(serde, columns, &self.wanted, Arc::clone(&self.schema), source.path());
         let splitter = Splitter::of(source.path());
+        let held = Held::new(source.path(), footer);
         let pieces = Pieces::new(self.remote.clone(), source)?;
-        let reading = Reading { pieces, splitter, decoder, skipped, batch: self.batch, ended: false };
+        let reading = Reading { pieces, splitter, decoder, skipped, held, batch: self.batch, ended: false };
         let batches = futures_util::stream::try_unfold(reading, |mut reading| async move {
             let batch = reading.next().await?;
             Ok(batch.map(|batch| (batch, reading)))
@@ -141,8 +145,11 @@ impl Reading {
     /// The rows of the next pieces; `None` at the end. Few or many: the engine puts small batches together.
     async fn next(&mut self) -> Result<Option<arrow::array::RecordBatch>> {
         while !self.ended && self.decoder.rows() < self.batch {
-            let (decoder, skipped) = (&mut self.decoder, self.skipped);
-            let take = |number: u64, line: &[u8]| if number > skipped { decoder.line(number, line) } else { Ok(()) };
+            let (decoder, held, skipped) = (&mut self.decoder, &mut self.held, self.skipped);
+            let take = |number: u64, line: &[u8]| match number > skipped {
+                true => held.line(number, line, |number, line| decoder.line(number, line)),
+                false => Ok(()),
+            };
             match self.pieces.next().await? {
                 Some(piece) => self.splitter.piece(&piece, take)?,
                 None => {

@@ -5,7 +5,10 @@
 
 mod describe;
 mod formats_bad;
+mod formats_compressed;
+mod formats_orc;
 mod formats_parquet;
+mod formats_parquet_types;
 mod formats_projection;
 mod formats_text;
 mod functions;
@@ -15,7 +18,9 @@ mod functions_dates;
 mod functions_json;
 mod functions_text;
 mod functions_texts;
+mod hidden;
 mod links;
+mod listing;
 mod logic;
 mod logic_lake;
 mod many;
