@@ -107,6 +107,14 @@ fn push(text: &mut String, column: &ArrayRef, row: usize) -> Result<()> {
     Ok(())
 }
 
+/// A floating-point number as Java writes it, from Rust's shortest digits with an exponent.
+#[must_use]
+pub fn float_text(shortest: &str) -> String {
+    let mut text = String::new();
+    push_float(&mut text, shortest);
+    text
+}
+
 /// A floating-point number as Java writes it (`Double.toString`), from Rust's shortest digits with an exponent.
 fn push_float(text: &mut String, shortest: &str) {
     let (sign, rest) = shortest.strip_prefix('-').map_or(("", shortest), |rest| ("-", rest));

@@ -19,6 +19,7 @@ use datafusion::prelude::SessionConfig;
 use futures_util::StreamExt;
 use millpond_query::{Run, Stats};
 
+use crate::alike;
 use crate::catalog::{CATALOG, Catalog, Making};
 use crate::dialect::{self, Asked};
 use crate::explain;
@@ -85,7 +86,13 @@ fn with_catalog(making: &Making, database: &str) -> SessionState {
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
     let state = with_catalog(making, view.database);
     let understood = dialect::understand(view.statement, &[])?;
-    unnest::lower(Box::pin(state.statement_to_plan(understood.statement)).await?)
+    checked(Box::pin(state.statement_to_plan(understood.statement)).await?)
+}
+
+/// A plan whose expressions were looked at.
+fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    alike::check(&plan)?;
+    unnest::lower(plan)
 }
 
 /// Runs a query.
@@ -99,11 +106,11 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .with_runtime_env(bounds(run)?)
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::Planner)]);
-    let base = functions::with(base, run.now).build();
+    let base = functions::with(base, run.now, &run.database).build();
     let making = Making { remote: remote.clone(), state: Arc::new(base), now: run.now, depth: 0 };
     let state = with_catalog(&making, &run.database);
     let understood = dialect::understand(&run.statement, &run.parameters)?;
-    let plan = unnest::lower(state.statement_to_plan(understood.statement).await?)?;
+    let plan = checked(state.statement_to_plan(understood.statement).await?)?;
     if !is_query(&plan) {
         let words = format!("this statement is not carried out by the engine: {}", plan.display());
         return Err(Problem::Statement(words).into());

@@ -14,6 +14,7 @@ pub const WRITTEN: &[&str] = &[
     "histogram",
     "listagg",
     "map_agg",
+    "map_union",
     "max_by",
     "min_by",
     "multimap_agg",
@@ -77,6 +78,7 @@ pub fn written(call: &Function, name: &str, given: Option<Vec<Expr>>) -> Written
         }
         ("map_agg", [key, value]) => called("$map_agg", vec![gather(key, key), gather(value, key)]),
         ("multimap_agg", [key, value]) => called("$multimap_agg", vec![gather(key, key), gather(value, key)]),
+        ("map_union", [value]) => called("$map_union", vec![gather(value, value)]),
         ("histogram", [value]) => called("$histogram", vec![gather(value, value)]),
         ("listagg", [value] | [value, _]) => {
             let between =

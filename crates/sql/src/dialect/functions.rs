@@ -11,9 +11,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::aggregates;
 use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
-use super::rewrite::{lower, lower_all};
+use super::rewrite::lower_all;
+use super::{aggregates, lambdas};
 use crate::failure::Problem;
 use crate::functions::{self, CAST, is_own, literal_zone};
 
@@ -26,13 +26,7 @@ pub fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem>
 /// Names a call as the engine has it, or refuses it.
 pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     lower_all(&mut call.name);
-    if let FunctionArguments::List(list) = &mut call.args {
-        for argument in &mut list.args {
-            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) = argument {
-                lower_parameters(lambda);
-            }
-        }
-    }
+    lambdas::prepare(call)?;
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice() else {
         let words = format!("Function '{}' not registered", call.name);
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
@@ -59,15 +53,8 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     broken(&*call, "FUNCTION_NOT_FOUND", &words)
 }
 
-fn lower_parameters(lambda: &mut LambdaFunction) {
-    match &mut lambda.params {
-        OneOrManyWithParens::One(parameter) => lower(&mut parameter.name),
-        OneOrManyWithParens::Many(parameters) => parameters.iter_mut().for_each(|one| lower(&mut one.name)),
-    }
-}
-
 /// Functions that are written as something else before the engine sees them.
-pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "none_match", "try"];
+pub const WRITTEN: &[&str] = &["array_sort", "concat", "greatest", "if", "least", "normalize", "try"];
 
 /// Expressions that the engine has under another shape, after what is in them was written.
 pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
@@ -134,6 +121,19 @@ fn arguments(call: &Function) -> Option<Vec<Expr>> {
     list.args.iter().map(one).collect()
 }
 
+/// `current_schema` and `current_catalog`, which the parser takes for columns.
+pub fn session(name: &Ident) -> Option<Expr> {
+    let word = name.value.to_lowercase();
+    let is_one = name.quote_style.is_none() && ["current_catalog", "current_schema", "current_user"].contains(&word.as_str());
+    is_one.then(|| {
+        let mut call = called(&word, Vec::new());
+        if let Expr::Function(Function { name: called, .. }) = &mut call {
+            *called = ObjectName::from(vec![Ident::with_span(name.span, word)]);
+        }
+        call
+    })
+}
+
 pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
 
 fn function(call: &Function) -> Written {
@@ -155,10 +155,16 @@ fn function(call: &Function) -> Written {
     Ok(Some(match (name, given.as_slice()) {
         ("if", [condition, then]) => case(condition.clone(), then.clone(), None),
         ("if", [condition, then, other]) => case(condition.clone(), then.clone(), Some(other.clone())),
-        ("none_match", [array, test]) => not(called("array_any_match", vec![array.clone(), test.clone()])),
-        ("all_match", [array, Expr::Lambda(test)]) => {
-            let test = LambdaFunction { body: Box::new(not(Expr::Nested(test.body.clone()))), ..test.clone() };
-            not(called("array_any_match", vec![array.clone(), Expr::Lambda(test)]))
+        ("array_sort", [array, Expr::Lambda(by)]) => {
+            called(functions::SORT, vec![array.clone(), Expr::Lambda(by.clone())])
+        }
+        ("array_sort", _) | ("normalize", [_]) => return Ok(None),
+        ("normalize", [text, at @ Expr::Identifier(form)]) => {
+            let name = form.value.to_uppercase();
+            if !["NFC", "NFD", "NFKC", "NFKD"].contains(&name.as_str()) {
+                return Err(broken(at, "SYNTAX_ERROR", &format!("{name} is no normal form of Unicode's")));
+            }
+            called("normalize", vec![text.clone(), Expr::value(Value::SingleQuotedString(name))])
         }
         ("try", [body]) => attempt(body.clone()),
         ("concat", [first, rest @ ..]) if !rest.is_empty() => rest.iter().cloned().fold(first.clone(), joined),
@@ -180,10 +186,6 @@ fn function(call: &Function) -> Written {
             return Err(broken(call, "FUNCTION_NOT_FOUND", &words));
         }
     }))
-}
-
-fn not(expr: Expr) -> Expr {
-    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }
 }
 
 fn whole(expr: &Expr) -> Option<i32> {

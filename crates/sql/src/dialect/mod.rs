@@ -8,6 +8,7 @@ mod cast;
 mod columns;
 mod explain;
 mod functions;
+mod lambdas;
 mod literals;
 mod names;
 mod refuse;

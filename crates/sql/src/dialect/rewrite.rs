@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, Value, VisitorMut,
 };
 
-use super::{columns, functions, literals, unnest};
+use super::{columns, functions, lambdas, literals, unnest};
 use crate::failure::Problem;
 
 /// Changes a statement in place.
@@ -110,8 +110,12 @@ impl VisitorMut for Rewriting {
             Err(problem) => return ControlFlow::Break(problem),
         }
         match expr {
-            Expr::Identifier(name) => lower(name),
+            Expr::Identifier(name) => match functions::session(name) {
+                Some(call) => *expr = call,
+                None => lower(name),
+            },
             Expr::CompoundIdentifier(names) => names.iter_mut().for_each(lower),
+            Expr::CompoundFieldAccess { access_chain, .. } => lambdas::fields(access_chain),
             Expr::Function(call) => return functions::call(call),
             _ => {}
         }

@@ -36,6 +36,11 @@ pub fn rows(name: &'static str, usage: &'static str, plan: Plan, nulls: usize, w
     ScalarUDF::new_from_impl(Rows { name, usage, plan, work, nulls, signature: anything(Volatility::Immutable) })
 }
 
+/// One that gives something else each time.
+pub fn volatile_rows(name: &'static str, usage: &'static str, plan: Plan, nulls: usize, work: Work) -> ScalarUDF {
+    ScalarUDF::new_from_impl(Rows { name, usage, plan, work, nulls, signature: anything(Volatility::Volatile) })
+}
+
 impl PartialEq for Rows {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -80,7 +85,8 @@ impl ScalarUDFImpl for Rows {
         let planned = (self.plan)(&kinds(&args.arg_fields));
         let (due, kind) =
             planned.ok_or_else(|| unexpected(self.name, args.arg_fields.iter(), &[self.usage.to_owned()]))?;
-        let constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let constant = self.signature.volatility == Volatility::Immutable
+            && args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let count = if constant { 1 } else { args.number_rows };
         let columns: Result<Vec<ArrayRef>> =
             args.args.iter().zip(&due).map(|(value, due)| strictly(&value.to_array(count)?, due)).collect();

@@ -8,7 +8,10 @@ use arrow::array::{
     StringViewBuilder,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int64Type, IntervalMonthDayNano,
+    IntervalMonthDayNanoType,
+};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -225,6 +228,16 @@ impl<'a> Row<'a> {
     pub fn double(&self, arg: usize) -> f64 {
         let (values, at) = self.place(arg);
         values.as_primitive::<Float64Type>().value(at)
+    }
+
+    pub fn real(&self, arg: usize) -> f32 {
+        let (values, at) = self.place(arg);
+        values.as_primitive::<Float32Type>().value(at)
+    }
+
+    pub fn interval(&self, arg: usize) -> IntervalMonthDayNano {
+        let (values, at) = self.place(arg);
+        values.as_primitive::<IntervalMonthDayNanoType>().value(at)
     }
 
     pub fn decimal(&self, arg: usize) -> i128 {

@@ -194,7 +194,8 @@ impl Kind {
             Self::Decimal => match given {
                 Some(kind @ DataType::Decimal128(..)) => kind.clone(),
                 Some(DataType::Int64) => DataType::Decimal128(19, 0),
-                _ => DataType::Decimal128(10, 0),
+                Some(kind) if kind.is_integer() => DataType::Decimal128(10, 0),
+                _ => DataType::Decimal128(38, 0),
             },
             Self::Whole => match given {
                 Some(DataType::Decimal128(precision, scale)) => {

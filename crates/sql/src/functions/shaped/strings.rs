@@ -2,6 +2,7 @@
 
 use arrow::array::ArrayRef;
 use datafusion::common::Result;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 use super::call::{Call, Overload, bad, of};
 
@@ -71,6 +72,10 @@ fn changes() -> Vec<Overload> {
         of("replace(varchar, varchar, varchar) -> varchar", |call| {
             call.texts(|row| Ok(Some(row.text(0).replace(row.text(1), row.text(2)))))
         }),
+        of("normalize(varchar) -> varchar", |call| call.texts(|row| Ok(Some(normalized(row.text(0), "NFC"))))),
+        of("normalize(varchar, varchar) -> varchar", |call| {
+            call.texts(|row| Ok(Some(normalized(row.text(0), row.text(1)))))
+        }),
         of("soundex(varchar) -> varchar", |call| call.texts(|row| soundex(row.text(0)).map(Some))),
         of("starts_with(varchar, varchar) -> boolean", |call| {
             call.flags(|row| Ok(Some(row.text(0).starts_with(row.text(1)))))
@@ -96,6 +101,16 @@ fn changes() -> Vec<Overload> {
         of("split_part(varchar, varchar, bigint) -> varchar", split_part),
         of("luhn_check(varchar) -> boolean", |call| call.flags(|row| luhn(row.text(0)).map(Some))),
     ]
+}
+
+/// In one of Unicode's four forms.
+fn normalized<'a>(text: &'a str, form: &str) -> std::borrow::Cow<'a, str> {
+    match form {
+        "NFD" => DecomposingNormalizerBorrowed::new_nfd().normalize(text),
+        "NFKD" => DecomposingNormalizerBorrowed::new_nfkd().normalize(text),
+        "NFKC" => ComposingNormalizerBorrowed::new_nfkc().normalize(text),
+        _ => ComposingNormalizerBorrowed::new_nfc().normalize(text),
+    }
 }
 
 fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {

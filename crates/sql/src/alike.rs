@@ -1,0 +1,142 @@
+//! Values of types that Trino has no common type for are not put together, where the engine would take numbers for texts.
+//!
+//! Trino documentation, "Comparison functions and operators", "Conditional expressions". Operators are looked at when they are
+//! planned (`functions::operators`).
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+
+use crate::failure::Problem;
+use crate::functions::word;
+
+/// Kinds of types between which Trino casts nothing by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Bool,
+    Number,
+    Text,
+    Bytes,
+    Moment,
+    Array,
+    Map,
+    Row,
+}
+
+/// `None` for what is like anything.
+fn family(kind: &DataType) -> Option<Family> {
+    Some(match kind {
+        DataType::Boolean => Family::Bool,
+        kind if kind.is_numeric() => Family::Number,
+        kind if kind.is_string() => Family::Text,
+        kind if kind.is_binary() => Family::Bytes,
+        DataType::Date32 | DataType::Timestamp(..) => Family::Moment,
+        DataType::List(_) => Family::Array,
+        DataType::Map(..) => Family::Map,
+        DataType::Struct(_) => Family::Row,
+        _ => return None,
+    })
+}
+
+fn are_alike(left: &DataType, right: &DataType) -> bool {
+    match (family(left), family(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => true,
+    }
+}
+
+fn shown(kind: &DataType) -> String {
+    word(&Field::new("", kind.clone(), true))
+}
+
+/// Two types in Trino's words that are not alike.
+fn unlike(kinds: &[DataType]) -> Option<(String, String)> {
+    let first = kinds.iter().find(|kind| family(kind).is_some())?;
+    let other = kinds.iter().find(|kind| !are_alike(first, kind))?;
+    Some((shown(first), shown(other)))
+}
+
+fn mismatch(words: String) -> Result<TreeNodeRecursion> {
+    Err(Problem::Statement(format!("TYPE_MISMATCH: {words}")).into())
+}
+
+/// Looks at all expressions of a plan.
+///
+/// # Errors
+/// It puts together what Trino would not.
+pub fn check(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Union(union) = node {
+            columns(&union.inputs.iter().map(|input| input.schema().as_ref()).collect::<Vec<_>>())?;
+        }
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| expr.apply(|expr| one(expr, &schema)))
+    })?;
+    Ok(())
+}
+
+fn columns(schemas: &[&DFSchema]) -> Result<()> {
+    let Some(first) = schemas.first() else { return Ok(()) };
+    for at in 0..first.fields().len() {
+        let kinds: Vec<DataType> =
+            schemas.iter().filter_map(|schema| schema.fields().get(at)).map(|field| field.data_type().clone()).collect();
+        if let Some((left, right)) = unlike(&kinds) {
+            mismatch(format!("column {} in UNION query has incompatible types: {left}, {right}", at + 1))?;
+        }
+    }
+    Ok(())
+}
+
+fn one(expr: &Expr, schema: &DFSchema) -> Result<TreeNodeRecursion> {
+    // What has no type yet fails elsewhere.
+    let kind = |expr: &Expr| expr.get_type(schema).unwrap_or(DataType::Null);
+    let differ = |kinds: Vec<DataType>| unlike(&kinds);
+    match expr {
+        Expr::Between(between) => {
+            let kinds = [kind(&between.expr), kind(&between.low), kind(&between.high)];
+            if unlike(&kinds).is_some() {
+                let [value, low, high] = kinds.map(|kind| shown(&kind));
+                return mismatch(format!("Cannot check if {value} is BETWEEN {low} and {high}"));
+            }
+        }
+        Expr::InList(list) => {
+            let kinds = std::iter::once(&*list.expr).chain(&list.list).map(kind).collect();
+            if let Some((left, right)) = differ(kinds) {
+                return mismatch(format!("IN value and list items must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"));
+            }
+        }
+        Expr::InSubquery(within) => {
+            let column = within.subquery.subquery.schema().fields().first().map(|field| field.data_type().clone());
+            if let Some((left, right)) = differ(vec![kind(&within.expr), column.unwrap_or(DataType::Null)]) {
+                return mismatch(format!("Value expression and result of subquery must be of the same type: {left} vs {right}"));
+            }
+        }
+        Expr::Case(case) => {
+            for when in case.when_then_expr.iter().filter_map(|(when, _)| case.expr.as_ref().map(|expr| (expr, when))) {
+                if let Some((left, right)) = differ(vec![kind(when.0), kind(when.1)]) {
+                    return mismatch(format!("CASE operand type does not match WHEN clause operand type: {left} vs {right}"));
+                }
+            }
+            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+            if let Some((left, right)) = differ(results.map(|result| kind(result)).collect()) {
+                return mismatch(format!("All CASE results must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"));
+            }
+        }
+        Expr::ScalarFunction(call) => {
+            let what = match call.name() {
+                "coalesce" => "All COALESCE operands must be the same type or coercible to a common type. Cannot find common type between",
+                "nullif" => "Types are not comparable with NULLIF:",
+                "greatest" | "least" => "Unexpected parameters: all must be the same type or coercible to a common type. Cannot find common type between",
+                "make_array" => "All ARRAY elements must be the same type or coercible to a common type. Cannot find common type between",
+                _ => return Ok(TreeNodeRecursion::Continue),
+            };
+            if let Some((left, right)) = differ(call.args.iter().map(kind).collect()) {
+                return mismatch(format!("{what} {left} and {right}"));
+            }
+        }
+        _ => {}
+    }
+    Ok(TreeNodeRecursion::Continue)
+}
