@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LambdaFunction,
-    OneOrManyWithParens, Subscript, Value, VisitMut, VisitorMut,
+    OneOrManyWithParens, Query, Subscript, Value, VisitMut, VisitorMut,
 };
 
 use super::functions::broken;
@@ -36,7 +36,12 @@ pub fn prepare(call: &mut Function) -> ControlFlow<Problem> {
         for (at, argument) in list.args.iter_mut().enumerate() {
             let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) = argument else { continue };
             match known.iter().find(|(place, _)| *place == at) {
-                Some((_, count)) if parameters(lambda).len() == *count => named(lambda),
+                Some((_, count)) if parameters(lambda).len() == *count => {
+                    if named(lambda).is_break() {
+                        let words = "Lambda expression cannot contain subqueries".to_owned();
+                        wrong = wrong.or(Some(("NOT_SUPPORTED", words)));
+                    }
+                }
                 Some((_, count)) => {
                     let words = format!("argument {} of '{name}' is a lambda of {count} parameters", at + 1);
                     wrong = wrong.or(Some(("FUNCTION_NOT_FOUND", words)));
@@ -61,14 +66,14 @@ fn parameters(lambda: &LambdaFunction) -> Vec<&Ident> {
     }
 }
 
-fn named(lambda: &mut LambdaFunction) {
+/// Names parameters, and fields of them; breaks off at a query.
+fn named(lambda: &mut LambdaFunction) -> ControlFlow<()> {
     match &mut lambda.params {
         OneOrManyWithParens::One(parameter) => lower(&mut parameter.name),
         OneOrManyWithParens::Many(parameters) => parameters.iter_mut().for_each(|one| lower(&mut one.name)),
     }
     let names = parameters(lambda).into_iter().map(|name| name.value.clone()).collect();
-    // Nothing breaks it off.
-    let _ = lambda.body.visit(&mut Fields { names });
+    lambda.body.visit(&mut Fields { names })
 }
 
 /// Turns `p.f` with a parameter `p` into `(p)['f']`: the engine takes names with points for those of tables.
@@ -78,6 +83,10 @@ struct Fields {
 
 impl VisitorMut for Fields {
     type Break = ();
+
+    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::CompoundIdentifier(names) = expr

@@ -205,7 +205,7 @@ mod tests {
             ("", "empty"),
             ("SELECT \u{201c}a\u{201d} FROM t", "line 1:8: a typographic quote"),
             ("SELECT to_char(a, 'YYYY') FROM t", "FUNCTION_NOT_FOUND: line 1:8: Function 'to_char' not registered"),
-            ("SELECT ngrams(a, 2) FROM t", "NOT_SUPPORTED: line 1:8: Function 'ngrams' is not carried out"),
+            ("SELECT tdigest_agg(a) FROM t", "NOT_SUPPORTED: line 1:8: Function 'tdigest_agg' is not carried out"),
         ] {
             let words = refused(text);
             assert!(words.contains(part), "{text}: {words}");

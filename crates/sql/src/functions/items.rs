@@ -36,10 +36,11 @@ fn with_number(kinds: &[DataType]) -> Option<(DataType, Vec<DataType>)> {
 }
 
 fn zip_plan(kinds: &[DataType]) -> Planned {
-    let of = |(at, kind): (usize, &DataType)| Some(Field::new(format!("field{at}"), item(kind)?.clone(), true));
+    let kinds: Vec<DataType> = kinds.iter().map(|kind| Some(list_of(item(kind)?))).collect::<Option<_>>()?;
+    let of = |(at, kind)| Some(Field::new(format!("field{at}"), item(kind)?.clone(), true));
     let fields: Fields = kinds.iter().enumerate().map(of).collect::<Option<_>>()?;
     let fits = (2..=MAX_ZIPPED).contains(&kinds.len());
-    fits.then(|| (kinds.to_vec(), list_of(&DataType::Struct(fields))))
+    fits.then(|| (kinds, list_of(&DataType::Struct(fields))))
 }
 
 fn zip(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {

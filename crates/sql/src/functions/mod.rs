@@ -35,7 +35,7 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 pub use cast::{CAST, TRY_CAST};
 pub use json::is_json;
 pub use kind::word;
-pub use lambdas::SORT;
+pub use lambdas::{SORT, close};
 pub use parse::literal_zone;
 pub use zones::{offset_text, shown_in};
 

@@ -116,10 +116,11 @@ pub fn array(values: Vec<ScalarValue>, kind: &DataType) -> Result<ArrayRef> {
     strictly(&array, kind)
 }
 
-/// The type of an array's items.
+/// The type of an array's items; NULL is an array of whatever.
 pub fn item(kind: &DataType) -> Option<&DataType> {
     match kind {
         DataType::List(item) => Some(item.data_type()),
+        DataType::Null => Some(kind),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use crate::functions::{are, fail, have_types};
 #[tokio::test]
 async fn probabilities() {
     are(&[
-        ("normal_cdf(0, 1, 1.96)", "0.9750021048517795"),
+        ("normal_cdf(0, 1, 1.96)", "0.9750021048517796"),
         ("normal_cdf(3, 2, 3)", "0.5"),
         ("inverse_normal_cdf(0, 1, 0.5)", "0.0"),
         ("round(inverse_normal_cdf(0, 1, 0.3), 12)", "-0.524400512708"),

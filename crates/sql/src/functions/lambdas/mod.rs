@@ -3,6 +3,7 @@
 //! Trino documentation, "Lambda expressions", "Array functions and operators", "Map functions and operators".
 
 mod arrays;
+mod closure;
 mod maps;
 mod reduce;
 mod sort;
@@ -26,6 +27,7 @@ use super::simple::strictly;
 use super::{argument, out_of_range};
 use crate::failure::Problem;
 
+pub use closure::close;
 pub use sort::SORT;
 
 /// What stands at a place of a call.

@@ -43,6 +43,9 @@ fn deviation(value: f64) -> Result<f64> {
 /// Below which value a share of the standard normal distribution lies.
 fn quantile(share: f64) -> f64 {
     // A first guess (Abramowitz and Stegun, 26.2.23), good to three digits.
+    if share == 0.5 {
+        return 0.0;
+    }
     let tail = share.min(1.0 - share);
     let t = (-2.0 * tail.ln()).sqrt();
     let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
