@@ -7,13 +7,13 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName, ObjectNamePart,
-    OneOrManyWithParens, Spanned, TypedString, UnaryOperator, Value,
+    OneOrManyWithParens, Spanned, TypedString, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
 use super::rewrite::lower_all;
-use super::{aggregates, lambdas};
+use super::{aggregates, lambdas, whole};
 use crate::failure::Problem;
 use crate::functions::{self, CAST, is_own, literal_zone};
 
@@ -27,6 +27,7 @@ pub fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem>
 pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     lower_all(&mut call.name);
     lambdas::prepare(call)?;
+    call.over.iter_mut().for_each(whole::over);
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice() else {
         let words = format!("Function '{}' not registered", call.name);
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
@@ -83,6 +84,10 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
         Expr::AtTimeZone { timestamp, time_zone } => {
             called("at_timezone", vec![(**timestamp).clone(), (**time_zone).clone()])
         }
+        // The engine's goes around at the ends.
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !matches!(**expr, Expr::Value(_)) => {
+            called("$negate", vec![(**expr).clone()])
+        }
         Expr::Ceil { expr, .. } => called("ceil", vec![(**expr).clone()]),
         Expr::Floor { expr, .. } => called("floor", vec![(**expr).clone()]),
         Expr::Position { expr, r#in } => called("strpos", vec![(**r#in).clone(), (**expr).clone()]),
@@ -121,17 +126,16 @@ fn arguments(call: &Function) -> Option<Vec<Expr>> {
     list.args.iter().map(one).collect()
 }
 
-/// `current_schema` and `current_catalog`, which the parser takes for columns.
-pub fn session(name: &Ident) -> Option<Expr> {
+/// `current_schema` and the like, which the parser takes for columns.
+pub fn session(name: &Ident) -> Option<Function> {
     let word = name.value.to_lowercase();
-    let is_one = name.quote_style.is_none() && ["current_catalog", "current_schema", "current_user"].contains(&word.as_str());
-    is_one.then(|| {
-        let mut call = called(&word, Vec::new());
-        if let Expr::Function(Function { name: called, .. }) = &mut call {
-            *called = ObjectName::from(vec![Ident::with_span(name.span, word)]);
+    let is_one = matches!(word.as_str(), "current_catalog" | "current_schema" | "current_user");
+    match called(&word, Vec::new()) {
+        Expr::Function(call) if is_one && name.quote_style.is_none() => {
+            Some(Function { name: ObjectName::from(vec![Ident::with_span(name.span, word)]), ..call })
         }
-        call
-    })
+        _ => None,
+    }
 }
 
 pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
@@ -172,7 +176,7 @@ fn function(call: &Function) -> Written {
         ("from_unixtime", [seconds, zone]) => called("from_unixtime_in", vec![seconds.clone(), zone.clone()]),
         ("from_unixtime", [seconds, hours, minutes]) => {
             let text = || DataType::Varchar(None);
-            let zone = match (whole(hours), whole(minutes)) {
+            let zone = match (count(hours), count(minutes)) {
                 (Some(hours), Some(minutes)) => {
                     Expr::value(Value::SingleQuotedString(functions::offset_text(hours * 3600 + minutes * 60)))
                 }
@@ -188,10 +192,11 @@ fn function(call: &Function) -> Written {
     }))
 }
 
-fn whole(expr: &Expr) -> Option<i32> {
+fn count(expr: &Expr) -> Option<i32> {
     match expr {
-        Expr::Value(value) => value.to_string().parse().ok(),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr).map(|value| -value),
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => digits.parse().ok(),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => count(expr),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => count(expr).map(|value| -value),
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ mod rewrite;
 mod tokens;
 mod trino;
 mod unnest;
+mod whole;
 
 use std::ops::ControlFlow;
 

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, Value, VisitorMut,
 };
 
-use super::{columns, functions, lambdas, literals, unnest};
+use super::{columns, functions, lambdas, literals, unnest, whole};
 use crate::failure::Problem;
 
 /// Changes a statement in place.
@@ -51,6 +51,7 @@ impl VisitorMut for Rewriting {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Problem> {
         fetch(query);
+        whole::query(query);
         if let Some(with) = &mut query.with {
             for table in &mut with.cte_tables {
                 lower_alias(&mut table.alias);
@@ -67,6 +68,7 @@ impl VisitorMut for Rewriting {
             }
         }
         self.names.select(select);
+        whole::select(select);
         for window in &mut select.named_window {
             lower(&mut window.0);
         }
@@ -111,7 +113,10 @@ impl VisitorMut for Rewriting {
         }
         match expr {
             Expr::Identifier(name) => match functions::session(name) {
-                Some(call) => *expr = call,
+                Some(mut call) => {
+                    functions::call(&mut call)?;
+                    *expr = Expr::Function(call);
+                }
                 None => lower(name),
             },
             Expr::CompoundIdentifier(names) => names.iter_mut().for_each(lower),

@@ -63,6 +63,18 @@ fn frame(spec: &mut WindowSpec) {
     }
 }
 
+/// A number with a minus before it: an `integer`, or the least `bigint`; `None` for others.
+pub fn negative(digits: &str) -> Option<Expr> {
+    let digits = format!("-{}", digits.replace('_', ""));
+    integer(&digits).or_else(|| {
+        (digits.parse() == Ok(i64::MIN)).then(|| {
+            let mut least = Expr::value(Value::Number(digits, false));
+            keep(&mut least);
+            least
+        })
+    })
+}
+
 /// A number as an `integer`; `None` for one that is larger, or no whole one.
 pub fn integer(digits: &str) -> Option<Expr> {
     let number: i32 = digits.parse().ok()?;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Decimal128Array};
-use arrow::compute::kernels::numeric::{add, div, mul, rem, sub};
+use arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
 use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::error::ArrowError;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
@@ -41,7 +41,57 @@ const OPERATORS: [(&str, &str); 5] = [
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
     let of = |(name, _)| ScalarUDF::new_from_impl(Arithmetic { name, signature: anything(Volatility::Immutable) });
-    OPERATORS.into_iter().map(of).collect()
+    let negation = Negation { signature: Signature::any(1, Volatility::Immutable) };
+    OPERATORS.into_iter().map(of).chain([ScalarUDF::new_from_impl(negation)]).collect()
+}
+
+/// `-x`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Negation {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Negation {
+    fn name(&self) -> &'static str {
+        "$negate"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
+        match kinds {
+            [DataType::Null] => Ok(DataType::Int32),
+            [kind] if kind.is_numeric() || matches!(kind, DataType::Interval(_) | DataType::Duration(_)) => {
+                Ok(kind.clone())
+            }
+            other => {
+                let shown = other.first().map(|kind| word(&arrow::datatypes::Field::new("", kind.clone(), true)));
+                let words = format!("TYPE_MISMATCH: Cannot negate {}", shown.unwrap_or_default());
+                Err(Problem::Statement(words).into())
+            }
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(value) = args.args.first() else { return Err(by_zero()) };
+        let constant = matches!(value, ColumnarValue::Scalar(_));
+        let kind = args.return_field.data_type();
+        let values = strictly(&value.to_array(if constant { 1 } else { args.number_rows })?, kind)?;
+        let made = neg(&values).map_err(|error| match error {
+            ArrowError::ArithmeticOverflow(_) => {
+                let kind = word(&arrow::datatypes::Field::new("", kind.clone(), true));
+                super::out_of_range(format!("{kind} negation overflow"))
+            }
+            other => other.into(),
+        })?;
+        Ok(if constant {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?)
+        } else {
+            ColumnarValue::Array(made)
+        })
+    }
 }
 
 /// A whole number or a decimal as a decimal's digits and scale.
@@ -88,6 +138,7 @@ impl Arithmetic {
             ArrowError::ArithmeticOverflow(what) => {
                 let operation = OPERATORS.iter().find(|(name, _)| *name == self.name).map_or("", |(_, word)| word);
                 let kind = word(&arrow::datatypes::Field::new("", kind.clone(), true));
+                let what = what.trim_start_matches("Overflow happened on: ");
                 super::out_of_range(format!("{kind} {operation} overflow: {what}"))
             }
             other => other.into(),

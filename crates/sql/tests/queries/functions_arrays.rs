@@ -113,7 +113,7 @@ async fn operators() {
         ("1 % 0", "DIVISION_BY_ZERO"),
         ("1.5 / 0", "DIVISION_BY_ZERO"),
         ("9223372036854775807 + 1", "NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow"),
-        ("'1' = 1", "TYPE_MISMATCH: Cannot apply operator: varchar = bigint"),
+        ("'1' = 1", "TYPE_MISMATCH: Cannot apply operator: varchar = integer"),
         ("1 WHERE '2019-01-01' < DATE '2019-01-02'", "TYPE_MISMATCH"),
     ])
     .await;

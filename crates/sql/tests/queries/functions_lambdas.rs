@@ -34,9 +34,9 @@ async fn of_arrays() {
     .await;
     fail(&[
         ("filter(ARRAY[1], x -> x)", "FUNCTION_NOT_FOUND: Unexpected parameters (array, <function>) for function filter. Expected: filter(array(T), function(T, boolean))"),
-        ("transform(7, x -> x)", "FUNCTION_NOT_FOUND: Unexpected parameters (bigint, <function>) for function transform"),
+        ("transform(7, x -> x)", "FUNCTION_NOT_FOUND: Unexpected parameters (integer, <function>) for function transform"),
         ("transform(ARRAY[1], (x, y) -> x)", "FUNCTION_NOT_FOUND: line 1:8: argument 2 of 'transform' is a lambda of 1 parameters"),
-        ("transform(ARRAY[1], 2)", "FUNCTION_NOT_FOUND: Unexpected parameters (array, bigint) for function transform"),
+        ("transform(ARRAY[1], 2)", "FUNCTION_NOT_FOUND: Unexpected parameters (array, integer) for function transform"),
         ("cardinality(x -> x)", "FUNCTION_NOT_FOUND: line 1:8: argument 1 of 'cardinality' is no lambda"),
         ("transform(ARRAY[1, 0], x -> 1 / x)", "DIVISION_BY_ZERO"),
         ("zip_with(ARRAY[1], ARRAY['a'], (x, y) -> x = y)", "TYPE_MISMATCH"),
@@ -65,7 +65,7 @@ async fn reduced() {
     .await;
     fail(&[
         ("reduce(ARRAY[9223372036854775807, 1], 0, (s, x) -> s + x, s -> s)", "NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow"),
-        ("reduce(ARRAY[1], 0, (s, x) -> 'a', s -> s)", "FUNCTION_NOT_FOUND: Unexpected parameters (array, bigint, <function>, <function>) for function reduce"),
+        ("reduce(ARRAY[1], 0, (s, x) -> 'a', s -> s)", "FUNCTION_NOT_FOUND: Unexpected parameters (array, integer, <function>, <function>) for function reduce"),
         ("reduce(ARRAY[1.5], 0.0, (s, x) -> s + x, s -> s)", "FUNCTION_NOT_FOUND: Unexpected parameters"),
         ("reduce(ARRAY[1], 0, (s, x) -> s + x)", "FUNCTION_NOT_FOUND: Unexpected parameters"),
         ("reduce(ARRAY[1], 0, s -> s, s -> s)", "argument 3 of 'reduce' is a lambda of 2 parameters"),

@@ -18,6 +18,7 @@ mod functions_lambdas;
 mod functions_numbers;
 mod functions_text;
 mod functions_texts;
+mod functions_types;
 mod links;
 mod statements;
 mod world;
