@@ -86,10 +86,8 @@ fn number(digits: &str, is_kept: bool) -> Result<Option<Expr>, Problem> {
         return Ok(Some(cast(CastKind::Cast, text(digits), DataType::Double(ExactNumberInfo::None))));
     }
     let plain = digits.replace('_', "");
-    let is_whole = !plain.contains('.');
-    if is_whole && plain.parse::<i128>().is_ok_and(|number| number > i128::from(i64::MAX)) && plain.len() < 20
-        || plain.len() > 40
-    {
+    // Of decimals there are no more than 38 digits, a point and a 0 before it.
+    if !plain.contains('.') && plain.parse::<i64>().is_err() || plain.len() > 40 {
         return Err(wrong(format!("Invalid numeric literal: {digits}")));
     }
     Ok(if is_kept { None } else { whole::integer(&plain) })

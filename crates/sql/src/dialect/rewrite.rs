@@ -128,6 +128,7 @@ impl VisitorMut for Rewriting {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Problem> {
+        whole::done(expr);
         functions::written(expr)
     }
 }

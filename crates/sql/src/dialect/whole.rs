@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
     WindowFrameBound, WindowSpec, WindowType,
 };
 
-/// A number that is to stay as it is.
+/// Marks a number that is to stay as it is.
 pub fn keep(expr: &mut Expr) {
     match expr {
         Expr::Value(one) => {
@@ -19,6 +19,15 @@ pub fn keep(expr: &mut Expr) {
         Expr::Tuple(parts) => parts.iter_mut().for_each(keep),
         Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => keep(inner),
         _ => {}
+    }
+}
+
+/// Takes the mark of [`keep`] away.
+pub fn done(expr: &mut Expr) {
+    if let Expr::Value(one) = expr
+        && let Value::Number(_, is_kept) = &mut one.value
+    {
+        *is_kept = false;
     }
 }
 

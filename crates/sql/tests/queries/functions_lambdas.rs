@@ -153,3 +153,27 @@ async fn rows_and_what_lambdas_capture() {
         assert_eq!(rows.join("|"), expected, "{expression}");
     }
 }
+
+/// Names of columns and of parameters may be the same, and projections, conditions and joins move calls about.
+#[tokio::test]
+async fn lambdas_wherever_they_stand() {
+    const WIDE: &str = "(VALUES (1, 2, 3, ARRAY[1, 2], 'a'), (4, 5, 6, ARRAY[4], 'b')) AS t(x, y, z, list, name)";
+    for (statement, expected) in [
+        (format!("SELECT transform(list, x -> x + y), x FROM {WIDE} ORDER BY x"), "[3, 4],1|[9],4"),
+        (format!("SELECT any_match(list, x -> x = z - 1) FROM (SELECT z, list FROM {WIDE}) ORDER BY 1"), "false|true"),
+        (format!("SELECT name FROM {WIDE} WHERE any_match(list, e -> e = y)"), "a"),
+        (format!("SELECT a.name, b.name FROM {WIDE} JOIN {} ON any_match(a.list, e -> e = b.x) ORDER BY 1", WIDE.replace("t(", "b(")), "a,a|b,b"),
+        (format!("SELECT reduce(list, 0, (s, e) -> s + e, s -> s), count(*) FROM {WIDE} GROUP BY reduce(list, 0, (s, e) -> s + e, s -> s) ORDER BY 1"), "3,1|4,1"),
+        (format!("SELECT sum(reduce(list, y, (s, e) -> s + e * z, s -> s)) FROM {WIDE}"), "40"),
+        (format!("SELECT name FROM {WIDE} ORDER BY reduce(list, 0, (s, e) -> s - e, s -> s)"), "b|a"),
+        (format!("SELECT transform(list, e -> transform(list, x -> x * e + z)) FROM {WIDE} ORDER BY x"), "[[4, 5], [5, 7]]|[[22]]"),
+        (format!("SELECT cardinality(filter(list, e -> try(10 / (e - 1)) > 0)) FROM {WIDE} ORDER BY x"), "1|1"),
+        (format!("SELECT try(10 / (x - 1)), transform(list, e -> e || name) FROM (SELECT x, transform(list, e -> CAST(e AS varchar)) AS list, name FROM {WIDE}) ORDER BY 2"), ",[1a, 2a]|3,[4b]"),
+    ] {
+        let statement = statement.replace("AS t(x, y, z, list, name) JOIN", "AS a(x, y, z, list, name) JOIN");
+        let given = crate::world::query(&crate::world::Lake::default(), &statement).await;
+        let rows = given.map_or_else(|error| error.to_string(), |given| given.rows.replace('"', "").replace('\n', "|"));
+        assert_eq!(rows.trim_end_matches('|'), expected, "{statement}");
+    }
+    fail(&[("transform(ARRAY[1], x -> (SELECT x))", "NOT_SUPPORTED: line 1:8: Lambda expression cannot contain subqueries")]).await;
+}

@@ -89,7 +89,7 @@ async fn totals() {
     fail(&[
         ("sum(x) FROM (VALUES 9223372036854775807, 1) t(x)", "NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow"),
         ("max(s) FROM (SELECT sum(x) AS s FROM (VALUES (9223372036854775807, 1), (1, 1)) t(x, y) GROUP BY y)", "bigint addition overflow"),
-        ("sum(x) FROM (VALUES 99999999999999999999999999999999999999, 1) t(x)", "Decimal overflow"),
+        ("sum(x) FROM (VALUES DECIMAL '99999999999999999999999999999999999999', DECIMAL '1') t(x)", "Decimal overflow"),
         ("sum(x) FROM (VALUES 'a') t(x)", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function sum"),
         ("avg(x) FROM (VALUES true) t(x)", "FUNCTION_NOT_FOUND: Unexpected parameters (boolean) for function avg"),
     ])
