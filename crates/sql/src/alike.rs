@@ -80,8 +80,11 @@ pub fn check(plan: &LogicalPlan) -> Result<()> {
 fn columns(schemas: &[&DFSchema]) -> Result<()> {
     let Some(first) = schemas.first() else { return Ok(()) };
     for at in 0..first.fields().len() {
-        let kinds: Vec<DataType> =
-            schemas.iter().filter_map(|schema| schema.fields().get(at)).map(|field| field.data_type().clone()).collect();
+        let kinds: Vec<DataType> = schemas
+            .iter()
+            .filter_map(|schema| schema.fields().get(at))
+            .map(|field| field.data_type().clone())
+            .collect();
         if let Some((left, right)) = unlike(&kinds) {
             mismatch(format!("column {} in UNION query has incompatible types: {left}, {right}", at + 1))?;
         }
@@ -104,32 +107,46 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<TreeNodeRecursion> {
         Expr::InList(list) => {
             let kinds = std::iter::once(&*list.expr).chain(&list.list).map(kind).collect();
             if let Some((left, right)) = differ(kinds) {
-                return mismatch(format!("IN value and list items must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"));
+                return mismatch(format!(
+                    "IN value and list items must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"
+                ));
             }
         }
         Expr::InSubquery(within) => {
             let column = within.subquery.subquery.schema().fields().first().map(|field| field.data_type().clone());
             if let Some((left, right)) = differ(vec![kind(&within.expr), column.unwrap_or(DataType::Null)]) {
-                return mismatch(format!("Value expression and result of subquery must be of the same type: {left} vs {right}"));
+                return mismatch(format!(
+                    "Value expression and result of subquery must be of the same type: {left} vs {right}"
+                ));
             }
         }
         Expr::Case(case) => {
             for when in case.when_then_expr.iter().filter_map(|(when, _)| case.expr.as_ref().map(|expr| (expr, when))) {
                 if let Some((left, right)) = differ(vec![kind(when.0), kind(when.1)]) {
-                    return mismatch(format!("CASE operand type does not match WHEN clause operand type: {left} vs {right}"));
+                    return mismatch(format!(
+                        "CASE operand type does not match WHEN clause operand type: {left} vs {right}"
+                    ));
                 }
             }
             let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
             if let Some((left, right)) = differ(results.map(|result| kind(result)).collect()) {
-                return mismatch(format!("All CASE results must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"));
+                return mismatch(format!(
+                    "All CASE results must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"
+                ));
             }
         }
         Expr::ScalarFunction(call) => {
             let what = match call.name() {
-                "coalesce" => "All COALESCE operands must be the same type or coercible to a common type. Cannot find common type between",
+                "coalesce" => {
+                    "All COALESCE operands must be the same type or coercible to a common type. Cannot find common type between"
+                }
                 "nullif" => "Types are not comparable with NULLIF:",
-                "greatest" | "least" => "Unexpected parameters: all must be the same type or coercible to a common type. Cannot find common type between",
-                "make_array" => "All ARRAY elements must be the same type or coercible to a common type. Cannot find common type between",
+                "greatest" | "least" => {
+                    "Unexpected parameters: all must be the same type or coercible to a common type. Cannot find common type between"
+                }
+                "make_array" => {
+                    "All ARRAY elements must be the same type or coercible to a common type. Cannot find common type between"
+                }
                 _ => return Ok(TreeNodeRecursion::Continue),
             };
             if let Some((left, right)) = differ(call.args.iter().map(kind).collect()) {

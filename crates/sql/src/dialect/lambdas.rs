@@ -95,10 +95,8 @@ impl VisitorMut for Fields {
         {
             let field = |name: &Ident| AccessExpr::Subscript(Subscript::Index { index: text(name) });
             let root = Expr::Nested(Box::new(Expr::Identifier(first.clone())));
-            *expr = Expr::CompoundFieldAccess {
-                root: Box::new(root),
-                access_chain: fields.iter().map(field).collect(),
-            };
+            *expr =
+                Expr::CompoundFieldAccess { root: Box::new(root), access_chain: fields.iter().map(field).collect() };
         }
         ControlFlow::Continue(())
     }

@@ -91,7 +91,9 @@ fn combinations(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> 
     let mut made = Vec::new();
     while chosen.last().is_none_or(|last| *last < all.len()) && (size > 0 || made.is_empty()) {
         if (made.len() + 1).saturating_mul(size) > MAX_COMBINATIONS {
-            return Err(argument(format!("combinations exceed max size: they have more than {MAX_COMBINATIONS} items")));
+            return Err(argument(format!(
+                "combinations exceed max size: they have more than {MAX_COMBINATIONS} items"
+            )));
         }
         made.push(list(chosen.iter().filter_map(|at| all.get(*at).cloned()).collect(), &inner)?);
         // The last place that can go on does, and those behind it follow.
@@ -178,7 +180,8 @@ fn cosine(values: &[ScalarValue]) -> Result<Option<f64>> {
 
 fn cosine_of_maps(values: &[ScalarValue]) -> Result<Option<f64>> {
     let sparse = |value: &ScalarValue| -> Result<Option<HashMap<ScalarValue, f64>>> {
-        let number = |(key, value)| if let ScalarValue::Float64(Some(number)) = value { Some((key, number)) } else { None };
+        let number =
+            |(key, value)| if let ScalarValue::Float64(Some(number)) = value { Some((key, number)) } else { None };
         Ok(entries(value)?.into_iter().map(number).collect())
     };
     let (Some(left), Some(right)) = (sparse(&values[0])?, sparse(&values[1])?) else { return Ok(None) };
@@ -258,6 +261,14 @@ pub fn all() -> Vec<ScalarUDF> {
             1,
             histogram,
         ),
+    ]
+    .into_iter()
+    .chain(vectors_of())
+    .collect()
+}
+
+fn vectors_of() -> Vec<ScalarUDF> {
+    vec![
         rows("dot_product", "dot_product(array(double), array(double))", vectors_plan, 2, |values, _| {
             Ok(ScalarValue::Float64(vectors(values)?.map(|(left, right)| dot(&left, &right))))
         }),

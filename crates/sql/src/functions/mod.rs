@@ -47,9 +47,8 @@ static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let all = nested.into_iter().chain(plain);
     all.flatten().map(Arc::new).chain(shaped::all()).collect()
 });
-static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> = LazyLock::new(|| {
-    std::iter::once(conditional::attempt()).chain(lambdas::all()).map(Arc::new).collect()
-});
+static HIGHER: LazyLock<Vec<Arc<HigherOrderUDF>>> =
+    LazyLock::new(|| std::iter::once(conditional::attempt()).chain(lambdas::all()).map(Arc::new).collect());
 static AGGREGATES: LazyLock<Vec<Arc<AggregateUDF>>> =
     LazyLock::new(|| aggregates::all().into_iter().map(Arc::new).collect());
 static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {

@@ -27,7 +27,11 @@ fn word(field: &Field) -> String {
         DataType::Struct(fields) => {
             let one = |(at, field): (usize, &FieldRef)| {
                 // A field that has no name has one of the engine's.
-                if *field.name() == format!("field{at}") { word(field) } else { format!("{} {}", field.name(), word(field)) }
+                if *field.name() == format!("field{at}") {
+                    word(field)
+                } else {
+                    format!("{} {}", field.name(), word(field))
+                }
             };
             format!("row({})", fields.iter().enumerate().map(one).collect::<Vec<_>>().join(", "))
         }

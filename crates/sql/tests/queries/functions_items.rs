@@ -5,8 +5,14 @@ use crate::functions::{are, fail, have_types};
 #[tokio::test]
 async fn parts_of_arrays() {
     are(&[
-        ("zip(ARRAY[1, 2], ARRAY['1b', NULL, '3b'])", "[{field0=1, field1=1b}, {field0=2, field1=null}, {field0=null, field1=3b}]"),
-        ("zip(ARRAY[1], ARRAY[2], ARRAY[3], ARRAY[4], ARRAY[5])", "[{field0=1, field1=2, field2=3, field3=4, field4=5}]"),
+        (
+            "zip(ARRAY[1, 2], ARRAY['1b', NULL, '3b'])",
+            "[{field0=1, field1=1b}, {field0=2, field1=null}, {field0=null, field1=3b}]",
+        ),
+        (
+            "zip(ARRAY[1], ARRAY[2], ARRAY[3], ARRAY[4], ARRAY[5])",
+            "[{field0=1, field1=2, field2=3, field3=4, field4=5}]",
+        ),
         ("zip(ARRAY[], ARRAY[])", "[]"),
         ("zip(ARRAY[1], NULL)", "NULL"),
         ("trim_array(ARRAY[1, 2, 3, 4], 1)", "[1, 2, 3]"),
@@ -72,7 +78,10 @@ async fn maps_of_many_values() {
         ("multimap_from_entries(ARRAY[(1, 'x'), (2, 'y'), (1, 'z')])", "{1=[x, z], 2=[y]}"),
         ("split_to_multimap('a=1,b=2,a=3', ',', '=')", "{a=[1, 3], b=[2]}"),
         ("split_to_multimap('', ',', '=')", "{}"),
-        ("map_union(m) FROM (VALUES (map(ARRAY['a'], ARRAY[1])), (NULL), (map(ARRAY['b'], ARRAY[2]))) t(m)", "{a=1, b=2}"),
+        (
+            "map_union(m) FROM (VALUES (map(ARRAY['a'], ARRAY[1])), (NULL), (map(ARRAY['b'], ARRAY[2]))) t(m)",
+            "{a=1, b=2}",
+        ),
         ("map_union(m) FROM (VALUES (CAST(NULL AS map(varchar, bigint)))) t(m)", "NULL"),
     ])
     .await;

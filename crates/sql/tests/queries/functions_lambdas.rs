@@ -25,7 +25,10 @@ async fn of_arrays() {
         ("none_match(ARRAY[1, 2], x -> x > 0)", "false"),
         ("none_match(ARRAY[1, NULL], x -> x > 1)", "NULL"),
         ("none_match(ARRAY[], x -> true)", "true"),
-        ("zip_with(ARRAY[1, 3, 5], ARRAY['a', 'b', 'c'], (x, y) -> (y, x))", "[{field0=a, field1=1}, {field0=b, field1=3}, {field0=c, field1=5}]"),
+        (
+            "zip_with(ARRAY[1, 3, 5], ARRAY['a', 'b', 'c'], (x, y) -> (y, x))",
+            "[{field0=a, field1=1}, {field0=b, field1=3}, {field0=c, field1=5}]",
+        ),
         ("zip_with(ARRAY[1, 2], ARRAY[3, 4], (x, y) -> x + y)", "[4, 6]"),
         ("zip_with(ARRAY['a'], ARRAY['d', NULL, 'f'], (x, y) -> coalesce(x, y))", "[a, null, f]"),
         ("zip_with(ARRAY['a'], NULL, (x, y) -> x)", "NULL"),
@@ -64,8 +67,14 @@ async fn reduced() {
     ])
     .await;
     fail(&[
-        ("reduce(ARRAY[9223372036854775807, 1], 0, (s, x) -> s + x, s -> s)", "NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow"),
-        ("reduce(ARRAY[1], 0, (s, x) -> 'a', s -> s)", "FUNCTION_NOT_FOUND: Unexpected parameters (array, integer, <function>, <function>) for function reduce"),
+        (
+            "reduce(ARRAY[9223372036854775807, 1], 0, (s, x) -> s + x, s -> s)",
+            "NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow",
+        ),
+        (
+            "reduce(ARRAY[1], 0, (s, x) -> 'a', s -> s)",
+            "FUNCTION_NOT_FOUND: Unexpected parameters (array, integer, <function>, <function>) for function reduce",
+        ),
         ("reduce(ARRAY[1.5], 0.0, (s, x) -> s + x, s -> s)", "FUNCTION_NOT_FOUND: Unexpected parameters"),
         ("reduce(ARRAY[1], 0, (s, x) -> s + x)", "FUNCTION_NOT_FOUND: Unexpected parameters"),
         ("reduce(ARRAY[1], 0, s -> s, s -> s)", "argument 3 of 'reduce' is a lambda of 2 parameters"),
@@ -91,9 +100,15 @@ async fn sorted() {
     ])
     .await;
     fail(&[
-        ("array_sort(ARRAY[1, 2], (x, y) -> 7)", "INVALID_FUNCTION_ARGUMENT: Lambda comparator must return either -1, 0, or 1"),
+        (
+            "array_sort(ARRAY[1, 2], (x, y) -> 7)",
+            "INVALID_FUNCTION_ARGUMENT: Lambda comparator must return either -1, 0, or 1",
+        ),
         ("array_sort(ARRAY[1, 2], (x, y) -> NULL)", "Lambda comparator must return"),
-        ("array_sort(ARRAY[1, 2], (x, y) -> x < y)", "FUNCTION_NOT_FOUND: Unexpected parameters (array, <function>) for function array_sort"),
+        (
+            "array_sort(ARRAY[1, 2], (x, y) -> x < y)",
+            "FUNCTION_NOT_FOUND: Unexpected parameters (array, <function>) for function array_sort",
+        ),
     ])
     .await;
 }
@@ -115,9 +130,18 @@ async fn of_maps() {
     ])
     .await;
     fail(&[
-        ("transform_keys(map(ARRAY[1, 2], ARRAY['a', 'b']), (k, v) -> 1)", "INVALID_FUNCTION_ARGUMENT: Duplicate map keys (1) are not allowed"),
-        ("transform_keys(map(ARRAY[1], ARRAY['a']), (k, v) -> CAST(NULL AS bigint))", "INVALID_FUNCTION_ARGUMENT: map key cannot be null"),
-        ("map_filter(map(ARRAY[1], ARRAY[2]), (k, v) -> v)", "Unexpected parameters (map, <function>) for function map_filter"),
+        (
+            "transform_keys(map(ARRAY[1, 2], ARRAY['a', 'b']), (k, v) -> 1)",
+            "INVALID_FUNCTION_ARGUMENT: Duplicate map keys (1) are not allowed",
+        ),
+        (
+            "transform_keys(map(ARRAY[1], ARRAY['a']), (k, v) -> CAST(NULL AS bigint))",
+            "INVALID_FUNCTION_ARGUMENT: map key cannot be null",
+        ),
+        (
+            "map_filter(map(ARRAY[1], ARRAY[2]), (k, v) -> v)",
+            "Unexpected parameters (map, <function>) for function map_filter",
+        ),
         ("map_zip_with(map(ARRAY[1], ARRAY[2]), map(ARRAY['a'], ARRAY[2]), (k, v, w) -> v)", "Unexpected parameters"),
     ])
     .await;
@@ -132,15 +156,17 @@ async fn of_maps() {
 /// Each row has its own arrays, of different lengths, and columns that the lambdas capture.
 #[tokio::test]
 async fn rows_and_what_lambdas_capture() {
-    const FROM: &str =
-        "FROM (VALUES (1, ARRAY[3, 1, 2], 10), (2, ARRAY[], 20), (3, NULL, 30), (4, ARRAY[7], 40), (5, ARRAY[1, 2, 3, 4], -1)) AS t(n, a, b)";
+    const FROM: &str = "FROM (VALUES (1, ARRAY[3, 1, 2], 10), (2, ARRAY[], 20), (3, NULL, 30), (4, ARRAY[7], 40), (5, ARRAY[1, 2, 3, 4], -1)) AS t(n, a, b)";
     for (expression, expected) in [
         ("transform(a, x -> x + b)", "[13, 11, 12]|[]||[47]|[0, 1, 2, 3]"),
         ("filter(a, x -> x * 10 > b)", "[3, 2]|[]||[7]|[1, 2, 3, 4]"),
         ("reduce(a, b, (s, x) -> s + x, s -> s * n)", "16|40||188|45"),
         ("reduce(a, 0, (s, x) -> s * b + x, s -> s)", "312|0||7|2"),
         ("array_sort(a, (x, y) -> IF(x = y, 0, IF((x < y) = (b > 0), -1, 1)))", "[1, 2, 3]|[]||[7]|[4, 3, 2, 1]"),
-        ("zip_with(a, ARRAY[n], (x, y) -> coalesce(x, 0) + coalesce(y, 0) + b)", "[14, 11, 12]|[22]||[51]|[5, 1, 2, 3]"),
+        (
+            "zip_with(a, ARRAY[n], (x, y) -> coalesce(x, 0) + coalesce(y, 0) + b)",
+            "[14, 11, 12]|[22]||[51]|[5, 1, 2, 3]",
+        ),
         ("any_match(a, x -> x = n)", "true|false||false|false"),
         ("all_match(a, x -> x < b)", "true|true||true|false"),
         ("transform_values(map_filter(map(a, a), (k, v) -> k < b), (k, v) -> v + n)", "{3=4, 1=2, 2=3}|{}||{7=11}|{}"),
@@ -162,18 +188,41 @@ async fn lambdas_wherever_they_stand() {
         (format!("SELECT transform(list, x -> x + y), x FROM {WIDE} ORDER BY x"), "[3, 4],1|[9],4"),
         (format!("SELECT any_match(list, x -> x = z - 1) FROM (SELECT z, list FROM {WIDE}) ORDER BY 1"), "false|true"),
         (format!("SELECT name FROM {WIDE} WHERE any_match(list, e -> e = y)"), "a"),
-        (format!("SELECT a.name, b.name FROM {WIDE} JOIN {} ON any_match(a.list, e -> e = b.x) ORDER BY 1", WIDE.replace("t(", "b(")), "a,a|b,b"),
-        (format!("SELECT reduce(list, 0, (s, e) -> s + e, s -> s), count(*) FROM {WIDE} GROUP BY reduce(list, 0, (s, e) -> s + e, s -> s) ORDER BY 1"), "3,1|4,1"),
+        (
+            format!(
+                "SELECT a.name, b.name FROM {WIDE} JOIN {} ON any_match(a.list, e -> e = b.x) ORDER BY 1",
+                WIDE.replace("t(", "b(")
+            ),
+            "a,a|b,b",
+        ),
+        (
+            format!(
+                "SELECT reduce(list, 0, (s, e) -> s + e, s -> s), count(*) FROM {WIDE} GROUP BY reduce(list, 0, (s, e) -> s + e, s -> s) ORDER BY 1"
+            ),
+            "3,1|4,1",
+        ),
         (format!("SELECT sum(reduce(list, y, (s, e) -> s + e * z, s -> s)) FROM {WIDE}"), "40"),
         (format!("SELECT name FROM {WIDE} ORDER BY reduce(list, 0, (s, e) -> s - e, s -> s)"), "b|a"),
-        (format!("SELECT transform(list, e -> transform(list, x -> x * e + z)) FROM {WIDE} ORDER BY x"), "[[4, 5], [5, 7]]|[[22]]"),
+        (
+            format!("SELECT transform(list, e -> transform(list, x -> x * e + z)) FROM {WIDE} ORDER BY x"),
+            "[[4, 5], [5, 7]]|[[22]]",
+        ),
         (format!("SELECT cardinality(filter(list, e -> try(10 / (e - 1)) > 0)) FROM {WIDE} ORDER BY x"), "1|1"),
-        (format!("SELECT try(10 / (x - 1)), transform(list, e -> e || name) FROM (SELECT x, transform(list, e -> CAST(e AS varchar)) AS list, name FROM {WIDE}) ORDER BY 2"), ",[1a, 2a]|3,[4b]"),
+        (
+            format!(
+                "SELECT try(10 / (x - 1)), transform(list, e -> e || name) FROM (SELECT x, transform(list, e -> CAST(e AS varchar)) AS list, name FROM {WIDE}) ORDER BY 2"
+            ),
+            ",[1a, 2a]|3,[4b]",
+        ),
     ] {
         let statement = statement.replace("AS t(x, y, z, list, name) JOIN", "AS a(x, y, z, list, name) JOIN");
         let given = crate::world::query(&crate::world::Lake::default(), &statement).await;
         let rows = given.map_or_else(|error| error.to_string(), |given| given.rows.replace('"', "").replace('\n', "|"));
         assert_eq!(rows.trim_end_matches('|'), expected, "{statement}");
     }
-    fail(&[("transform(ARRAY[1], x -> (SELECT x))", "NOT_SUPPORTED: line 1:8: Lambda expression cannot contain subqueries")]).await;
+    fail(&[(
+        "transform(ARRAY[1], x -> (SELECT x))",
+        "NOT_SUPPORTED: line 1:8: Lambda expression cannot contain subqueries",
+    )])
+    .await;
 }

@@ -53,14 +53,21 @@ async fn places_and_counts() {
     for (statement, rows) in [
         ("SELECT x FROM (VALUES 1, 3, 2) t(x) ORDER BY 1 DESC", "3 2 1"),
         ("SELECT x % 2, count(*) FROM (VALUES 1, 3, 2) t(x) GROUP BY 1 ORDER BY 2 DESC, 1", "1,2 0,1"),
-        ("SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM (VALUES 1, 2, 3) t(x) ORDER BY 1", "1 3 5"),
-        ("SELECT sum(x) OVER w FROM (VALUES 1, 2, 3) t(x) WINDOW w AS (ORDER BY x ROWS 1 PRECEDING) ORDER BY 1", "1 3 5"),
+        (
+            "SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM (VALUES 1, 2, 3) t(x) ORDER BY 1",
+            "1 3 5",
+        ),
+        (
+            "SELECT sum(x) OVER w FROM (VALUES 1, 2, 3) t(x) WINDOW w AS (ORDER BY x ROWS 1 PRECEDING) ORDER BY 1",
+            "1 3 5",
+        ),
         ("SELECT 1 UNION ALL SELECT 2 ORDER BY 1 DESC LIMIT 1", "2"),
         ("SELECT x FROM (VALUES 1, 2, 3) t(x) ORDER BY 1 OFFSET 1 LIMIT 1", "2"),
         ("SELECT x FROM (VALUES 1, 2) t(x) WHERE x IN (SELECT 2) ORDER BY 1", "2"),
     ] {
         let given = query(&Lake::default(), statement).await;
-        let given = given.map_or_else(|error| error.to_string(), |given| given.rows.replace('"', "").replace('\n', " "));
+        let given =
+            given.map_or_else(|error| error.to_string(), |given| given.rows.replace('"', "").replace('\n', " "));
         assert_eq!(given.trim_end(), rows, "{statement}");
     }
 }
@@ -88,7 +95,10 @@ async fn totals() {
     .await;
     fail(&[
         ("sum(x) FROM (VALUES 9223372036854775807, 1) t(x)", "NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow"),
-        ("max(s) FROM (SELECT sum(x) AS s FROM (VALUES (9223372036854775807, 1), (1, 1)) t(x, y) GROUP BY y)", "bigint addition overflow"),
+        (
+            "max(s) FROM (SELECT sum(x) AS s FROM (VALUES (9223372036854775807, 1), (1, 1)) t(x, y) GROUP BY y)",
+            "bigint addition overflow",
+        ),
         ("sum(x) FROM (VALUES DECIMAL '99999999999999999999999999999999999999', DECIMAL '1') t(x)", "Decimal overflow"),
         ("sum(x) FROM (VALUES 'a') t(x)", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function sum"),
         ("avg(x) FROM (VALUES true) t(x)", "FUNCTION_NOT_FOUND: Unexpected parameters (boolean) for function avg"),
@@ -101,7 +111,10 @@ async fn what_is_not_alike() {
     fail(&[
         ("1 WHERE 'a' BETWEEN 1 AND 2", "TYPE_MISMATCH: Cannot check if varchar is BETWEEN integer and integer"),
         ("1 WHERE 1 IN (1, 'a')", "TYPE_MISMATCH: IN value and list items must be the same type"),
-        ("1 WHERE 1 IN (SELECT 'a')", "TYPE_MISMATCH: Value expression and result of subquery must be of the same type"),
+        (
+            "1 WHERE 1 IN (SELECT 'a')",
+            "TYPE_MISMATCH: Value expression and result of subquery must be of the same type",
+        ),
         ("CASE WHEN true THEN 1 ELSE 'a' END", "TYPE_MISMATCH: All CASE results must be the same type"),
         ("CASE 1 WHEN 'a' THEN 1 END", "TYPE_MISMATCH: CASE operand type does not match"),
         ("IF(true, 1, 'a')", "TYPE_MISMATCH"),
@@ -110,7 +123,10 @@ async fn what_is_not_alike() {
         ("greatest(1, 'a')", "TYPE_MISMATCH"),
         ("ARRAY[1, 'a']", "TYPE_MISMATCH: All ARRAY elements must be the same type"),
         ("1 UNION SELECT 'a'", "TYPE_MISMATCH: column 1 in UNION query has incompatible types: integer, varchar"),
-        ("x FROM (VALUES 1) t(x) WHERE x BETWEEN '1' AND '2'", "TYPE_MISMATCH: Cannot check if integer is BETWEEN varchar and varchar"),
+        (
+            "x FROM (VALUES 1) t(x) WHERE x BETWEEN '1' AND '2'",
+            "TYPE_MISMATCH: Cannot check if integer is BETWEEN varchar and varchar",
+        ),
     ])
     .await;
     are(&[

@@ -105,7 +105,9 @@ fn hash(values: &ArrayRef, row: usize) -> u64 {
     match values.data_type() {
         DataType::BinaryView => of_bytes(values.as_binary_view().value(row)),
         DataType::Boolean => of_long(values.as_boolean().value(row).into()),
-        DataType::Decimal128(precision, _) => of_decimal(values.as_primitive::<Decimal128Type>().value(row), *precision),
+        DataType::Decimal128(precision, _) => {
+            of_decimal(values.as_primitive::<Decimal128Type>().value(row), *precision)
+        }
         DataType::Float64 => {
             let value = values.as_primitive::<Float64Type>().value(row);
             let value = if value.is_nan() { f64::NAN } else { value + 0.0 };

@@ -17,10 +17,10 @@ use datafusion::logical_expr::{
 };
 
 use super::totals::Totals;
+use crate::failure::Problem;
 use crate::functions::kind::word;
 use crate::functions::out_of_range;
 use crate::functions::shaped::math::half_up;
-use crate::failure::Problem;
 
 /// The most digits of a decimal.
 const MAX_DIGITS: u8 = 38;
@@ -102,9 +102,8 @@ struct Total {
 
 /// The functions.
 pub fn all() -> Vec<AggregateUDF> {
-    let of = |inner| {
-        AggregateUDF::new_from_impl(Total { inner, signature: Signature::user_defined(Volatility::Immutable) })
-    };
+    let of =
+        |inner| AggregateUDF::new_from_impl(Total { inner, signature: Signature::user_defined(Volatility::Immutable) });
     vec![of(sum_udaf()), of(avg_udaf())]
 }
 

@@ -140,7 +140,9 @@ fn zip_with(call: &Call<'_>) -> Result<ArrayRef> {
             rights.push(place(&right, at));
         }
     }
-    let taken = |list: &arrow::array::ListArray, places: Vec<Option<u64>>| take(list.values(), &UInt64Array::from(places), None);
+    let taken = |list: &arrow::array::ListArray, places: Vec<Option<u64>>| {
+        take(list.values(), &UInt64Array::from(places), None)
+    };
     let values = [taken(&left, lefts)?, taken(&right, rights)?];
     let made = call.apply(2, &values, &UInt64Array::from(rows))?;
     lists(call.gives(), &lengths, &made, nulls)

@@ -59,7 +59,8 @@ fn parameters(given: &Given<'_>, step: usize) -> Option<LambdaParametersProgress
 fn work(call: &Call<'_>) -> Result<ArrayRef> {
     let list = call.array(0)?;
     let initial = call.value(1)?;
-    let kind = state(call.field(1)?, call.field(2)?).map_or_else(|| initial.data_type().clone(), |field| field.data_type().clone());
+    let kind = state(call.field(1)?, call.field(2)?)
+        .map_or_else(|| initial.data_type().clone(), |field| field.data_type().clone());
     // The longest first: those that take a step are the first ones.
     let mut rows: Vec<u64> = (0..list.len()).filter(|row| list.is_valid(*row)).map(|row| row as u64).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(length(&list, *row)));
