@@ -1,10 +1,14 @@
 //! Aggregates of Trino's that are written with the engine's.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions, Value,
+    Array, BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions,
+    Value,
 };
 
 use super::functions::{Written, broken, called, case};
+use crate::failure::Problem;
 
 /// Their names.
 pub const WRITTEN: &[&str] = &[
@@ -51,6 +55,41 @@ fn ordered(mut call: Function, by: Vec<OrderByExpr>) -> Expr {
     Expr::Function(call)
 }
 
+/// One percentile, or an array of them.
+fn percentiles(
+    call: &Function,
+    value: &Expr,
+    weight: Option<&Expr>,
+    shares: &Expr,
+) -> Result<Expr, ControlFlow<Problem>> {
+    let least = || Expr::Function(over(call, "min", vec![value.clone()], weight));
+    let one = |share: &Expr| {
+        let mut made = match weight {
+            None => over(call, "approx_percentile_cont", vec![share.clone()], None),
+            Some(weight) => {
+                let arguments = vec![weight.clone(), share.clone()];
+                over(call, "approx_percentile_cont_with_weight", arguments, Some(weight))
+            }
+        };
+        made.within_group = vec![ascending(value.clone())];
+        // Of the values' own type.
+        called("$like", vec![Expr::Function(made), least()])
+    };
+    match shares {
+        Expr::Array(list) => {
+            let elem = list.elem.iter().map(one).collect();
+            let all = Expr::Array(Array { elem, named: true });
+            Ok(case(Expr::IsNotNull(Box::new(least())), all, None))
+        }
+        Expr::Value(_) | Expr::Cast { .. } | Expr::Nested(_) | Expr::Function(_) | Expr::UnaryOp { .. } => {
+            Ok(one(shares))
+        }
+        _ => {
+            Err(broken(call, "NOT_SUPPORTED", "the percentages of 'approx_percentile' have to stand in the statement"))
+        }
+    }
+}
+
 /// A call as the engine has it.
 pub fn written(call: &Function, name: &str, given: Option<Vec<Expr>>) -> Written {
     let given = given.unwrap_or_default();
@@ -64,12 +103,8 @@ pub fn written(call: &Function, name: &str, given: Option<Vec<Expr>>) -> Written
         ("geometric_mean", [value]) => {
             called("exp", vec![Expr::Function(over(call, "avg", vec![called("ln", vec![value.clone()])], None))])
         }
-        ("approx_percentile", [value, share]) => {
-            let mut made = over(call, "approx_percentile_cont", vec![share.clone()], None);
-            made.within_group = vec![ascending(value.clone())];
-            // Of the values' own type.
-            called("$like", vec![Expr::Function(made), Expr::Function(over(call, "min", vec![value.clone()], None))])
-        }
+        ("approx_percentile", [value, share]) => percentiles(call, value, None, share)?,
+        ("approx_percentile", [value, weight, share]) => percentiles(call, value, Some(weight), share)?,
         ("max_by", [value, by]) => {
             ordered(over(call, "last_value", vec![value.clone()], Some(by)), vec![ascending(by.clone())])
         }

@@ -193,8 +193,8 @@ mod tests {
     #[test]
     fn functions_have_the_engines_names() {
         assert_eq!(
-            read("SELECT STDDEV_SAMP(a) AS x, if(b, 1) AS y, concat(a, 'x', b) AS z"),
-            "SELECT stddev(a) AS x, CASE WHEN b THEN 1 END AS y, a || 'x' || b AS z"
+            read("SELECT STDDEV_SAMP(a) AS x, if(b, 'c') AS y, concat(a, 'x', b) AS z"),
+            "SELECT stddev(a) AS x, CASE WHEN b THEN 'c' END AS y, a || 'x' || b AS z"
         );
     }
 

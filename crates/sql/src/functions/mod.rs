@@ -20,6 +20,7 @@ mod operators;
 mod parse;
 mod patterns;
 mod rows;
+mod sequences;
 mod shaped;
 mod simple;
 mod spoken;
@@ -42,7 +43,7 @@ pub use zones::{offset_text, shown_in};
 use crate::failure::Problem;
 
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let nested = [arrays::all(), items::all(), maps::all(), format::all()];
+    let nested = [arrays::all(), items::all(), maps::all(), sequences::all(), format::all()];
     let plain = [operators::all(), cast::all(), clocks::all(), dates::all(), json::all(), spoken::all()];
     let all = nested.into_iter().chain(plain);
     all.flatten().map(Arc::new).chain(shaped::all()).collect()
