@@ -10,42 +10,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 use crate::failure::Problem;
-use crate::functions::word;
-
-/// Kinds of types between which Trino casts nothing by itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Bool,
-    Number,
-    Text,
-    Bytes,
-    Moment,
-    Array,
-    Map,
-    Row,
-}
-
-/// `None` for what is like anything.
-fn family(kind: &DataType) -> Option<Family> {
-    Some(match kind {
-        DataType::Boolean => Family::Bool,
-        kind if kind.is_numeric() => Family::Number,
-        kind if kind.is_string() => Family::Text,
-        kind if kind.is_binary() => Family::Bytes,
-        DataType::Date32 | DataType::Timestamp(..) => Family::Moment,
-        DataType::List(_) => Family::Array,
-        DataType::Map(..) => Family::Map,
-        DataType::Struct(_) => Family::Row,
-        _ => return None,
-    })
-}
-
-fn are_alike(left: &DataType, right: &DataType) -> bool {
-    match (family(left), family(right)) {
-        (Some(left), Some(right)) => left == right,
-        _ => true,
-    }
-}
+use crate::functions::{are_alike, family, word};
 
 fn shown(kind: &DataType) -> String {
     word(&Field::new("", kind.clone(), true))

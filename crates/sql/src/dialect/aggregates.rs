@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr, OrderByOptions,
-    Value,
+    Array, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, OrderByExpr,
+    OrderByOptions, Value,
 };
 
 use super::functions::{Written, broken, called, case};
@@ -19,10 +19,16 @@ pub const WRITTEN: &[&str] = &[
     "listagg",
     "map_agg",
     "map_union",
+    "max",
     "max_by",
+    "min",
     "min_by",
     "multimap_agg",
 ];
+
+/// The standard error of the engine's `approx_distinct`, and the greatest that Trino takes.
+const LEAST_ERROR: f64 = 0.008_125;
+const MOST_ERROR: f64 = 0.26;
 
 fn ascending(expr: Expr) -> OrderByExpr {
     let options = OrderByOptions { asc: Some(true), nulls_first: None };
@@ -53,6 +59,24 @@ fn ordered(mut call: Function, by: Vec<OrderByExpr>) -> Expr {
         list.clauses.push(FunctionArgumentClause::OrderBy(by));
     }
     Expr::Function(call)
+}
+
+/// An array of the first values in an order.
+fn first(call: &Function, value: &Expr, by: &Expr, is_ascending: bool, count: &Expr) -> Expr {
+    let options = OrderByOptions { asc: Some(is_ascending), nulls_first: None };
+    let by_it = OrderByExpr { expr: by.clone(), options, with_fill: None };
+    let all = ordered(over(call, "array_agg", vec![value.clone()], Some(by)), vec![by_it]);
+    called("slice", vec![all, Expr::value(Value::Number("1".to_owned(), false)), count.clone()])
+}
+
+/// Whether an error is not smaller than the engine's.
+fn is_rough(error: &Expr) -> bool {
+    match error {
+        Expr::Value(one) => {
+            one.value.to_string().parse::<f64>().is_ok_and(|error| (LEAST_ERROR..=MOST_ERROR).contains(&error))
+        }
+        _ => false,
+    }
 }
 
 /// One percentile, or an array of them.
@@ -110,6 +134,21 @@ pub fn written(call: &Function, name: &str, given: Option<Vec<Expr>>) -> Written
         }
         ("min_by", [value, by]) => {
             ordered(over(call, "first_value", vec![value.clone()], Some(by)), vec![ascending(by.clone())])
+        }
+        ("max_by", [value, by, count]) => first(call, value, by, false, count),
+        ("min_by", [value, by, count]) => first(call, value, by, true, count),
+        ("max", [value, count]) => first(call, value, value, false, count),
+        ("min", [value, count]) => first(call, value, value, true, count),
+        ("max" | "min", _) => return Ok(None),
+        ("approx_distinct", [value, error]) if is_rough(error) => {
+            let count = over(call, "approx_distinct", vec![value.clone()], None);
+            Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(Expr::Function(count)),
+                data_type: DataType::BigInt(None),
+                array: false,
+                format: None,
+            }
         }
         ("map_agg", [key, value]) => called("$map_agg", vec![gather(key, key), gather(value, key)]),
         ("multimap_agg", [key, value]) => called("$multimap_agg", vec![gather(key, key), gather(value, key)]),

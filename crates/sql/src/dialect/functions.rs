@@ -143,11 +143,11 @@ pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
 fn function(call: &Function) -> Written {
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(None) };
     let name = name.value.as_str();
-    if UNSIGNED.contains(&name) {
+    if UNSIGNED.contains(&name) && arguments(call).is_none_or(|given| name != "approx_distinct" || given.len() == 1) {
         // Trino has no numbers without a sign.
         return Ok(Some(cast(Expr::Function(call.clone()), DataType::BigInt(None))));
     }
-    if aggregates::WRITTEN.contains(&name) {
+    if aggregates::WRITTEN.contains(&name) || name == "approx_distinct" {
         return aggregates::written(call, name, arguments(call));
     }
     if !WRITTEN.contains(&name) && name != "from_unixtime" {

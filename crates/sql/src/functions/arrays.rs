@@ -10,7 +10,7 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::argument;
-use super::rows::{common, entries, int, item, items, key_and_value, list, list_of, rows, text};
+use super::rows::{common, entries, int, item, items, key_and_value, list, list_of, map_of, rows, text};
 
 /// The most items that `repeat` gives (Trino's `MAX_RESULT_ENTRIES`).
 const MAX_ITEMS: i64 = 10_000;
@@ -71,8 +71,8 @@ fn element_plan(kinds: &[DataType]) -> Planned {
         return Some((vec![list_of(item), number(at)?], item.clone()));
     }
     let (key, value) = key_and_value(container)?;
-    let cast = if common(key, at).is_some() { key.clone() } else { return None };
-    Some((vec![container.clone(), cast], value.clone()))
+    let key = common(key, at)?;
+    Some((vec![map_of(&key, value), key], value.clone()))
 }
 
 fn in_map(container: &ScalarValue, key: &ScalarValue) -> Result<Option<ScalarValue>> {
@@ -205,6 +205,9 @@ fn reverse(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
     if kind.is_string() {
         return Ok(ScalarValue::Utf8(text(&values[0])?.map(|text| text.chars().rev().collect())));
     }
+    if let ScalarValue::Binary(Some(bytes)) = &values[0] {
+        return Ok(ScalarValue::Binary(Some(bytes.iter().rev().copied().collect())));
+    }
     let mut items = items(&values[0])?;
     items.reverse();
     list(items, kind)
@@ -213,6 +216,7 @@ fn reverse(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
 fn reverse_plan(kinds: &[DataType]) -> Planned {
     match kinds {
         [kind] if kind.is_string() || kind.is_null() => Some((vec![DataType::Utf8], DataType::Utf8)),
+        [kind] if kind.is_binary() => Some((vec![DataType::Binary], DataType::Binary)),
         _ => same(kinds),
     }
 }
@@ -316,7 +320,7 @@ pub fn all() -> Vec<ScalarUDF> {
 
 fn parts() -> Vec<ScalarUDF> {
     vec![
-        rows("reverse", "reverse(varchar), reverse(array(T))", reverse_plan, 1, reverse),
+        rows("reverse", "reverse(varchar), reverse(varbinary), reverse(array(T))", reverse_plan, 1, reverse),
         rows(
             "slice",
             "slice(array(T), bigint, bigint)",

@@ -3,12 +3,16 @@
 //! Trino documentation, "Functions and operators"; Athena User Guide, "Functions in Amazon Athena".
 
 mod aggregates;
+mod arithmetic;
 mod arrays;
 mod cast;
 mod clocks;
 mod conditional;
 mod dates;
+mod decimals;
+mod families;
 mod format;
+mod intervals;
 mod items;
 mod json;
 mod json_values;
@@ -34,6 +38,8 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 pub use cast::{CAST, TRY_CAST};
+pub use families::{are_alike, family};
+pub use intervals::text as interval_text;
 pub use json::is_json;
 pub use kind::word;
 pub use lambdas::{SORT, close};
@@ -44,7 +50,7 @@ use crate::failure::Problem;
 
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let nested = [arrays::all(), items::all(), maps::all(), sequences::all(), format::all()];
-    let plain = [operators::all(), cast::all(), clocks::all(), dates::all(), json::all(), spoken::all()];
+    let plain = [arithmetic::all(), cast::all(), clocks::all(), dates::all(), json::all(), spoken::all()];
     let all = nested.into_iter().chain(plain);
     all.flatten().map(Arc::new).chain(shaped::all()).collect()
 });

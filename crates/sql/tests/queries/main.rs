@@ -16,6 +16,7 @@ mod functions_items;
 mod functions_json;
 mod functions_lambdas;
 mod functions_numbers;
+mod functions_operators;
 mod functions_text;
 mod functions_texts;
 mod functions_types;

@@ -7,9 +7,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Digest as _;
 
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, Result};
 
-use super::call::{Overload, bad, of, out_of_range};
+use super::call::{Overload, Row, bad, of, out_of_range};
+
+/// The most bytes that padding makes.
+const MAX_BYTES: usize = 16 << 20;
 
 macro_rules! digest {
     ($shape:literal, $kind:ty) => {
@@ -42,7 +45,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-fn base64_of(engine: &base64::engine::GeneralPurpose, text: &[u8]) -> datafusion::common::Result<Option<Vec<u8>>> {
+fn base64_of(engine: &base64::engine::GeneralPurpose, text: &[u8]) -> Result<Option<Vec<u8>>> {
     engine.decode(text).map(Some).map_err(|error| bad(format!("no base64: {error}")))
 }
 
@@ -106,9 +109,23 @@ pub fn all() -> Vec<Overload> {
     all
 }
 
+fn padded(row: Row<'_>, is_left: bool) -> Result<Vec<u8>> {
+    let (bytes, with) = (row.bytes(0), row.bytes(2));
+    if with.is_empty() {
+        return Err(bad("Padding bytes must not be empty"));
+    }
+    let size = usize::try_from(row.int(1)).ok().filter(|size| *size <= MAX_BYTES);
+    let size = size.ok_or_else(|| bad(format!("Target length must be in the range [0..{MAX_BYTES}]")))?;
+    let kept = bytes.get(..size).unwrap_or(bytes);
+    let padding = with.iter().cycle().take(size - kept.len());
+    Ok(if is_left { padding.chain(kept).copied().collect() } else { kept.iter().chain(padding).copied().collect() })
+}
+
 /// Numbers as bytes, the greatest first.
 fn numbers() -> Vec<Overload> {
     vec![
+        of("lpad(varbinary, bigint, varbinary) -> varbinary", |call| call.blobs(|row| padded(row, true).map(Some))),
+        of("rpad(varbinary, bigint, varbinary) -> varbinary", |call| call.blobs(|row| padded(row, false).map(Some))),
         of("to_big_endian_32(bigint) -> varbinary", |call| {
             call.blobs(|row| match i32::try_from(row.int(0)) {
                 Ok(number) => Ok(Some(number.to_be_bytes())),

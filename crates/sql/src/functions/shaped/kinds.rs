@@ -306,6 +306,8 @@ pub fn common(left: &DataType, right: &DataType) -> Option<DataType> {
                 right
             }
         }
+        (DataType::Duration(_), DataType::Interval(_)) => right,
+        (DataType::Interval(_), DataType::Duration(_)) => left,
         (Date32, Timestamp(..)) => right,
         (Timestamp(..), Date32) => left,
         (Timestamp(_, Some(_)), Timestamp(..)) => left,

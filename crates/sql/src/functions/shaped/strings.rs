@@ -1,6 +1,6 @@
 //! Texts. Trino documentation, "String functions and operators". A place in a text is a code point's, from 1.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
 use datafusion::common::Result;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
@@ -29,6 +29,7 @@ pub fn all() -> Vec<Overload> {
             })
         }),
         of("concat_ws(varchar, varchar...) -> varchar", concat_ws),
+        of("concat_ws(varchar, array(varchar)) -> varchar", concat_array),
         of("hamming_distance(varchar, varchar) -> bigint", hamming),
         of("levenshtein_distance(varchar, varchar) -> bigint", levenshtein),
         of("length(varchar) -> bigint", |call| call.ints(|row| Ok(Some(row.text(0).chars().count() as i64)))),
@@ -121,6 +122,16 @@ fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {
         built.append_option((!row.is_null(0)).then(|| texts.join(row.text(0))));
     }
     Ok(std::sync::Arc::new(built.finish()))
+}
+
+/// The texts of an array, without those that are NULL.
+fn concat_array(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists = call.args[1].values.as_list::<i32>();
+    call.texts(|row| {
+        let list = lists.value(call.args[1].at(row.row));
+        let texts: Vec<&str> = list.as_string_view().iter().flatten().collect();
+        Ok(Some(texts.join(row.text(0))))
+    })
 }
 
 fn hamming(call: &Call<'_>) -> Result<ArrayRef> {

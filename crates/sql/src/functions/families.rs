@@ -1,0 +1,41 @@
+//! Kinds of types between which Trino casts nothing by itself.
+
+use arrow::datatypes::DataType;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Bool,
+    Number,
+    Text,
+    Bytes,
+    /// Dates and timestamps.
+    Moment,
+    Interval,
+    Array,
+    Map,
+    Row,
+}
+
+/// `None` for what is like anything.
+pub fn family(kind: &DataType) -> Option<Family> {
+    Some(match kind {
+        DataType::Boolean => Family::Bool,
+        kind if kind.is_numeric() => Family::Number,
+        kind if kind.is_string() => Family::Text,
+        kind if kind.is_binary() => Family::Bytes,
+        DataType::Date32 | DataType::Timestamp(..) => Family::Moment,
+        DataType::Interval(_) | DataType::Duration(_) => Family::Interval,
+        DataType::List(_) => Family::Array,
+        DataType::Map(..) => Family::Map,
+        DataType::Struct(_) => Family::Row,
+        _ => return None,
+    })
+}
+
+/// Whether values of both types may be put together.
+pub fn are_alike(left: &DataType, right: &DataType) -> bool {
+    match (family(left), family(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => true,
+    }
+}
