@@ -6,8 +6,9 @@
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 
 use crate::failure::Problem;
 use crate::functions::{are_alike, family, word};
@@ -37,6 +38,14 @@ pub fn check(plan: &LogicalPlan) -> Result<()> {
             columns(&union.inputs.iter().map(|input| input.schema().as_ref()).collect::<Vec<_>>())?;
         }
         let schema = merge_schema(&node.inputs());
+        if let LogicalPlan::Join(join) = node {
+            for (left, right) in &join.on {
+                compared(left, right, &schema)?;
+            }
+        }
+        if let LogicalPlan::Values(values) = node {
+            values.values.iter().flatten().try_for_each(|value| of_values(value, &schema))?;
+        }
         node.apply_expressions(|expr| expr.apply(|expr| one(expr, &schema)))
     })?;
     Ok(())
@@ -57,11 +66,34 @@ fn columns(schemas: &[&DFSchema]) -> Result<()> {
     Ok(())
 }
 
+/// Keys of a join, rows of INTERSECT and EXCEPT, and what operators compare that are not planned one by one.
+fn compared(left: &Expr, right: &Expr, schema: &DFSchema) -> Result<TreeNodeRecursion> {
+    // What has no type yet fails elsewhere.
+    let kinds = [left, right].map(|expr| expr.get_type(schema).unwrap_or(DataType::Null));
+    match unlike(&kinds) {
+        Some((left, right)) => mismatch(format!("Cannot apply operator: {left} = {right}")),
+        None => Ok(TreeNodeRecursion::Continue),
+    }
+}
+
+/// In VALUES the engine has cast a value to its column's type already.
+fn of_values(value: &Expr, schema: &DFSchema) -> Result<()> {
+    let Expr::Cast(cast) = value else { return Ok(()) };
+    let kinds = [cast.expr.get_type(schema).unwrap_or(DataType::Null), cast.field.data_type().clone()];
+    if let Some((left, right)) = unlike(&kinds) {
+        mismatch(format!("Values rows have mismatched types: {right} vs {left}"))?;
+    }
+    Ok(())
+}
+
 fn one(expr: &Expr, schema: &DFSchema) -> Result<TreeNodeRecursion> {
     // What has no type yet fails elsewhere.
     let kind = |expr: &Expr| expr.get_type(schema).unwrap_or(DataType::Null);
     let differ = |kinds: Vec<DataType>| unlike(&kinds);
     match expr {
+        Expr::BinaryExpr(binary) if matches!(binary.op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) => {
+            return compared(&binary.left, &binary.right, schema);
+        }
         Expr::Between(between) => {
             let kinds = [kind(&between.expr), kind(&between.low), kind(&between.high)];
             if unlike(&kinds).is_some() {
@@ -85,21 +117,7 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<TreeNodeRecursion> {
                 ));
             }
         }
-        Expr::Case(case) => {
-            for when in case.when_then_expr.iter().filter_map(|(when, _)| case.expr.as_ref().map(|expr| (expr, when))) {
-                if let Some((left, right)) = differ(vec![kind(when.0), kind(when.1)]) {
-                    return mismatch(format!(
-                        "CASE operand type does not match WHEN clause operand type: {left} vs {right}"
-                    ));
-                }
-            }
-            let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
-            if let Some((left, right)) = differ(results.map(|result| kind(result)).collect()) {
-                return mismatch(format!(
-                    "All CASE results must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"
-                ));
-            }
-        }
+        Expr::Case(case) => return conditions(case, schema),
         Expr::ScalarFunction(call) => {
             let what = match call.name() {
                 "coalesce" => {
@@ -119,6 +137,28 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<TreeNodeRecursion> {
             }
         }
         _ => {}
+    }
+    Ok(TreeNodeRecursion::Continue)
+}
+
+fn conditions(case: &Case, schema: &DFSchema) -> Result<TreeNodeRecursion> {
+    let kind = |expr: &Expr| expr.get_type(schema).unwrap_or(DataType::Null);
+    let differ = |kinds: Vec<DataType>| unlike(&kinds);
+    for when in case.when_then_expr.iter().filter_map(|(when, _)| case.expr.as_ref().map(|expr| (expr, when))) {
+        if let Some((left, right)) = differ(vec![kind(when.0), kind(when.1)]) {
+            return mismatch(format!("CASE operand type does not match WHEN clause operand type: {left} vs {right}"));
+        }
+    }
+    let condition = |when: &Expr| case.expr.is_some() || matches!(kind(when), DataType::Boolean | DataType::Null);
+    if let Some((when, _)) = case.when_then_expr.iter().find(|(when, _)| !condition(when)) {
+        let kind = shown(&kind(when));
+        return mismatch(format!("CASE WHEN clause must evaluate to a boolean (actual: {kind})"));
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+    if let Some((left, right)) = differ(results.map(|result| kind(result)).collect()) {
+        return mismatch(format!(
+            "All CASE results must be the same type or coercible to a common type. Cannot find common type between {left} and {right}"
+        ));
     }
     Ok(TreeNodeRecursion::Continue)
 }

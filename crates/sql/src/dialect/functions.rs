@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
+use super::names::{BIGINTS, ENGINES, REFUSED, REFUSED_FAMILIES};
 use super::rewrite::lower_all;
 use super::{aggregates, lambdas, whole};
 use crate::failure::Problem;
@@ -143,8 +143,7 @@ pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
 fn function(call: &Function) -> Written {
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(None) };
     let name = name.value.as_str();
-    if UNSIGNED.contains(&name) && arguments(call).is_none_or(|given| name != "approx_distinct" || given.len() == 1) {
-        // Trino has no numbers without a sign.
+    if BIGINTS.contains(&name) && arguments(call).is_none_or(|given| name != "approx_distinct" || given.len() == 1) {
         return Ok(Some(cast(Expr::Function(call.clone()), DataType::BigInt(None))));
     }
     if aggregates::WRITTEN.contains(&name) || name == "approx_distinct" {

@@ -1,12 +1,13 @@
 //! Literals, rows and casts of Trino's, as expressions that mean the same to the engine.
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value,
+    DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    Interval, ObjectName, UnaryOperator, Value,
 };
 
 use super::whole;
 use crate::failure::Problem;
+use crate::functions::CAST;
 
 /// Units of intervals, the largest first.
 const UNITS: [DateTimeField; 6] = [
@@ -28,10 +29,6 @@ fn value(value: Value) -> Expr {
 
 fn text(text: impl Into<String>) -> Expr {
     value(Value::SingleQuotedString(text.into()))
-}
-
-fn cast(kind: CastKind, expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast { kind, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 /// A call of one of the engine's functions.
@@ -83,7 +80,7 @@ fn is_row(call: &Function) -> bool {
 /// Decimals and large numbers are what the engine takes them for; numbers with an exponent are doubles.
 fn number(digits: &str, is_kept: bool) -> Result<Option<Expr>, Problem> {
     if digits.contains(['e', 'E']) {
-        return Ok(Some(cast(CastKind::Cast, text(digits), DataType::Double(ExactNumberInfo::None))));
+        return Ok(Some(call(CAST, vec![text(digits), text("double")])));
     }
     let plain = digits.replace('_', "");
     // Of decimals there are no more than 38 digits, a point and a 0 before it.

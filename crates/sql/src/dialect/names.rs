@@ -69,8 +69,9 @@ pub const ENGINES: &[(&str, &str)] = &[
     ("unnest", ""),
 ];
 
-/// The engine's functions whose numbers have no sign.
-pub const UNSIGNED: &[&str] = &["approx_distinct", "dense_rank", "ntile", "rank", "row_number"];
+/// The engine's functions whose numbers are `bigint` in Trino, and here have no sign or another size.
+pub const BIGINTS: &[&str] =
+    &["approx_distinct", "bit_and", "bit_or", "bit_xor", "dense_rank", "ntile", "rank", "row_number"];
 
 /// Functions of Trino's that are not carried out.
 pub const REFUSED: &[&str] = &[

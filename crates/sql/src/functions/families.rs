@@ -7,6 +7,7 @@ pub enum Family {
     Bool,
     Number,
     Text,
+    Json,
     Bytes,
     /// Dates and timestamps.
     Moment,
@@ -21,6 +22,7 @@ pub fn family(kind: &DataType) -> Option<Family> {
     Some(match kind {
         DataType::Boolean => Family::Bool,
         kind if kind.is_numeric() => Family::Number,
+        DataType::LargeUtf8 => Family::Json,
         kind if kind.is_string() => Family::Text,
         kind if kind.is_binary() => Family::Bytes,
         DataType::Date32 | DataType::Timestamp(..) => Family::Moment,

@@ -66,7 +66,9 @@ impl ExprPlanner for Operators {
         );
         let unlike_texts = left.is_string() != right.is_string() && !left.is_null() && !right.is_null();
         let refused = match expr.op {
-            BinaryOperator::StringConcat => unlike_texts,
+            BinaryOperator::StringConcat => {
+                unlike_texts || [&left, &right].into_iter().any(|kind| family(kind) == Some(Family::Json))
+            }
             _ if compared => unlike_texts || !are_alike(&left, &right),
             _ => false,
         };

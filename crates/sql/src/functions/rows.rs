@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::families::are_alike;
 use super::simple::{anything, strictly, unexpected};
 
 /// What arguments are to be, and what comes out; nothing where they do not fit.
@@ -151,8 +152,8 @@ pub fn common(left: &DataType, right: &DataType) -> Option<DataType> {
     match (left, right) {
         (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
         _ if left == right => Some(left.clone()),
-        // Trino does not compare texts with numbers.
-        _ if left.is_string() != right.is_string() => None,
+        // Trino compares texts with nothing else.
+        _ if !are_alike(left, right) => None,
         _ => comparison_coercion(left, right),
     }
 }

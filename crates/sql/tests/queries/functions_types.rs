@@ -22,6 +22,8 @@ async fn whole_numbers() {
         ("typeof(count(x)) FROM (VALUES 1) t(x)", "bigint"),
         ("typeof(approx_percentile(x, 0.5)) FROM (VALUES 1) t(x)", "integer"),
         ("typeof(abs(-1))", "integer"),
+        ("typeof(bitwise_and_agg(x)) FROM (VALUES 1) t(x)", "bigint"),
+        ("typeof(x) FROM (VALUES 1, 3000000000, NULL) t(x) LIMIT 1", "bigint"),
         ("typeof(length('a'))", "bigint"),
         ("typeof(coalesce(BIGINT '1', 2))", "bigint"),
         ("typeof(IF(true, 1, 3000000000))", "bigint"),
