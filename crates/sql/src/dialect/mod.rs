@@ -64,7 +64,7 @@ fn read(text: &str, words: &[TokenWithSpan], parameters: &[String]) -> Result<Un
     refuse_tokens(body)?;
     let mut statement = parsed(text, body)?;
     bind::bind(&mut statement, bind::count(body), parameters)?;
-    if let ControlFlow::Break(problem) = statement.visit(&mut refuse::Refusing { tokens: body }) {
+    if let ControlFlow::Break(problem) = statement.visit(&mut refuse::Refusing { tokens: body, lambdas: 0 }) {
         return Err(problem);
     }
     let Statement::Query(query) = &mut statement else {

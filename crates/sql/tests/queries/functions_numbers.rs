@@ -174,6 +174,8 @@ async fn types_and_sessions() {
         ("typeof(now())", "timestamp(3) with time zone"),
         ("typeof(X'00')", "varbinary"),
         ("typeof(count(*))", "bigint"),
+        ("timezone(from_unixtime(0) AT TIME ZONE 'Asia/Tokyo')", "Asia/Tokyo"),
+        ("timezone(TIMESTAMP '2019-01-01 00:00:00 +05:30')", "+05:30"),
         ("current_catalog", "awsdatacatalog"),
         ("current_schema", "db"),
         ("CURRENT_SCHEMA || '.x'", "db.x"),

@@ -85,13 +85,18 @@ pub fn kept() -> DataType {
     DataType::Decimal128(MAX_DIGITS, 0)
 }
 
-/// Values as whole numbers, decimals as their digits.
-pub fn digits(values: &ArrayRef) -> Result<Decimal128Array> {
+/// Does something with each value: a whole number, or the digits of a decimal.
+///
+/// # Errors
+/// What is done fails.
+pub fn each(values: &ArrayRef, mut one: impl FnMut(usize, Option<i128>) -> Result<()>) -> Result<()> {
     if values.data_type().is_decimal() {
-        return Ok(values.as_primitive::<Decimal128Type>().clone().with_data_type(kept()));
+        let values = values.as_primitive::<Decimal128Type>();
+        return values.iter().enumerate().try_for_each(|(row, value)| one(row, value));
     }
     let whole = cast(values, &DataType::Int64)?;
-    Ok(whole.as_primitive::<Int64Type>().unary::<_, Decimal128Type>(i128::from).with_data_type(kept()))
+    let whole = whole.as_primitive::<Int64Type>();
+    whole.iter().enumerate().try_for_each(|(row, value)| one(row, value.map(i128::from)))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -206,13 +211,14 @@ struct One {
 }
 
 impl One {
-    fn add(&mut self, values: &Decimal128Array, sign: i128) -> Result<()> {
-        for value in values.iter().flatten() {
-            self.sum = self.sum.checked_add(sign * value).ok_or_else(|| overflow("Decimal overflow"))?;
-        }
-        let count = i64::try_from(values.len() - values.null_count()).unwrap_or(i64::MAX);
-        self.count = if sign < 0 { self.count.saturating_sub(count) } else { self.count.saturating_add(count) };
-        Ok(())
+    fn add(&mut self, values: &[ArrayRef], sign: i8) -> Result<()> {
+        each(values.first().ok_or_else(missing)?, |_, value| {
+            let Some(value) = value else { return Ok(()) };
+            let sum = self.sum.checked_add(i128::from(sign) * value);
+            self.sum = sum.ok_or_else(|| overflow("Decimal overflow"))?;
+            self.count = self.count.saturating_add(sign.into());
+            Ok(())
+        })
     }
 }
 
@@ -226,11 +232,11 @@ fn missing() -> DataFusionError {
 
 impl Accumulator for One {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.add(&digits(values.first().ok_or_else(missing)?)?, 1)
+        self.add(values, 1)
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.add(&digits(values.first().ok_or_else(missing)?)?, -1)
+        self.add(values, -1)
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -270,8 +276,10 @@ struct Distinct {
 
 impl Accumulator for Distinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.values.extend(digits(values.first().ok_or_else(missing)?)?.iter().flatten());
-        Ok(())
+        each(values.first().ok_or_else(missing)?, |_, value| {
+            self.values.extend(value);
+            Ok(())
+        })
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {

@@ -7,7 +7,7 @@ use arrow::datatypes::{Decimal128Type, Int64Type};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::total::{Ending, digits, kept, overflow};
+use super::total::{Ending, each, kept, overflow};
 
 /// The totals, a place for each group.
 #[derive(Debug)]
@@ -54,13 +54,10 @@ impl GroupsAccumulator for Totals {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        let values = digits(values.first().ok_or_else(missing)?)?;
-        for (row, (value, group)) in values.iter().zip(group_indices).enumerate() {
-            if let Some(value) = value.filter(|_| is_kept(opt_filter, row)) {
-                self.add(*group, value, 1)?;
-            }
-        }
-        Ok(())
+        each(values.first().ok_or_else(missing)?, |row, value| match (value, group_indices.get(row)) {
+            (Some(value), Some(group)) if is_kept(opt_filter, row) => self.add(*group, value, 1),
+            _ => Ok(()),
+        })
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -86,11 +83,15 @@ impl GroupsAccumulator for Totals {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let values = digits(values.first().ok_or_else(missing)?)?;
-        let kept_value = |(row, value): (usize, Option<i128>)| value.filter(|_| is_kept(opt_filter, row));
-        let values: Vec<Option<i128>> = values.iter().enumerate().map(kept_value).collect();
-        let counts: Int64Array = values.iter().map(|value| Some(i64::from(value.is_some()))).collect();
-        let sums: Decimal128Array = values.into_iter().map(|value| Some(value.unwrap_or(0))).collect();
+        let values = values.first().ok_or_else(missing)?;
+        let (mut sums, mut counts) = (Vec::with_capacity(values.len()), Vec::with_capacity(values.len()));
+        each(values, |row, value| {
+            let value = value.filter(|_| is_kept(opt_filter, row));
+            sums.push(value.unwrap_or(0));
+            counts.push(i64::from(value.is_some()));
+            Ok(())
+        })?;
+        let (sums, counts) = (Decimal128Array::from(sums), Int64Array::from(counts));
         Ok(vec![Arc::new(sums.with_data_type(kept())), Arc::new(counts)])
     }
 
