@@ -81,7 +81,10 @@ pub fn failure(error: &DataFusionError) -> Failure {
         (None, DataFusionError::ArrowError(error, _)) if matches!(**error, ArrowError::DivideByZero) => {
             (FailureKind::Data, "DIVISION_BY_ZERO: Division by zero".to_owned())
         }
-        (None, DataFusionError::ArrowError(error, _)) => (FailureKind::Data, error.to_string()),
+        (None, DataFusionError::ArrowError(error, _)) => match &**error {
+            ArrowError::ArithmeticOverflow(what) => (FailureKind::Data, format!("NUMERIC_VALUE_OUT_OF_RANGE: {what}")),
+            other => (FailureKind::Data, other.to_string()),
+        },
         (None, DataFusionError::ParquetError(error)) => (FailureKind::Data, error.to_string()),
         (None, DataFusionError::Execution(why)) => (FailureKind::Data, why.clone()),
         (None, other) => (FailureKind::Internal, other.to_string()),

@@ -2,8 +2,8 @@
 //!
 //! A worker is given a statement and asks the server for all else (crate `query`): it has no rights of its own, no files and no network.
 
+mod alike;
 mod catalog;
-mod check;
 mod describe;
 mod dialect;
 mod estimate;

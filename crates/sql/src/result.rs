@@ -8,16 +8,13 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Decimal256Array, GenericListArray, MapArray, OffsetSizeTrait, RecordBatch, StructArray,
 };
 use arrow::datatypes::{
-    DataType, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type, IntervalMonthDayNanoType,
-    IntervalUnit, TimeUnit,
+    DataType, Decimal128Type, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
 };
 use arrow::temporal_conversions::as_datetime;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{DataFusionError, Result};
 
-use crate::functions::shown_in;
-
-const NANOS_OF_DAY: i128 = 86_400_000_000_000;
+use crate::functions::{interval_text, shown_in};
 
 /// Writes rows.
 #[derive(Debug, Default)]
@@ -98,14 +95,12 @@ fn push(text: &mut String, column: &ArrayRef, row: usize) -> Result<()> {
         DataType::LargeBinary => push_bytes(text, column.as_binary::<i64>().value(row)),
         DataType::BinaryView => push_bytes(text, column.as_binary_view().value(row)),
         DataType::Timestamp(unit, zone) => push_timestamp(text, column, row, (*unit, zone.as_deref()))?,
-        DataType::Duration(_) => {
-            let micros = arrow::compute::cast(&column.slice(row, 1), &DataType::Duration(TimeUnit::Microsecond))?;
-            push_span(text, 0, i128::from(micros.as_primitive::<DurationMicrosecondType>().value(0)) * 1_000);
-        }
         DataType::Interval(IntervalUnit::MonthDayNano) => {
-            let span = column.as_primitive::<IntervalMonthDayNanoType>().value(row);
-            let nanos = i128::from(span.days) * NANOS_OF_DAY + i128::from(span.nanoseconds);
-            push_span(text, span.months, nanos);
+            text.push_str(&interval_text(column.as_primitive::<IntervalMonthDayNanoType>().value(row)));
+        }
+        DataType::Duration(_) => {
+            let kind = DataType::Interval(IntervalUnit::MonthDayNano);
+            push(text, &arrow::compute::cast(&column.slice(row, 1), &kind)?, 0)?;
         }
         DataType::List(_) => push_list(text, column.as_list::<i32>(), row)?,
         DataType::LargeList(_) => push_list(text, column.as_list::<i64>(), row)?,
@@ -119,6 +114,14 @@ fn push(text: &mut String, column: &ArrayRef, row: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A floating-point number as Java writes it, from Rust's shortest digits with an exponent.
+#[must_use]
+pub fn float_text(shortest: &str) -> String {
+    let mut text = String::new();
+    push_float(&mut text, shortest);
+    text
 }
 
 /// A floating-point number as Java writes it (`Double.toString`), from Rust's shortest digits with an exponent.
@@ -177,22 +180,6 @@ fn push_bytes(text: &mut String, bytes: &[u8]) {
         // Into a string.
         let _ = write!(text, "{byte:02x}");
     }
-}
-
-/// An interval: `1-2` of years and months, or `1 02:03:04.005` of days and less.
-fn push_span(text: &mut String, months: i32, nanos: i128) {
-    // Into a string.
-    if months != 0 && nanos == 0 {
-        let sign = if months < 0 { "-" } else { "" };
-        let months = months.unsigned_abs();
-        let _ = write!(text, "{sign}{}-{}", months / 12, months % 12);
-        return;
-    }
-    let sign = if nanos < 0 { "-" } else { "" };
-    let millis = nanos.unsigned_abs() / 1_000_000;
-    let (days, millis) = (millis / 86_400_000, millis % 86_400_000);
-    let (hours, minutes, seconds) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1_000 % 60);
-    let _ = write!(text, "{sign}{days} {hours:02}:{minutes:02}:{seconds:02}.{:03}", millis % 1_000);
 }
 
 fn push_timestamp(

@@ -19,8 +19,8 @@ use datafusion::prelude::SessionConfig;
 use futures_util::StreamExt;
 use millpond_query::{Run, Stats};
 
+use crate::alike;
 use crate::catalog::{CATALOG, Catalog, Making};
-use crate::check;
 use crate::dialect::{self, Asked, Understood};
 use crate::explain;
 use crate::failure::Problem;
@@ -92,7 +92,7 @@ async fn planned(state: &SessionState, making: &Making, database: &str, understo
         hidden::out_of_stars(state, &making.remote, database, &mut statement).await?;
     }
     let plan = Box::pin(state.statement_to_plan(statement)).await?;
-    check::types(&plan)?;
+    alike::check(&plan)?;
     unnest::lower(single::lower(plan)?)
 }
 
@@ -115,7 +115,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .with_runtime_env(bounds(run)?)
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::Planner)]);
-    let base = functions::with(base, run.now).build();
+    let base = functions::with(base, run.now, &run.database).build();
     let understood = dialect::understand(&run.statement, &run.parameters)?;
     let (names, asked) = (understood.names.clone(), understood.asked);
     let hidden = understood.hidden;
@@ -129,7 +129,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let context = SessionContext::new_with_state(state);
     let frame = context.execute_logical_plan(plan).await?;
     let (state, logical) = frame.into_parts();
-    let logical = state.optimize(&logical)?;
+    let logical = functions::close(state.optimize(&logical)?)?;
     let plan = state.query_planner().create_physical_plan(&logical, &state).await?;
     let task = Arc::new(datafusion::execution::TaskContext::from(&state));
     let planned = Instant::now();

@@ -7,13 +7,13 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName,
-    ObjectNamePart, OneOrManyWithParens, Spanned, TrimWhereField, TypedString, UnaryOperator, Value,
+    ObjectNamePart, OneOrManyWithParens, Spanned, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::aggregates;
-use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
-use super::rewrite::{lower, lower_all};
+use super::names::{BIGINTS, ENGINES, REFUSED, REFUSED_FAMILIES};
+use super::rewrite::lower_all;
+use super::{aggregates, lambdas, whole};
 use crate::failure::Problem;
 use crate::functions::{self, CAST, is_own, literal_zone};
 
@@ -23,24 +23,14 @@ pub fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem>
     ControlFlow::Break(Problem::Statement(format!("{code}: {place}{what}")))
 }
 
-/// Functions that take a lambda.
-const LAMBDAS: &[&str] = &["all_match", "any_match", "filter", "none_match", "transform"];
-
 /// Names a call as the engine has it, or refuses it.
 pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     lower_all(&mut call.name);
-    if let FunctionArguments::List(list) = &mut call.args {
-        for argument in &mut list.args {
-            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) = argument {
-                lower_parameters(lambda);
-            }
-        }
-    }
-    let has_lambda = has(call, |one| matches!(one, FunctionArgExpr::Expr(Expr::Lambda(_))));
-    let has_star = has(call, |one| matches!(one, FunctionArgExpr::Wildcard | FunctionArgExpr::QualifiedWildcard(_)));
-    if has_star && is_distinct(call) {
+    if is_distinct_star(call) {
         return broken(&*call, "SYNTAX_ERROR", "mismatched input '*'. Expecting: an expression");
     }
+    lambdas::prepare(call)?;
+    call.over.iter_mut().for_each(whole::over);
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice() else {
         let words = format!("Function '{}' not registered", call.name);
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
@@ -49,10 +39,6 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     if name.quote_style.is_some() && known.starts_with('$') {
         let words = format!("Function '{known}' not registered");
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
-    }
-    if has_lambda && !LAMBDAS.contains(&known) && !REFUSED.contains(&known) {
-        let words = format!("Function '{known}' with a lambda is not carried out");
-        return broken(&*call, "NOT_SUPPORTED", &words);
     }
     if is_own(known) || WRITTEN.contains(&known) || aggregates::WRITTEN.contains(&known) {
         return ControlFlow::Continue(());
@@ -71,24 +57,17 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     broken(&*call, "FUNCTION_NOT_FOUND", &words)
 }
 
-fn has(call: &Function, what: fn(&FunctionArgExpr) -> bool) -> bool {
+/// Whether it is `count(DISTINCT *)` or the like.
+fn is_distinct_star(call: &Function) -> bool {
+    use FunctionArgExpr::{QualifiedWildcard, Wildcard};
     let FunctionArguments::List(list) = &call.args else { return false };
-    list.args.iter().any(|argument| matches!(argument, FunctionArg::Unnamed(one) if what(one)))
-}
-
-fn is_distinct(call: &Function) -> bool {
-    matches!(&call.args, FunctionArguments::List(list) if list.duplicate_treatment == Some(DuplicateTreatment::Distinct))
-}
-
-fn lower_parameters(lambda: &mut LambdaFunction) {
-    match &mut lambda.params {
-        OneOrManyWithParens::One(parameter) => lower(&mut parameter.name),
-        OneOrManyWithParens::Many(parameters) => parameters.iter_mut().for_each(|one| lower(&mut one.name)),
-    }
+    let is_star = |one: &FunctionArg| matches!(one, FunctionArg::Unnamed(Wildcard | QualifiedWildcard(_)));
+    list.duplicate_treatment == Some(DuplicateTreatment::Distinct) && list.args.iter().any(is_star)
 }
 
 /// Functions that are written as something else before the engine sees them.
-pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "mod", "none_match", "nullif", "try"];
+pub const WRITTEN: &[&str] =
+    &["array_sort", "concat", "greatest", "if", "least", "mod", "normalize", "nullif", "try"];
 
 /// Expressions that the engine has under another shape, after what is in them was written.
 pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
@@ -130,6 +109,10 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
             }
         }
         Expr::Trim { trim_where, trim_what, expr, .. } => trimmed(*trim_where, trim_what.as_deref(), expr),
+        // The engine's goes around at the ends.
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !matches!(**expr, Expr::Value(_)) => {
+            called("$negate", vec![(**expr).clone()])
+        }
         Expr::Ceil { expr, .. } => called("ceil", vec![(**expr).clone()]),
         Expr::Floor { expr, .. } => called("floor", vec![(**expr).clone()]),
         Expr::Position { expr, r#in } => called("strpos", vec![(**r#in).clone(), (**expr).clone()]),
@@ -168,16 +151,27 @@ fn arguments(call: &Function) -> Option<Vec<Expr>> {
     list.args.iter().map(one).collect()
 }
 
+/// `current_schema` and the like, which the parser takes for columns.
+pub fn session(name: &Ident) -> Option<Function> {
+    let word = name.value.to_lowercase();
+    let is_one = matches!(word.as_str(), "current_catalog" | "current_schema" | "current_user");
+    match called(&word, Vec::new()) {
+        Expr::Function(call) if is_one && name.quote_style.is_none() => {
+            Some(Function { name: ObjectName::from(vec![Ident::with_span(name.span, word)]), ..call })
+        }
+        _ => None,
+    }
+}
+
 pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
 
 fn function(call: &Function) -> Written {
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(None) };
     let name = name.value.as_str();
-    if UNSIGNED.contains(&name) {
-        // Trino has no numbers without a sign.
+    if BIGINTS.contains(&name) && arguments(call).is_none_or(|given| name != "approx_distinct" || given.len() == 1) {
         return Ok(Some(cast(Expr::Function(call.clone()), DataType::BigInt(None))));
     }
-    if aggregates::WRITTEN.contains(&name) {
+    if aggregates::WRITTEN.contains(&name) || name == "approx_distinct" {
         return aggregates::written(call, name, arguments(call));
     }
     if !WRITTEN.contains(&name) && name != "from_unixtime" {
@@ -189,10 +183,16 @@ fn function(call: &Function) -> Written {
     Ok(Some(match (name, given.as_slice()) {
         ("if", [condition, then]) => case(condition.clone(), then.clone(), None),
         ("if", [condition, then, other]) => case(condition.clone(), then.clone(), Some(other.clone())),
-        ("none_match", [array, test]) => not(called("array_any_match", vec![array.clone(), test.clone()])),
-        ("all_match", [array, Expr::Lambda(test)]) => {
-            let test = LambdaFunction { body: Box::new(not(Expr::Nested(test.body.clone()))), ..test.clone() };
-            not(called("array_any_match", vec![array.clone(), Expr::Lambda(test)]))
+        ("array_sort", [array, Expr::Lambda(by)]) => {
+            called(functions::SORT, vec![array.clone(), Expr::Lambda(by.clone())])
+        }
+        ("array_sort", _) | ("normalize", [_]) => return Ok(None),
+        ("normalize", [text, at @ Expr::Identifier(form)]) => {
+            let name = form.value.to_uppercase();
+            if !["NFC", "NFD", "NFKC", "NFKD"].contains(&name.as_str()) {
+                return Err(broken(at, "SYNTAX_ERROR", &format!("{name} is no normal form of Unicode's")));
+            }
+            called("normalize", vec![text.clone(), Expr::value(Value::SingleQuotedString(name))])
         }
         ("try", [body]) => attempt(body.clone()),
         ("concat", [first, rest @ ..]) if !rest.is_empty() => rest.iter().cloned().fold(first.clone(), joined),
@@ -206,7 +206,7 @@ fn function(call: &Function) -> Written {
         ("from_unixtime", [seconds, zone]) => called("from_unixtime_in", vec![seconds.clone(), zone.clone()]),
         ("from_unixtime", [seconds, hours, minutes]) => {
             let text = || DataType::Varchar(None);
-            let zone = match (whole(hours), whole(minutes)) {
+            let zone = match (count(hours), count(minutes)) {
                 (Some(hours), Some(minutes)) => {
                     Expr::value(Value::SingleQuotedString(functions::offset_text(hours * 3600 + minutes * 60)))
                 }
@@ -246,14 +246,11 @@ fn trimmed(side: Option<TrimWhereField>, what: Option<&Expr>, expr: &Expr) -> Ex
     called(name, std::iter::once(expr).chain(what).cloned().collect())
 }
 
-fn not(expr: Expr) -> Expr {
-    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }
-}
-
-fn whole(expr: &Expr) -> Option<i32> {
+fn count(expr: &Expr) -> Option<i32> {
     match expr {
-        Expr::Value(value) => value.to_string().parse().ok(),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr).map(|value| -value),
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => digits.parse().ok(),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => count(expr),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => count(expr).map(|value| -value),
         _ => None,
     }
 }

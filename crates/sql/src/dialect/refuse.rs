@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor,
-    TableWithJoins, Visitor, WildcardAdditionalOptions,
+    Distinct, Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, OrderByKind, Query, Select,
+    SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned,
+    TableFactor, TableWithJoins, Visitor, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 
@@ -29,6 +29,20 @@ pub type Refusal = (&'static [&'static str], Why, &'static str);
 pub struct Refusing<'a> {
     /// Where words stand.
     pub tokens: &'a [TokenWithSpan],
+    /// How many lambdas the expression stands in.
+    pub lambdas: usize,
+}
+
+/// The most lambdas within each other, `try` among them: each is planned more than once.
+const MAX_LAMBDAS: usize = 10;
+
+/// Whether what is in an expression is planned as a lambda.
+fn is_lambda(expr: &Expr) -> bool {
+    match expr {
+        Expr::Lambda(_) => true,
+        Expr::Function(call) => call.name.to_string().eq_ignore_ascii_case("try"),
+        _ => false,
+    }
 }
 
 /// The words of a refusal, with the place.
@@ -196,7 +210,16 @@ impl Visitor for Refusing<'_> {
         factor_refused(factor).map_or(ControlFlow::Continue(()), |refusal| self.refuse(refusal, factor))
     }
 
-    fn pre_visit_expr(&mut self, expr: &datafusion::sql::sqlparser::ast::Expr) -> ControlFlow<Problem> {
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Problem> {
+        self.lambdas -= usize::from(is_lambda(expr));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Problem> {
+        self.lambdas += usize::from(is_lambda(expr));
+        if self.lambdas > MAX_LAMBDAS {
+            return self.refuse((&[], Why::Absent, "more than 10 lambdas within each other"), expr);
+        }
         refuse_expr::refused(expr).map_or(ControlFlow::Continue(()), |refusal| self.refuse(refusal, expr))
     }
 }

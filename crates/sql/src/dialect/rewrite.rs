@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::quantified::Quantified;
-use super::{columns, functions, literals, unnest};
+use super::{columns, functions, lambdas, literals, unnest, whole};
 use crate::failure::Problem;
 
 /// Changes a statement in place.
@@ -53,6 +53,7 @@ impl VisitorMut for Rewriting {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Problem> {
         fetch(query);
+        whole::query(query);
         if let Some(with) = &mut query.with {
             for table in &mut with.cte_tables {
                 lower_alias(&mut table.alias);
@@ -69,6 +70,7 @@ impl VisitorMut for Rewriting {
             }
         }
         self.names.select(select);
+        whole::select(select);
         for window in &mut select.named_window {
             lower(&mut window.0);
         }
@@ -123,8 +125,15 @@ impl VisitorMut for Rewriting {
             Expr::InSubquery { subquery, .. } | Expr::Subquery(subquery) | Expr::Exists { subquery, .. } => {
                 columns::outermost(subquery);
             }
-            Expr::Identifier(name) => lower(name),
+            Expr::Identifier(name) => match functions::session(name) {
+                Some(mut call) => {
+                    functions::call(&mut call)?;
+                    *expr = Expr::Function(call);
+                }
+                None => lower(name),
+            },
             Expr::CompoundIdentifier(names) => names.iter_mut().for_each(lower),
+            Expr::CompoundFieldAccess { access_chain, .. } => lambdas::fields(access_chain),
             Expr::Function(call) => return functions::call(call),
             _ => {}
         }
@@ -132,6 +141,7 @@ impl VisitorMut for Rewriting {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Problem> {
+        whole::done(expr);
         functions::written(expr)
     }
 }

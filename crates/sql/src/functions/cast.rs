@@ -188,7 +188,7 @@ pub fn cast(array: &ArrayRef, from: &Field, to: &Named, is_try: bool) -> Result<
         (true, true) => return Ok(Arc::clone(array)),
         (true, false) => return by_row(&|row| json_values::read(text(array, row)?, &to.field)),
         (false, true) => {
-            return by_row(&|row| Ok(ScalarValue::Utf8(Some(json_values::write(array, row, from)?.to_string()))));
+            return by_row(&|row| Ok(ScalarValue::LargeUtf8(Some(json_values::write(array, row, from)?.to_string()))));
         }
         (false, false) => {}
     }

@@ -1,8 +1,6 @@
-//! JSON: texts whose column says so.
+//! JSON: texts of a type of their own.
 
-use std::collections::HashMap;
-
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 use serde_json::Value as Json;
@@ -11,18 +9,12 @@ use super::argument;
 use super::kind::{Kind, Kind::*, Out, Value};
 use super::simple::{Form, form, function, simple};
 
-/// What says of a column of texts that they are JSON (Arrow's canonical extension type).
-const EXTENSION: &str = "ARROW:extension:name";
-const JSON: &str = "arrow.json";
+/// What JSON is held in. Nothing else is.
+pub const JSON: DataType = DataType::LargeUtf8;
 
 /// Whether a column holds JSON.
 pub fn is_json(field: &Field) -> bool {
-    field.data_type().is_string() && field.metadata().get(EXTENSION).is_some_and(|name| name == JSON)
-}
-
-/// A column of texts as one of JSON.
-pub fn marked(field: Field) -> Field {
-    field.with_metadata(HashMap::from([(EXTENSION.to_owned(), JSON.to_owned())]))
+    *field.data_type() == JSON
 }
 
 /// A step of a path.

@@ -39,6 +39,10 @@ async fn paths() {
         ("json_parse('{')", "INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: '{'"),
         ("json_extract('{}', '$.a[')", "INVALID_FUNCTION_ARGUMENT: Invalid JSON path: '$.a['"),
         ("json_format('{}')", "FUNCTION_NOT_FOUND"),
+        ("coalesce(JSON '1', 'x')", "TYPE_MISMATCH: All COALESCE operands must be the same type"),
+        ("JSON '1' = '1'", "TYPE_MISMATCH: Cannot apply operator: json = varchar"),
+        ("JSON '1' || 'x'", "TYPE_MISMATCH: Cannot apply operator: json || varchar"),
+        ("length(JSON '1')", "FUNCTION_NOT_FOUND: Unexpected parameters (json) for function length"),
     ])
     .await;
 }
@@ -59,6 +63,13 @@ async fn casts_of_json() {
         (r#"CAST(JSON '{"k1":1,"k2":null}' AS MAP(VARCHAR, INTEGER))"#, "{k1=1, k2=null}"),
         (r#"CAST(JSON '{"v1":123,"v2":"abc"}' AS ROW(v1 BIGINT, v2 VARCHAR))"#, "{v1=123, v2=abc}"),
         ("CAST(CAST(1 AS JSON) AS varchar)", "1"),
+        ("CAST(ARRAY[JSON '{\"a\":1}'] AS JSON)", "[{\"a\":1}]"),
+        ("CAST(ROW(JSON '{\"a\":1}') AS JSON)", "{\"field0\":{\"a\":1}}"),
+        ("CAST(map(ARRAY['k'], ARRAY[JSON '[1]']) AS JSON)", "{\"k\":[1]}"),
+        ("typeof(transform(ARRAY['1'], x -> json_parse(x)))", "array(json)"),
+        ("typeof(ARRAY[JSON '1'][1])", "json"),
+        ("typeof(coalesce(NULL, JSON '1'))", "json"),
+        ("CAST(JSON '[[1]]' AS array(json))", "[[1]]"),
         ("TRY_CAST(JSON '\"x\"' AS bigint)", "NULL"),
     ])
     .await;

@@ -1,7 +1,8 @@
 //! Texts. Trino documentation, "String functions and operators". A place in a text is a code point's, from 1.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
 use datafusion::common::Result;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 use super::call::{Call, Overload, bad, of};
 
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Overload> {
             })
         }),
         of("concat_ws(varchar, varchar...) -> varchar", concat_ws),
+        of("concat_ws(varchar, array(varchar)) -> varchar", concat_array),
         of("hamming_distance(varchar, varchar) -> bigint", hamming),
         of("levenshtein_distance(varchar, varchar) -> bigint", levenshtein),
         of("length(varchar) -> bigint", |call| call.ints(|row| Ok(Some(row.text(0).chars().count() as i64)))),
@@ -74,6 +76,10 @@ fn changes() -> Vec<Overload> {
         }),
         of("replace(varchar, varchar, varchar) -> varchar", |call| {
             call.texts(|row| Ok(Some(row.text(0).replace(row.text(1), row.text(2)))))
+        }),
+        of("normalize(varchar) -> varchar", |call| call.texts(|row| Ok(Some(normalized(row.text(0), "NFC"))))),
+        of("normalize(varchar, varchar) -> varchar", |call| {
+            call.texts(|row| Ok(Some(normalized(row.text(0), row.text(1)))))
         }),
         of("soundex(varchar) -> varchar", |call| call.texts(|row| soundex(row.text(0)).map(Some))),
         of("starts_with(varchar, varchar) -> boolean", |call| {
@@ -126,6 +132,16 @@ fn pattern(text: &str, escape: Option<&str>) -> Result<String> {
     Ok(made)
 }
 
+/// In one of Unicode's four forms.
+fn normalized<'a>(text: &'a str, form: &str) -> std::borrow::Cow<'a, str> {
+    match form {
+        "NFD" => DecomposingNormalizerBorrowed::new_nfd().normalize(text),
+        "NFKD" => DecomposingNormalizerBorrowed::new_nfkd().normalize(text),
+        "NFKC" => ComposingNormalizerBorrowed::new_nfkc().normalize(text),
+        _ => ComposingNormalizerBorrowed::new_nfc().normalize(text),
+    }
+}
+
 fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {
     let mut built = arrow::array::StringViewBuilder::new();
     for at in 0..call.rows {
@@ -134,6 +150,16 @@ fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {
         built.append_option((!row.is_null(0)).then(|| texts.join(row.text(0))));
     }
     Ok(std::sync::Arc::new(built.finish()))
+}
+
+/// The texts of an array, without those that are NULL.
+fn concat_array(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists = call.args[1].values.as_list::<i32>();
+    call.texts(|row| {
+        let list = lists.value(call.args[1].at(row.row));
+        let texts: Vec<&str> = list.as_string_view().iter().flatten().collect();
+        Ok(Some(texts.join(row.text(0))))
+    })
 }
 
 fn hamming(call: &Call<'_>) -> Result<ArrayRef> {
