@@ -17,13 +17,13 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use futures_util::StreamExt;
-use millpond_query::{Run, Stats};
+use millpond_query::{FailureKind, Run, Stats};
 
 use crate::alike;
 use crate::catalog::{CATALOG, Catalog, Making};
 use crate::dialect::{self, Asked};
 use crate::explain;
-use crate::failure::Problem;
+use crate::failure::{self, Problem};
 use crate::functions;
 use crate::remote::Remote;
 use crate::unnest;
@@ -85,8 +85,18 @@ fn with_catalog(making: &Making, database: &str) -> SessionState {
 /// Plans the query of a view.
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
     let state = with_catalog(making, view.database);
-    let understood = dialect::understand(view.statement, &[])?;
-    checked(Box::pin(state.statement_to_plan(understood.statement)).await?)
+    let planned = async {
+        let understood = dialect::understand(view.statement, &[])?;
+        checked(Box::pin(state.statement_to_plan(understood.statement)).await?)
+    };
+    planned.await.map_err(|error| {
+        let failed = failure::failure(&error);
+        if failed.kind() != FailureKind::Statement || failed.message.starts_with("INVALID_VIEW") {
+            return error;
+        }
+        let words = dialect::placed(view.statement, failed.message);
+        Problem::Statement(format!("INVALID_VIEW: Failed analyzing a stored view: {words}")).into()
+    })
 }
 
 /// A plan whose expressions were looked at.

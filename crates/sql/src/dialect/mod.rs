@@ -11,6 +11,7 @@ mod functions;
 mod lambdas;
 mod literals;
 mod names;
+mod placed;
 mod refuse;
 mod refuse_expr;
 mod rewrite;
@@ -31,6 +32,7 @@ use crate::failure::Problem;
 
 pub use columns::{MARK, shown};
 pub use explain::{Asked, Form};
+pub use placed::placed;
 
 /// The longest statement in bytes (Athena's "Service Quotas", query string length).
 pub const MAX_STATEMENT: usize = 262_144;

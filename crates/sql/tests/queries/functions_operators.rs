@@ -100,6 +100,9 @@ async fn comparisons_and_the_like() {
 #[tokio::test]
 async fn calls_that_fit_nothing() {
     fail(&[
+        ("1, length(7)", "FUNCTION_NOT_FOUND: line 1:11: Unexpected parameters (integer) for function length"),
+        ("1 = 'a'", "TYPE_MISMATCH: line 1:10: Cannot apply operator: integer = varchar"),
+        ("1, transform(1, x -> x)", "FUNCTION_NOT_FOUND: line 1:11: Unexpected parameters (integer, <function>)"),
         ("stddev('a')", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function stddev"),
         ("bool_and(1)", "FUNCTION_NOT_FOUND: Unexpected parameters (integer) for function bool_and"),
         ("sum('a')", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function sum. Expected: sum(bigint)"),
