@@ -11,7 +11,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 
 use crate::failure::Problem;
-use crate::functions::{are_alike, family, word};
+use crate::functions::{Family, are_alike, family, word};
 
 fn shown(kind: &DataType) -> String {
     word(&Field::new("", kind.clone(), true))
@@ -118,6 +118,13 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<TreeNodeRecursion> {
             }
         }
         Expr::Case(case) => return conditions(case, schema),
+        Expr::AggregateFunction(call) if matches!(call.func.name(), "min" | "max") => {
+            let kinds: Vec<DataType> = call.params.args.iter().map(kind).collect();
+            if let Some(one) = kinds.iter().find(|kind| matches!(family(kind), Some(Family::Map | Family::Json))) {
+                let words = format!("Unexpected parameters ({}) for function {}", shown(one), call.func.name());
+                return Err(Problem::Statement(format!("FUNCTION_NOT_FOUND: {words}: it has no order")).into());
+            }
+        }
         Expr::ScalarFunction(call) => {
             let what = match call.name() {
                 "coalesce" => {

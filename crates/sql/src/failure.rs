@@ -1,8 +1,11 @@
 //! Why a query fails, and whose fault it is.
 
+use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use millpond_query::{Failure, FailureKind};
+
+use crate::functions;
 
 /// What our own parts fail with.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -76,7 +79,8 @@ pub fn failure(error: &DataFusionError) -> Failure {
         (None, DataFusionError::SQL(error, _)) => (FailureKind::Statement, format!("SYNTAX_ERROR: {error}")),
         (None, DataFusionError::SchemaError(error, _)) => (FailureKind::Statement, schema_error(error)),
         (None, DataFusionError::Plan(why) | DataFusionError::NotImplemented(why)) => {
-            (FailureKind::Statement, planned(why))
+            let known = coded(why).or_else(|| unmatched(why));
+            (FailureKind::Statement, known.unwrap_or_else(|| planned(why)))
         }
         (None, DataFusionError::ArrowError(error, _)) if matches!(**error, ArrowError::DivideByZero) => {
             (FailureKind::Data, "DIVISION_BY_ZERO: Division by zero".to_owned())
@@ -90,6 +94,41 @@ pub fn failure(error: &DataFusionError) -> Failure {
         (None, other) => (FailureKind::Internal, other.to_string()),
     };
     Failure { kind: kind.into(), message, stats: None }
+}
+
+/// What the engine says of a call that it has no function for.
+const UNMATCHED: &str = "No function matches the given name and argument types '";
+
+/// Our own words in what the engine made of them.
+fn coded(why: &str) -> Option<String> {
+    let codes = ["FUNCTION_NOT_FOUND: ", "NOT_SUPPORTED: ", "TYPE_MISMATCH: "];
+    let at = codes.iter().filter_map(|code| why.find(code)).min()?;
+    let words = why.get(at..)?;
+    Some(words.split(UNMATCHED).next().unwrap_or(words).trim_end_matches([' ', '.']).to_owned())
+}
+
+/// A call of one of the engine's functions with arguments that it does not take, in Trino's words.
+fn unmatched(why: &str) -> Option<String> {
+    let (call, _) = why.split_once(UNMATCHED)?.1.split_once("'.")?;
+    let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+    let (mut kinds, mut depth, mut from) = (Vec::new(), 0_usize, 0);
+    for (at, letter) in arguments.char_indices().chain([(arguments.len(), ',')]) {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                kinds.push(arguments.get(from..at).unwrap_or_default().trim());
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    let word = |kind: &str| match kind.parse::<DataType>() {
+        Ok(kind) => functions::word(&Field::new("", kind, true)),
+        Err(_) => kind.to_owned(),
+    };
+    let kinds: Vec<String> = kinds.into_iter().map(word).collect();
+    Some(format!("FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {name}", kinds.join(", ")))
 }
 
 fn schema_error(error: &SchemaError) -> String {
@@ -106,20 +145,9 @@ fn schema_error(error: &SchemaError) -> String {
 
 /// What the engine says of a plan that it does not make, in Trino's words.
 fn planned(why: &str) -> String {
-    const NO_FUNCTION: &str = "No function matches";
     const PHYSICAL: &str = "Physical plan does not support logical expression ";
     if let Some(table) = why.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) {
         return format!("TABLE_NOT_FOUND: Table '{table}' does not exist");
-    }
-    if let Some(from) = why.find("Unexpected parameters (") {
-        let said = why.get(from..).unwrap_or_default();
-        let said = said.split(NO_FUNCTION).next().unwrap_or(said).trim_end_matches([' ', '.', '\n']);
-        return format!("FUNCTION_NOT_FOUND: {said}");
-    }
-    let call = why.split_once("argument types '").and_then(|(_, rest)| rest.split_once('\'')).map(|(call, _)| call);
-    if let Some((name, given)) = call.and_then(|call| call.strip_suffix(')')?.split_once('(')) {
-        let given: Vec<&str> = given.split(", ").map(trinos).collect();
-        return format!("FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {name}", given.join(", "));
     }
     if why.starts_with("null_aware anti join") {
         return "NOT_SUPPORTED: NOT IN of a query that uses columns from around it is not carried out: write NOT EXISTS"
@@ -134,27 +162,5 @@ fn planned(why: &str) -> String {
             "NOT_SUPPORTED: a query that uses columns from around it is not carried out here".to_owned()
         }
         _ => format!("SYNTAX_ERROR: {why}"),
-    }
-}
-
-/// A type as the engine names it, in Trino's words.
-fn trinos(kind: &str) -> &str {
-    match kind {
-        "Utf8" | "Utf8View" | "LargeUtf8" => "varchar",
-        "Int8" => "tinyint",
-        "Int16" => "smallint",
-        "Int32" => "integer",
-        "Int64" | "UInt64" => "bigint",
-        "Float32" => "real",
-        "Float64" => "double",
-        "Boolean" => "boolean",
-        "Date32" => "date",
-        "Null" => "unknown",
-        other if other.starts_with("Decimal") => "decimal",
-        other if other.starts_with("Timestamp") => "timestamp",
-        other if other.starts_with("List") => "array",
-        other if other.starts_with("Map") => "map",
-        other if other.starts_with("Struct") => "row",
-        other => other,
     }
 }

@@ -17,13 +17,13 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use futures_util::StreamExt;
-use millpond_query::{Run, Stats};
+use millpond_query::{FailureKind, Run, Stats};
 
 use crate::alike;
 use crate::catalog::{CATALOG, Catalog, Making};
 use crate::dialect::{self, Asked, Understood};
 use crate::explain;
-use crate::failure::Problem;
+use crate::failure::{self, Problem};
 use crate::functions;
 use crate::hidden;
 use crate::remote::Remote;
@@ -98,10 +98,20 @@ async fn planned(state: &SessionState, making: &Making, database: &str, understo
 
 /// Plans the query of a view.
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
-    let understood = dialect::understand(view.statement, &[])?;
-    let making = Making { hidden: understood.hidden, ..making.clone() };
-    let state = with_catalog(&making, view.database);
-    planned(&state, &making, view.database, understood).await
+    let plan = async {
+        let understood = dialect::understand(view.statement, &[])?;
+        let making = Making { hidden: understood.hidden, ..making.clone() };
+        let state = with_catalog(&making, view.database);
+        planned(&state, &making, view.database, understood).await
+    };
+    plan.await.map_err(|error| {
+        let failed = failure::failure(&error);
+        if failed.kind() != FailureKind::Statement || failed.message.starts_with("INVALID_VIEW") {
+            return error;
+        }
+        let words = dialect::placed(view.statement, failed.message);
+        Problem::Statement(format!("INVALID_VIEW: Failed analyzing a stored view: {words}")).into()
+    })
 }
 
 /// Runs a query.

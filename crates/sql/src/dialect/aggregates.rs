@@ -91,7 +91,7 @@ fn percentiles(
         let mut made = match weight {
             None => over(call, "approx_percentile_cont", vec![share.clone()], None),
             Some(weight) => {
-                let arguments = vec![weight.clone(), share.clone()];
+                let arguments = vec![called("$weight", vec![weight.clone()]), share.clone()];
                 over(call, "approx_percentile_cont_with_weight", arguments, Some(weight))
             }
         };

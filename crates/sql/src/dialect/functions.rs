@@ -165,9 +165,24 @@ pub fn session(name: &Ident) -> Option<Function> {
 
 pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
 
+/// Places and counts of window functions, as far as they stand in the statement.
+fn offset(call: &Function, name: &str) -> Result<(), ControlFlow<Problem>> {
+    let (at, least, words) = match name {
+        "lag" | "lead" => (1, 0, "Offset must be at least 0"),
+        "nth_value" => (1, 1, "Offset must be at least 1"),
+        "ntile" => (0, 1, "Buckets must be greater than 0"),
+        _ => return Ok(()),
+    };
+    match arguments(call).as_ref().and_then(|given| given.get(at)).and_then(count) {
+        Some(count) if count < least => Err(broken(call, "INVALID_FUNCTION_ARGUMENT", words)),
+        _ => Ok(()),
+    }
+}
+
 fn function(call: &Function) -> Written {
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(None) };
     let name = name.value.as_str();
+    offset(call, name)?;
     if BIGINTS.contains(&name) && arguments(call).is_none_or(|given| name != "approx_distinct" || given.len() == 1) {
         return Ok(Some(cast(Expr::Function(call.clone()), DataType::BigInt(None))));
     }

@@ -11,6 +11,7 @@ mod functions;
 mod lambdas;
 mod literals;
 mod names;
+mod placed;
 mod quantified;
 mod refuse;
 mod refuse_expr;
@@ -33,6 +34,7 @@ use crate::failure::Problem;
 
 pub use columns::{MARK, shown};
 pub use explain::{Asked, Form};
+pub use placed::placed;
 pub use stars::{HIDDEN, Known, has_star, without_hidden};
 
 /// The longest statement in bytes (Athena's "Service Quotas", query string length).

@@ -249,6 +249,16 @@ fn like(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
     }
 }
 
+/// A weight of `approx_percentile`.
+fn weight(values: &[ScalarValue], _: &DataType) -> Result<ScalarValue> {
+    match &values[0] {
+        ScalarValue::Float64(Some(weight)) if weight.is_nan() || *weight <= 0.0 => {
+            Err(argument("percentile weight must be > 0"))
+        }
+        weight => Ok(weight.clone()),
+    }
+}
+
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
     let of_set = two;
@@ -341,6 +351,16 @@ fn parts() -> Vec<ScalarUDF> {
             },
             0,
             repeat,
+        ),
+        rows(
+            "$weight",
+            "approx_percentile(T, double, double)",
+            |kinds| {
+                let [kind] = kinds else { return None };
+                (kind.is_numeric() || kind.is_null()).then(|| (vec![DataType::Float64], DataType::Float64))
+            },
+            1,
+            weight,
         ),
         rows(
             "$like",

@@ -40,7 +40,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 pub use cast::{CAST, TRY_CAST};
-pub use families::{are_alike, family};
+pub use families::{Family, are_alike, family};
 pub use intervals::text as interval_text;
 pub use json::is_json;
 pub use kind::word;

@@ -96,3 +96,37 @@ async fn comparisons_and_the_like() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn calls_that_fit_nothing() {
+    fail(&[
+        ("1, length(7)", "FUNCTION_NOT_FOUND: line 1:11: Unexpected parameters (integer) for function length"),
+        ("1 = 'a'", "TYPE_MISMATCH: line 1:10: Cannot apply operator: integer = varchar"),
+        ("1, transform(1, x -> x)", "FUNCTION_NOT_FOUND: line 1:11: Unexpected parameters (integer, <function>)"),
+        ("stddev('a')", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function stddev"),
+        ("bool_and(1)", "FUNCTION_NOT_FOUND: Unexpected parameters (integer) for function bool_and"),
+        ("sum('a')", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function sum. Expected: sum(bigint)"),
+        ("corr(1, DATE '2019-01-01')", "FUNCTION_NOT_FOUND: Unexpected parameters (integer, date) for function corr"),
+        ("kurtosis(1, 2)", "FUNCTION_NOT_FOUND: Unexpected parameters (integer, integer) for function kurtosis"),
+        ("checksum(ARRAY[1])", "NOT_SUPPORTED: checksum of array is not carried out"),
+        ("max(map())", "FUNCTION_NOT_FOUND: Unexpected parameters (map) for function max"),
+        (
+            "approx_percentile(x, -1, 0.5) FROM (VALUES 1) t(x)",
+            "INVALID_FUNCTION_ARGUMENT: percentile weight must be > 0",
+        ),
+        ("approx_percentile(x, y) FROM (VALUES (1, 0.5)) t(x, y)", "NOT_SUPPORTED: line 1:8: the percentages"),
+        (
+            "lead(x, -1) OVER (ORDER BY x) FROM (VALUES 1) t(x)",
+            "INVALID_FUNCTION_ARGUMENT: line 1:8: Offset must be at least 0",
+        ),
+        (
+            "nth_value(x, 0) OVER (ORDER BY x) FROM (VALUES 1) t(x)",
+            "INVALID_FUNCTION_ARGUMENT: line 1:8: Offset must be at least 1",
+        ),
+        (
+            "ntile(0) OVER (ORDER BY x) FROM (VALUES 1) t(x)",
+            "INVALID_FUNCTION_ARGUMENT: line 1:8: Buckets must be greater than 0",
+        ),
+    ])
+    .await;
+}

@@ -17,8 +17,8 @@ pub fn reduce() -> Higher {
         takes: &[Takes::Array, Takes::Any, Takes::Function, Takes::Function],
         parameters,
         gives: |given| {
-            state(&*given.value(1)?, &*given.result(2)?)?;
-            Some(Field::clone(&*given.result(3)?))
+            state(given.value(1)?.as_ref(), given.result(2)?.as_ref())?;
+            Some(given.result(3)?.as_ref().clone())
         },
         work,
         signature: anything(),
