@@ -27,6 +27,9 @@ const LAMBDAS: &[(&str, &[(usize, usize)])] = &[
     ("zip_with", &[(2, 2)]),
 ];
 
+/// Trino's function of another kind that may have a lambda, too.
+const UNABLE: &str = "regexp_replace";
+
 /// Makes the lambdas of a call what the engine plans, or refuses the call.
 pub fn prepare(call: &mut Function) -> ControlFlow<Problem> {
     let name = call.name.to_string();
@@ -45,6 +48,10 @@ pub fn prepare(call: &mut Function) -> ControlFlow<Problem> {
                 Some((_, count)) => {
                     let words = format!("argument {} of '{name}' is a lambda of {count} parameters", at + 1);
                     wrong = wrong.or(Some(("FUNCTION_NOT_FOUND", words)));
+                }
+                None if name == UNABLE => {
+                    let words = format!("Function '{name}' with a lambda is not carried out");
+                    wrong = wrong.or(Some(("NOT_SUPPORTED", words)));
                 }
                 None => {
                     let words = format!("argument {} of '{name}' is no lambda", at + 1);
