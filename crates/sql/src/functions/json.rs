@@ -19,7 +19,7 @@ pub fn is_json(field: &Field) -> bool {
 
 /// A step of a path.
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+pub enum Step {
     Key(String),
     Index(usize),
     /// `[*]`
@@ -27,7 +27,7 @@ enum Step {
 }
 
 /// A path as Trino's `json_extract` takes it: `$.a.b[0]["c"]`.
-fn path(text: &str) -> Result<Vec<Step>> {
+pub fn path(text: &str) -> Result<Vec<Step>> {
     let bad = || argument(format!("Invalid JSON path: '{text}'"));
     // A path without the dollar starts at the root, too.
     let mut rest = text.trim();
@@ -226,7 +226,8 @@ static IS_SCALAR: &[Form] = &[form(&[Json], Bool, is_scalar), form(&[Text], Bool
 
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
-    vec![
+    let mut all = super::json_paths::all();
+    all.extend([
         simple("json_extract", &EXTRACT),
         simple("json_extract_scalar", &EXTRACT_SCALAR),
         simple("json_size", &SIZE),
@@ -236,5 +237,6 @@ pub fn all() -> Vec<ScalarUDF> {
         simple("is_json_scalar", IS_SCALAR),
         function!("json_parse", [Text] => Json, parse),
         function!("json_format", [Json] => Text, format),
-    ]
+    ]);
+    all
 }

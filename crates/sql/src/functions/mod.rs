@@ -15,6 +15,7 @@ mod format;
 mod intervals;
 mod items;
 mod json;
+mod json_paths;
 mod json_values;
 mod kind;
 mod lambdas;

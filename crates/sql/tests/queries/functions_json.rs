@@ -118,3 +118,33 @@ async fn casts() {
     .await;
     have_types(&[("CAST(1 AS decimal(10, 2))", "decimal"), ("CAST(NULL AS timestamp)", "timestamp")]).await;
 }
+
+#[tokio::test]
+async fn sql_json() {
+    are(&[
+        (r#"json_exists('{"a": [1, {"b": null}]}', 'lax $.a[1].b')"#, "true"),
+        (r#"json_exists('{"a": 1}', 'lax $.b')"#, "false"),
+        (r#"json_exists('{"a": 1}', 'strict $.b')"#, "false"),
+        ("json_exists('no json', 'lax $')", "false"),
+        (r#"json_query('{"a": {"b": [1, 2]}}', 'lax $.a.b')"#, "[1,2]"),
+        (r#"json_query('{"a": "x"}', 'lax $.a')"#, "\"x\""),
+        (r#"json_query('{"a": [1, 2]}', 'lax $.a[*]')"#, "NULL"),
+        (r#"json_value('[{"a": 1}, {"b": true}]', 'lax $.b')"#, "true"),
+        (r#"json_value('[{"a": 1}, {"b": true}]', 'strict $.b')"#, "NULL"),
+        (r#"json_value('{"a": "x y"}', 'lax $.a')"#, "x y"),
+        (r#"json_value('{"a": 7}', 'lax $.a[0]')"#, "7"),
+        (r#"json_value('{"a": [7]}', 'lax $.a')"#, "NULL"),
+        (r#"json_value('{"a": null}', 'lax $.a')"#, "NULL"),
+        ("json_value(NULL, 'lax $')", "NULL"),
+    ])
+    .await;
+    fail(&[
+        ("json_value('{}', '$.a')", "INVALID_FUNCTION_ARGUMENT: cannot compile path: '$.a'"),
+        ("json_value('{}', 'lax $.a ? (@ > 1)')", "INVALID_FUNCTION_ARGUMENT: Invalid JSON path"),
+        ("json_value('{}', 'lax $.a' RETURNING bigint)", "SYNTAX_ERROR"),
+        ("json_value(1, 'lax $')", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (integer, varchar)"),
+        ("json_object('a': 1)", "SYNTAX_ERROR"),
+    ])
+    .await;
+    have_types(&[("json_query('[]', 'lax $')", "varchar"), ("json_exists('[]', 'lax $')", "boolean")]).await;
+}
