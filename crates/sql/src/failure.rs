@@ -107,6 +107,14 @@ fn coded(why: &str) -> Option<String> {
     Some(words.split(UNMATCHED).next().unwrap_or(words).trim_end_matches([' ', '.']).to_owned())
 }
 
+/// A type as the engine names it, in Trino's words.
+fn word(kind: &str) -> String {
+    match kind.parse::<DataType>() {
+        Ok(kind) => functions::word(&Field::new("", kind, true)),
+        Err(_) => kind.to_owned(),
+    }
+}
+
 /// A call of one of the engine's functions with arguments that it does not take, in Trino's words.
 fn unmatched(why: &str) -> Option<String> {
     let (call, _) = why.split_once(UNMATCHED)?.1.split_once("'.")?;
@@ -123,10 +131,6 @@ fn unmatched(why: &str) -> Option<String> {
             _ => {}
         }
     }
-    let word = |kind: &str| match kind.parse::<DataType>() {
-        Ok(kind) => functions::word(&Field::new("", kind, true)),
-        Err(_) => kind.to_owned(),
-    };
     let kinds: Vec<String> = kinds.into_iter().map(word).collect();
     Some(format!("FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {name}", kinds.join(", ")))
 }
@@ -143,8 +147,27 @@ fn schema_error(error: &SchemaError) -> String {
     }
 }
 
+/// What the engine says of a value that is no boolean where one has to be.
+fn no_boolean(why: &str) -> Option<String> {
+    if let Some(kind) = why.strip_prefix("Unary operator 'NOT' requires a boolean expression, got ") {
+        return Some(format!("Value of logical NOT expression must evaluate to a boolean (actual: {})", word(kind)));
+    }
+    if why.starts_with("Cannot create filter with non-boolean predicate ") {
+        let (_, kind) = why.rsplit_once(" returning ")?;
+        return Some(format!("WHERE or HAVING clause must evaluate to a boolean: actual type {}", word(kind)));
+    }
+    if let Some(kind) = why.strip_prefix("Join condition must be boolean type, but got ") {
+        return Some(format!("JOIN ON clause must evaluate to a boolean: actual type {}", word(kind)));
+    }
+    let kinds = why.strip_prefix("Cannot infer common argument type for logical boolean operation ")?;
+    let (left, right) = kinds.split_once(" AND ").or_else(|| kinds.split_once(" OR "))?;
+    let other = if left == "Boolean" { right } else { left };
+    Some(format!("Logical expression term must evaluate to a boolean (actual: {})", word(other)))
+}
+
 /// What the engine says of a plan that it does not make, in Trino's words.
 fn planned(why: &str) -> String {
+    const LIKE: &str = " in LIKE expression";
     const PHYSICAL: &str = "Physical plan does not support logical expression ";
     if let Some(table) = why.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) {
         return format!("TABLE_NOT_FOUND: Table '{table}' does not exist");
@@ -152,6 +175,13 @@ fn planned(why: &str) -> String {
     if why.starts_with("null_aware anti join") {
         return "NOT_SUPPORTED: NOT IN of a query that uses columns from around it is not carried out: write NOT EXISTS"
             .to_owned();
+    }
+    if let Some(words) = no_boolean(why) {
+        return format!("TYPE_MISMATCH: {words}");
+    }
+    if let Some((_, kinds)) = why.split_once("a common type to coerce ").filter(|(_, kinds)| kinds.ends_with(LIKE)) {
+        let kind = word(kinds.split(" and ").next().unwrap_or_default());
+        return format!("TYPE_MISMATCH: Left side of LIKE expression must evaluate to a varchar (actual: {kind})");
     }
     match why.strip_prefix(PHYSICAL) {
         Some(what) if what.starts_with("InSubquery") || what.starts_with("Exists") => {

@@ -9,6 +9,8 @@ use super::whole;
 use crate::failure::Problem;
 use crate::functions::CAST;
 
+const NANOS_OF_DAY: i128 = 86_400_000_000_000;
+
 /// Units of intervals, the largest first.
 const UNITS: [DateTimeField; 6] = [
     DateTimeField::Year,
@@ -119,6 +121,21 @@ fn is_negative(expr: &Expr) -> Option<(bool, &str)> {
 }
 
 /// `'1-2' YEAR TO MONTH` as `'1 YEAR 2 MONTH'`.
+
+/// So many days, hours, minutes or seconds; `None` for no number.
+fn nanos(part: &str, unit: &DateTimeField) -> Option<i128> {
+    let size = match unit {
+        DateTimeField::Day => NANOS_OF_DAY,
+        DateTimeField::Hour => NANOS_OF_DAY / 24,
+        DateTimeField::Minute => NANOS_OF_DAY / 24 / 60,
+        _ => NANOS_OF_DAY / 24 / 60 / 60,
+    };
+    let (whole, rest) = part.split_once('.').unwrap_or((part, ""));
+    let digits = u32::try_from(rest.len()).ok()?;
+    let number: i128 = format!("{whole}{rest}").parse().ok()?;
+    Some(number.checked_mul(size)? / 10_i128.checked_pow(digits)?)
+}
+
 fn interval(one: &Interval) -> Result<Option<Expr>, Problem> {
     let Some(first) = &one.leading_field else {
         return Err(wrong("an interval has a unit: INTERVAL '2' DAY".to_owned()));
@@ -149,8 +166,16 @@ fn interval(one: &Interval) -> Result<Option<Expr>, Problem> {
         return Err(wrong(format!("Invalid INTERVAL literal: '{inner}'")));
     }
     let sign = if negative { "-" } else { "" };
-    let words: Vec<String> = parts.iter().zip(units).map(|(part, unit)| format!("{sign}{part} {unit}")).collect();
-    let value = Box::new(text(words.join(" ")));
+    let words = if from < 2 {
+        let words: Vec<String> = parts.iter().zip(units).map(|(part, unit)| format!("{sign}{part} {unit}")).collect();
+        words.join(" ")
+    } else {
+        let nanos = parts.iter().zip(units).try_fold(0, |sum: i128, (part, unit)| sum.checked_add(nanos(part, unit)?));
+        let nanos = nanos.ok_or_else(|| wrong(format!("Invalid INTERVAL literal: '{inner}'")))?;
+        // Whole days and the rest of one: so the same time is always the same value.
+        format!("{sign}{} days {sign}{} nanoseconds", nanos / NANOS_OF_DAY, nanos % NANOS_OF_DAY)
+    };
+    let value = Box::new(text(words));
     Ok(Some(Expr::Interval(Interval {
         value,
         leading_field: None,

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, IntervalMonthDayNanoArray};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, IntervalMonthDayNanoArray, Time64MicrosecondArray};
 use arrow::datatypes::{
     DataType, Date32Type, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
-    TimeUnit,
+    Time64MicrosecondType, TimeUnit,
 };
 use datafusion::common::{DataFusionError, Result};
 
@@ -15,9 +15,12 @@ use super::arithmetic::by_zero;
 use super::simple::strictly;
 use super::zones::{clock, days};
 use super::{argument, out_of_range};
+use crate::failure::Problem;
 
 /// What intervals are held in.
 pub const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+/// What times of a day are held in.
+const TIME: DataType = DataType::Time64(TimeUnit::Microsecond);
 /// Nanoseconds of a day.
 const DAY: i128 = 86_400_000_000_000;
 
@@ -40,6 +43,9 @@ pub fn result(name: &str, left: &DataType, right: &DataType) -> Option<DataType>
             Some(INTERVAL)
         }
         "$divide" if is_interval(left) && right.is_numeric() => Some(INTERVAL),
+        "$plus" | "$minus" if is_interval(left) && is_interval(right) => Some(INTERVAL),
+        "$plus" | "$minus" if *left == TIME && is_interval(right) => Some(TIME),
+        "$plus" if is_interval(left) && *right == TIME => Some(TIME),
         _ => None,
     }
 }
@@ -69,15 +75,56 @@ fn intervals(array: &ArrayRef) -> Result<IntervalMonthDayNanoArray> {
 /// # Errors
 /// A result is beyond all that are known.
 pub fn work(name: &str, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
+    let sign = if name == "$minus" { -1 } else { 1 };
     match (is_interval(left.data_type()), is_interval(right.data_type())) {
         (false, false) => differences(left, right),
-        (false, true) if *left.data_type() == DataType::Date32 => {
-            moved(left, right, if name == "$minus" { -1 } else { 1 })
-        }
+        (true, true) => together(left, right, sign),
+        (false, true) if *left.data_type() == DataType::Date32 => moved(left, right, sign.into()),
         (true, false) if *right.data_type() == DataType::Date32 => moved(right, left, 1),
+        (false, true) if *left.data_type() == TIME => turned(left, right, sign),
+        (true, false) if *right.data_type() == TIME => turned(right, left, 1),
         (true, false) => scaled(left, right, name == "$divide"),
         _ => scaled(right, left, false),
     }
+}
+
+/// Sums or differences. Trino has two types: of months, and of days and less.
+fn together(left: &ArrayRef, right: &ArrayRef, sign: i8) -> Result<ArrayRef> {
+    let one = |left: IntervalMonthDayNano, right: IntervalMonthDayNano| {
+        let (left_total, right_total) = (total(left), total(right));
+        if left.months != 0 && right_total != 0 || right.months != 0 && left_total != 0 {
+            let words = "TYPE_MISMATCH: interval year to month and interval day to second are not added up".to_owned();
+            return Err(Problem::Statement(words).into());
+        }
+        of_total(
+            i64::from(left.months) + i64::from(sign) * i64::from(right.months),
+            left_total + i128::from(sign) * right_total,
+        )
+    };
+    let (left, right) = (intervals(left)?, intervals(right)?);
+    let made: Result<IntervalMonthDayNanoArray> = left
+        .iter()
+        .zip(&right)
+        .map(|pair| if let (Some(left), Some(right)) = pair { one(left, right).map(Some) } else { Ok(None) })
+        .collect();
+    Ok(Arc::new(made?))
+}
+
+/// Times later on the clock, or earlier where the sign is -1.
+fn turned(times: &ArrayRef, by: &ArrayRef, sign: i8) -> Result<ArrayRef> {
+    let one = |time: i64, by: IntervalMonthDayNano| -> Result<i64> {
+        if by.months != 0 {
+            let words = "TYPE_MISMATCH: Cannot apply operator: time + interval year to month".to_owned();
+            return Err(Problem::Statement(words).into());
+        }
+        let micros = i128::from(time) + i128::from(sign) * total(by) / 1000;
+        i64::try_from(micros.rem_euclid(DAY / 1000)).map_err(|_| overflow())
+    };
+    let by = intervals(by)?;
+    let pairs = times.as_primitive::<Time64MicrosecondType>().iter().zip(&by);
+    let made: Result<Time64MicrosecondArray> =
+        pairs.map(|pair| if let (Some(time), Some(by)) = pair { one(time, by).map(Some) } else { Ok(None) }).collect();
+    Ok(Arc::new(made?))
 }
 
 /// Dates later, or earlier where the sign is -1.

@@ -129,6 +129,10 @@ impl AggregateUDFImpl for Total {
                 Some(if name == "sum" { DataType::Int64 } else { DataType::Float64 })
             }
             [kind] if kind.is_floating() => Some(DataType::Float64),
+            [DataType::Interval(_) | DataType::Duration(_)] if name == "avg" => {
+                let words = "NOT_SUPPORTED: avg of intervals is not carried out: divide their sum by their count";
+                return Err(Problem::Statement(words.to_owned()).into());
+            }
             [kind @ (DataType::Interval(_) | DataType::Duration(_))] => Some(kind.clone()),
             _ => None,
         };

@@ -21,6 +21,9 @@ use super::kinds::{Shape, word};
 use crate::failure::Problem;
 use crate::functions::simple::anything;
 
+/// What patterns of LIKE are written with.
+const PATTERN: &str = "$pattern";
+
 /// What is not to be done with the values given.
 pub fn bad(words: impl Into<String>) -> DataFusionError {
     DataFusionError::Execution(format!("INVALID_FUNCTION_ARGUMENT: {}", words.into()))
@@ -103,6 +106,11 @@ impl Simple {
             Some((_, overload, kinds, bound)) => Ok((overload, kinds, bound)),
             None => {
                 let words = given.iter().map(word).collect::<Vec<_>>().join(", ");
+                if self.name == PATTERN {
+                    let words =
+                        format!("TYPE_MISMATCH: Pattern for LIKE expression must evaluate to a varchar (actual: {words})");
+                    return Err(Problem::Statement(words).into());
+                }
                 let usages: Vec<&str> = self.overloads.iter().map(|overload| overload.usage.as_str()).collect();
                 Err(Problem::Statement(format!(
                     "FUNCTION_NOT_FOUND: Unexpected parameters ({words}) for function {}. Expected: {}",
