@@ -11,6 +11,7 @@ mod failure;
 mod formats;
 mod functions;
 mod links;
+mod narrow;
 pub mod parquet;
 mod projected;
 mod prune;

@@ -25,6 +25,7 @@ use crate::dialect::{self, Asked};
 use crate::explain;
 use crate::failure::{self, Problem};
 use crate::functions;
+use crate::narrow;
 use crate::remote::Remote;
 use crate::unnest;
 
@@ -102,7 +103,7 @@ pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
 /// A plan whose expressions were looked at.
 fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
     alike::check(&plan)?;
-    unnest::lower(plan)
+    unnest::lower(narrow::numbers(plan)?)
 }
 
 /// Runs a query.
