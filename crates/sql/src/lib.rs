@@ -14,6 +14,7 @@ mod functions;
 mod hidden;
 mod links;
 mod listing;
+mod narrow;
 pub mod parquet;
 mod projected;
 mod prune;

@@ -26,6 +26,7 @@ use crate::explain;
 use crate::failure::{self, Problem};
 use crate::functions;
 use crate::hidden;
+use crate::narrow;
 use crate::remote::Remote;
 use crate::single;
 use crate::unnest;
@@ -93,7 +94,7 @@ async fn planned(state: &SessionState, making: &Making, database: &str, understo
     }
     let plan = Box::pin(state.statement_to_plan(statement)).await?;
     alike::check(&plan)?;
-    unnest::lower(single::lower(plan)?)
+    unnest::lower(narrow::numbers(single::lower(plan)?)?)
 }
 
 /// Plans the query of a view.

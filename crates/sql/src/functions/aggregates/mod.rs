@@ -4,6 +4,7 @@
 
 mod checksum;
 mod moments;
+mod reals;
 mod total;
 mod totals;
 

@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
 };
 
+use super::reals;
 use super::totals::Totals;
 use crate::failure::Problem;
 use crate::functions::kind::word;
@@ -112,6 +113,10 @@ pub fn all() -> Vec<AggregateUDF> {
     vec![of(sum_udaf()), of(avg_udaf())]
 }
 
+fn is_real(gives: &Field) -> bool {
+    *gives.data_type() == DataType::Float32
+}
+
 impl AggregateUDFImpl for Total {
     fn name(&self) -> &str {
         self.inner.name()
@@ -128,6 +133,7 @@ impl AggregateUDFImpl for Total {
             [kind] if kind.is_integer() || kind.is_null() => {
                 Some(if name == "sum" { DataType::Int64 } else { DataType::Float64 })
             }
+            [DataType::Float32] => Some(DataType::Float32),
             [kind] if kind.is_floating() => Some(DataType::Float64),
             [DataType::Interval(_) | DataType::Duration(_)] if name == "avg" => {
                 let words = "NOT_SUPPORTED: avg of intervals is not carried out: divide their sum by their count";
@@ -150,11 +156,15 @@ impl AggregateUDFImpl for Total {
         match (self.name(), kinds) {
             ("sum", [DataType::Decimal128(_, scale)]) => Ok(DataType::Decimal128(MAX_DIGITS, *scale)),
             ("avg", [kind @ DataType::Decimal128(..)]) => Ok(kind.clone()),
+            (_, [DataType::Float32]) => Ok(DataType::Float32),
             _ => self.inner.return_type(kinds),
         }
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        if is_real(&args.return_field) {
+            return reals::state_fields(&self.inner, args);
+        }
         if Ending::of(self.name(), args.return_field.data_type()).is_none() {
             return self.inner.state_fields(args);
         }
@@ -172,6 +182,7 @@ impl AggregateUDFImpl for Total {
         match Ending::of(self.name(), args.return_field.data_type()) {
             Some(ending) if args.is_distinct => Ok(Box::new(Distinct { ending, values: HashSet::new() })),
             Some(ending) => Ok(Box::new(One { ending, sum: 0, count: 0 })),
+            None if is_real(&args.return_field) => reals::accumulator(&self.inner, args, false),
             None => self.inner.accumulator(args),
         }
     }
@@ -179,6 +190,7 @@ impl AggregateUDFImpl for Total {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         match Ending::of(self.name(), args.return_field.data_type()) {
             Some(_) => self.accumulator(args),
+            None if is_real(&args.return_field) => reals::accumulator(&self.inner, args, true),
             None => self.inner.create_sliding_accumulator(args),
         }
     }
@@ -186,6 +198,7 @@ impl AggregateUDFImpl for Total {
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         match Ending::of(self.name(), args.return_field.data_type()) {
             Some(_) => !args.is_distinct,
+            None if is_real(&args.return_field) => reals::has_groups(&self.inner, args),
             None => self.inner.groups_accumulator_supported(args),
         }
     }
@@ -193,6 +206,7 @@ impl AggregateUDFImpl for Total {
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
         match Ending::of(self.name(), args.return_field.data_type()) {
             Some(ending) => Ok(Box::new(Totals::new(ending))),
+            None if is_real(&args.return_field) => reals::groups(&self.inner, args),
             None => self.inner.create_groups_accumulator(args),
         }
     }
