@@ -32,6 +32,7 @@ use crate::failure::Problem;
 
 pub use columns::{MARK, shown};
 pub use explain::{Asked, Form};
+pub use names::spoken;
 pub use placed::placed;
 
 /// The longest statement in bytes (Athena's "Service Quotas", query string length).
