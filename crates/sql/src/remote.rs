@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use datafusion::common::DataFusionError;
 use millpond_query::worker::{AskError, Asker};
-use millpond_query::{ListedObject, Partition, Table, ask};
+use millpond_query::{ListedObject, ListedPage, Partition, Table, ask};
 
 use crate::failure::Problem;
 use crate::scan::Scan;
@@ -50,9 +50,17 @@ pub struct Source {
     pub etag: String,
     /// Bytes.
     pub size: u64,
+    /// When it was put, in nanoseconds since 1970.
+    pub modified: u64,
 }
 
 impl Source {
+    /// Of a listing of its bucket.
+    pub fn new(bucket: String, listed: ListedObject) -> Self {
+        let ListedObject { key, size, etag, modified } = listed;
+        Self { bucket, key, etag, size, modified }
+    }
+
     /// `s3://BUCKET/KEY`
     pub fn path(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.key)
@@ -141,12 +149,17 @@ impl Remote {
         }
     }
 
+    /// A page of the objects whose keys begin with a prefix; the first is after nothing.
+    pub async fn page(&self, bucket: &str, prefix: &str, after: String) -> Result<ListedPage, Problem> {
+        let what = ask::What::List(ask::List { bucket: bucket.to_owned(), prefix: prefix.to_owned(), after });
+        Ok(self.ask(what).await?.0.listing.unwrap_or_default())
+    }
+
     /// The objects whose keys begin with a prefix.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<ListedObject>, Problem> {
         let (mut all, mut after) = (Vec::new(), String::new());
         loop {
-            let what = ask::What::List(ask::List { bucket: bucket.to_owned(), prefix: prefix.to_owned(), after });
-            let page = self.ask(what).await?.0.listing.unwrap_or_default();
+            let page = self.page(bucket, prefix, after).await?;
             all.extend(page.objects);
             if page.next.is_empty() {
                 return Ok(all);
@@ -157,9 +170,7 @@ impl Remote {
 
     /// One object; `None` where there is none. Of the keys that begin with its own it is the first.
     pub async fn find(&self, bucket: &str, key: &str) -> Result<Option<ListedObject>, Problem> {
-        let (bucket, prefix) = (bucket.to_owned(), key.to_owned());
-        let what = ask::What::List(ask::List { bucket, prefix, after: String::new() });
-        let page = self.ask(what).await?.0.listing.unwrap_or_default();
+        let page = self.page(bucket, key, String::new()).await?;
         Ok(page.objects.into_iter().find(|object| object.key == key))
     }
 

@@ -21,10 +21,11 @@ use millpond_query::{FailureKind, Run, Stats};
 
 use crate::alike;
 use crate::catalog::{CATALOG, Catalog, Making};
-use crate::dialect::{self, Asked};
+use crate::dialect::{self, Asked, Understood};
 use crate::explain;
 use crate::failure::{self, Problem};
 use crate::functions;
+use crate::hidden;
 use crate::narrow;
 use crate::remote::Remote;
 use crate::unnest;
@@ -71,7 +72,8 @@ fn settings(threads: u32) -> SessionConfig {
     options.sql_parser.parse_float_as_decimal = true;
     // In either direction (Trino documentation, "ORDER BY clause").
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    options.execution.parquet.pushdown_filters = true;
+    // Conditions choose row groups and pages; rows by column after column cost more than they save (measured).
+    options.execution.parquet.pushdown_filters = false;
     options.execution.collect_statistics = false;
     config
 }
@@ -83,14 +85,24 @@ fn with_catalog(making: &Making, database: &str) -> SessionState {
     state
 }
 
+/// Plans a statement as it stands.
+async fn planned(state: &SessionState, making: &Making, database: &str, understood: Understood) -> Result<LogicalPlan> {
+    let mut statement = understood.statement;
+    if understood.hidden {
+        hidden::out_of_stars(state, &making.remote, database, &mut statement).await?;
+    }
+    checked(Box::pin(state.statement_to_plan(statement)).await?)
+}
+
 /// Plans the query of a view.
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
-    let state = with_catalog(making, view.database);
-    let planned = async {
+    let planning = async {
         let understood = dialect::understand(view.statement, &[])?;
-        checked(Box::pin(state.statement_to_plan(understood.statement)).await?)
+        let making = Making { hidden: understood.hidden, ..making.clone() };
+        let state = with_catalog(&making, view.database);
+        planned(&state, &making, view.database, understood).await
     };
-    planned.await.map_err(|error| {
+    planning.await.map_err(|error| {
         let failed = failure::failure(&error);
         if failed.kind() != FailureKind::Statement || failed.message.starts_with("INVALID_VIEW") {
             return error;
@@ -118,10 +130,12 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::Planner)]);
     let base = functions::with(base, run.now, &run.database).build();
-    let making = Making { remote: remote.clone(), state: Arc::new(base), now: run.now, depth: 0 };
-    let state = with_catalog(&making, &run.database);
     let understood = dialect::understand(&run.statement, &run.parameters)?;
-    let plan = checked(state.statement_to_plan(understood.statement).await?)?;
+    let (names, asked) = (understood.names.clone(), understood.asked);
+    let hidden = understood.hidden;
+    let making = Making { remote: remote.clone(), state: Arc::new(base), now: run.now, depth: 0, hidden };
+    let state = with_catalog(&making, &run.database);
+    let plan = planned(&state, &making, &run.database, understood).await?;
     if !is_query(&plan) {
         let words = format!("this statement is not carried out by the engine: {}", plan.display());
         return Err(Problem::Statement(words).into());
@@ -134,9 +148,9 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let task = Arc::new(datafusion::execution::TaskContext::from(&state));
     let planned = Instant::now();
     let mut count = 0;
-    match understood.asked {
+    match asked {
         Asked::Rows => {
-            output.columns(&dialect::shown(&plan.schema(), &understood.names)).await?;
+            output.columns(&dialect::shown(&plan.schema(), &names)).await?;
             let mut rows = execute_stream(Arc::clone(&plan), task)?;
             while let Some(batch) = rows.next().await {
                 let batch = batch?;

@@ -15,16 +15,19 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use millpond_hive::format::Layout;
 use millpond_hive::names::Location;
 use millpond_hive::projection::Projection;
 use millpond_hive::types::Type;
 use millpond_query::{Column, Partition, Storage, Table};
 
+use crate::catalog::Making;
+use crate::estimate;
 use crate::failure::Problem;
 use crate::formats;
+use crate::hidden;
 use crate::links;
+use crate::listing::{self, Place};
 use crate::projected::{self, Projected};
 use crate::prune;
 use crate::remote::{Remote, Source};
@@ -32,8 +35,6 @@ use crate::scan::Scan;
 use crate::types::arrow_of;
 use crate::values::scalar_of;
 
-/// Folders that are listed at the same time.
-const LISTED_TOGETHER: usize = 32;
 /// Objects that one query reads of a table.
 const MAX_OBJECTS: usize = 1_000_000;
 
@@ -46,13 +47,14 @@ pub struct HiveTable {
     columns: Vec<(String, Type)>,
     keys: Vec<(String, Type)>,
     key_schema: SchemaRef,
-    schema: SchemaRef,
+    /// Whether rows show which object they are from.
+    hidden: bool,
+    schema: TableSchema,
 }
 
 /// A folder with what is the same of all its objects.
 struct Folder {
-    bucket: String,
-    prefix: String,
+    place: Place,
     values: Vec<ScalarValue>,
     storage: Storage,
 }
@@ -74,18 +76,22 @@ fn fields(columns: &[(String, Type)]) -> Vec<FieldRef> {
 }
 
 impl HiveTable {
-    /// Of what the catalog says; `now` is the query's time in nanoseconds since 1970.
+    /// Of what the catalog says.
     ///
     /// # Errors
     /// Its columns have types that are none.
-    pub fn new(table: Table, remote: Remote, now: u64) -> Result<Self> {
-        let now = i64::try_from(now / 1_000_000).unwrap_or(i64::MAX);
+    pub fn new(table: Table, making: &Making) -> Result<Self> {
+        let now = i64::try_from(making.now / 1_000_000).unwrap_or(i64::MAX);
+        let remote = making.remote.clone();
         let storage = table.storage.clone().unwrap_or_default();
         let columns = columns_of(&table, &storage.columns)?;
         let keys = columns_of(&table, &table.partition_keys)?;
         let key_schema = Arc::new(Schema::new(fields(&keys)));
-        let schema = Arc::new(Schema::new([fields(&columns), fields(&keys)].concat()));
-        Ok(Self { table, remote, now, columns, keys, key_schema, schema })
+        let hidden = if making.hidden { hidden::schema() } else { Arc::new(Schema::empty()) };
+        let constants = [fields(&keys), hidden.fields().to_vec()].concat();
+        let file_schema = Arc::new(Schema::new(fields(&columns)));
+        let schema = TableSchema::builder(file_schema).with_table_partition_cols(constants).build();
+        Ok(Self { table, remote, now, columns, keys, key_schema, hidden: making.hidden, schema })
     }
 
     fn name(&self) -> String {
@@ -96,7 +102,7 @@ impl HiveTable {
         let location = Location::parse(location).map_err(|error| {
             Problem::Data(format!("HIVE_INVALID_METADATA: the location of {}: {error}", self.name()))
         })?;
-        Ok(Folder { bucket: location.bucket, prefix: location.prefix, values, storage })
+        Ok(Folder { place: Place { bucket: location.bucket, prefix: location.prefix }, values, storage })
     }
 
     /// The partitions that the table's properties describe, instead of the catalog's.
@@ -167,32 +173,6 @@ impl HiveTable {
         partition.values.iter().zip(&self.keys).map(read).collect()
     }
 
-    /// The objects of a folder. Names that begin with a dot or an underscore are hidden, as Hive has it.
-    async fn sources(&self, folder: &Folder) -> Result<Vec<Source>> {
-        let mut prefix = folder.prefix.clone();
-        if !prefix.is_empty() && !prefix.ends_with('/') {
-            prefix.push('/');
-        }
-        let mut listed = self.remote.list(&folder.bucket, &prefix).await?;
-        // A crawler makes a table of one file among others: its location is no folder.
-        if listed.is_empty() && prefix != folder.prefix {
-            listed = self.remote.list(&folder.bucket, &folder.prefix).await?;
-            listed.retain(|object| object.key == folder.prefix);
-            prefix.clone_from(&folder.prefix);
-        }
-        let is_shown = |key: &str| {
-            let below = key.get(prefix.len()..).unwrap_or_default();
-            !key.ends_with('/') && !below.split('/').any(|part| part.starts_with(['.', '_']))
-        };
-        let source = |object: millpond_query::ListedObject| Source {
-            bucket: folder.bucket.clone(),
-            key: object.key,
-            etag: object.etag,
-            size: object.size,
-        };
-        Ok(listed.into_iter().filter(|object| object.size > 0 && is_shown(&object.key)).map(source).collect())
-    }
-
     /// Tells what will be read, for what is told of the query later.
     fn told(&self, asked: Option<u64>, listed: &[(Folder, Vec<Source>)]) {
         let sources = || listed.iter().flat_map(|(_, sources)| sources);
@@ -207,6 +187,15 @@ impl HiveTable {
         self.remote.scanning(scan, sources().map(Source::path).collect());
     }
 
+    /// An object with what is the same of all its rows.
+    fn file(&self, source: Source, keys: &[ScalarValue]) -> PartitionedFile {
+        let mut constants = keys.to_vec();
+        if self.hidden {
+            constants.extend(hidden::values(&source));
+        }
+        PartitionedFile::new(source.path(), source.size).with_partition_values(constants).with_extension(source)
+    }
+
     /// A plan that reads the objects of one format.
     fn read(
         &self,
@@ -215,9 +204,9 @@ impl HiveTable {
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let file_schema = Arc::new(Schema::new(fields(&self.columns)));
-        let schema = TableSchema::builder(file_schema).with_table_partition_cols(fields(&self.keys)).build();
-        let source: Arc<dyn FileSource> = formats::source(layout, &self.columns, schema, &self.remote)?;
+        let bytes = files.iter().map(|file| file.object_meta.size).sum();
+        let statistics = estimate::statistics(layout, &self.columns, bytes, self.schema.table_schema());
+        let source: Arc<dyn FileSource> = formats::source(layout, &self.columns, self.schema.clone(), &self.remote)?;
         let partitions = session.config().target_partitions();
         let groups = FileGroup::new(files).split_files(partitions);
         let url = ObjectStoreUrl::local_filesystem();
@@ -225,6 +214,7 @@ impl HiveTable {
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
+            .with_statistics(statistics)
             .with_expr_adapter(Some(Arc::new(formats::AnyCase)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
@@ -234,7 +224,7 @@ impl HiveTable {
 #[async_trait]
 impl TableProvider for HiveTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.schema.table_schema())
     }
 
     fn table_type(&self) -> TableType {
@@ -249,27 +239,24 @@ impl TableProvider for HiveTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (asked, folders) = self.folders(session, filters).await?;
-        let listings = stream::iter(folders).map(|folder| async move {
-            let sources = self.sources(&folder).await?;
-            Ok::<_, datafusion::common::DataFusionError>((folder, sources))
-        });
-        let listed: Vec<(Folder, Vec<Source>)> = listings.buffered(LISTED_TOGETHER).try_collect().await?;
+        let places: Vec<Place> = folders.iter().map(|folder| folder.place.clone()).collect();
+        let sources = listing::of(&self.remote, &places).await?;
+        let listed: Vec<(Folder, Vec<Source>)> = folders.into_iter().zip(sources).collect();
         self.told(asked, &listed);
         let (mut layouts, mut count) = (Vec::<(Layout, Vec<PartitionedFile>)>::new(), 0);
         for (folder, sources) in listed {
             let layout = formats::layout(&folder.storage, &self.table.parameters)?;
-            let sources = if layout.symlink { links::followed(&self.remote, sources).await? } else { sources };
+            let mut sources = if layout.symlink { links::followed(&self.remote, sources).await? } else { sources };
+            if self.hidden {
+                sources = hidden::kept(session, filters, sources)?;
+            }
             count += sources.len();
             if count > MAX_OBJECTS {
                 let words =
                     format!("{} has more than {MAX_OBJECTS} objects to read: name fewer partitions", self.name());
                 return Err(Problem::Statement(words).into());
             }
-            let files = sources.into_iter().map(|source| {
-                PartitionedFile::new(source.path(), source.size)
-                    .with_partition_values(folder.values.clone())
-                    .with_extension(source)
-            });
+            let files = sources.into_iter().map(|source| self.file(source, &folder.values));
             match layouts.iter_mut().find(|(known, _)| *known == layout) {
                 Some((_, known)) => known.extend(files),
                 None => layouts.push((layout, files.collect())),
@@ -281,7 +268,7 @@ impl TableProvider for HiveTable {
         match (plans.pop(), plans.is_empty()) {
             (None, _) => {
                 let schema = match projection {
-                    Some(indices) => Arc::new(self.schema.project(indices)?),
+                    Some(indices) => Arc::new(self.schema().project(indices)?),
                     None => self.schema(),
                 };
                 Ok(Arc::new(EmptyExec::new(schema)))

@@ -15,6 +15,7 @@ mod placed;
 mod refuse;
 mod refuse_expr;
 mod rewrite;
+mod stars;
 mod tokens;
 mod trino;
 mod unnest;
@@ -34,6 +35,7 @@ pub use columns::{MARK, shown};
 pub use explain::{Asked, Form};
 pub use names::spoken;
 pub use placed::placed;
+pub use stars::{HIDDEN, Known, has_star, without_hidden};
 
 /// The longest statement in bytes (Athena's "Service Quotas", query string length).
 pub const MAX_STATEMENT: usize = 262_144;
@@ -47,6 +49,8 @@ pub struct Understood {
     pub asked: Asked,
     /// The names of the result's columns where the statement gives them in quotes, by place: there alone case matters.
     pub names: Vec<Option<String>>,
+    /// Whether it names a column of [`HIDDEN`].
+    pub hidden: bool,
 }
 
 /// Reads a statement. Its parameters (`?`) are expressions, bound by their order.
@@ -81,7 +85,10 @@ fn read(text: &str, words: &[TokenWithSpan], parameters: &[String]) -> Result<Un
     columns::outermost(query);
     match query.visit(&mut rewrite::Rewriting::default()) {
         ControlFlow::Break(problem) => Err(problem),
-        ControlFlow::Continue(()) => Ok(Understood { statement: Parsed::Statement(Box::new(statement)), asked, names }),
+        ControlFlow::Continue(()) => {
+            let hidden = stars::names_hidden(body);
+            Ok(Understood { statement: Parsed::Statement(Box::new(statement)), asked, names, hidden })
+        }
     }
 }
 

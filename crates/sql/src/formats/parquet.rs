@@ -34,8 +34,6 @@ pub fn source(schema: TableSchema, remote: &Remote) -> Arc<dyn FileSource> {
     let source = ParquetSource::new(schema)
         .with_metadata_size_hint(FOOTER)
         .with_enable_page_index(true)
-        .with_pushdown_filters(true)
-        .with_reorder_filters(true)
         .with_parquet_file_reader_factory(readers);
     Arc::new(source)
 }

@@ -20,7 +20,9 @@ mod functions_operators;
 mod functions_text;
 mod functions_texts;
 mod functions_types;
+mod hidden;
 mod links;
+mod listing;
 mod statements;
 mod world;
 
