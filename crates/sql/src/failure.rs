@@ -5,7 +5,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use millpond_query::{Failure, FailureKind};
 
-use crate::functions;
+use crate::{dialect, functions};
 
 /// What our own parts fail with.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -132,6 +132,7 @@ fn unmatched(why: &str) -> Option<String> {
         }
     }
     let kinds: Vec<String> = kinds.into_iter().map(word).collect();
+    let name = dialect::spoken(name);
     Some(format!("FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {name}", kinds.join(", ")))
 }
 

@@ -92,20 +92,18 @@ async fn planned(state: &SessionState, making: &Making, database: &str, understo
     if understood.hidden {
         hidden::out_of_stars(state, &making.remote, database, &mut statement).await?;
     }
-    let plan = Box::pin(state.statement_to_plan(statement)).await?;
-    alike::check(&plan)?;
-    unnest::lower(narrow::numbers(single::lower(plan)?)?)
+    checked(Box::pin(state.statement_to_plan(statement)).await?)
 }
 
 /// Plans the query of a view.
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
-    let plan = async {
+    let planning = async {
         let understood = dialect::understand(view.statement, &[])?;
         let making = Making { hidden: understood.hidden, ..making.clone() };
         let state = with_catalog(&making, view.database);
         planned(&state, &making, view.database, understood).await
     };
-    plan.await.map_err(|error| {
+    planning.await.map_err(|error| {
         let failed = failure::failure(&error);
         if failed.kind() != FailureKind::Statement || failed.message.starts_with("INVALID_VIEW") {
             return error;
@@ -113,6 +111,12 @@ pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
         let words = dialect::placed(view.statement, failed.message);
         Problem::Statement(format!("INVALID_VIEW: Failed analyzing a stored view: {words}")).into()
     })
+}
+
+/// A plan whose expressions were looked at.
+fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    alike::check(&plan)?;
+    unnest::lower(narrow::numbers(single::lower(plan)?)?)
 }
 
 /// Runs a query.

@@ -66,8 +66,7 @@ fn is_distinct_star(call: &Function) -> bool {
 }
 
 /// Functions that are written as something else before the engine sees them.
-pub const WRITTEN: &[&str] =
-    &["array_sort", "concat", "greatest", "if", "least", "mod", "normalize", "nullif", "try"];
+pub const WRITTEN: &[&str] = &["array_sort", "concat", "greatest", "if", "least", "mod", "normalize", "nullif", "try"];
 
 /// Expressions that the engine has under another shape, after what is in them was written.
 pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {

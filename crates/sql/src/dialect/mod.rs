@@ -34,6 +34,7 @@ use crate::failure::Problem;
 
 pub use columns::{MARK, shown};
 pub use explain::{Asked, Form};
+pub use names::spoken;
 pub use placed::placed;
 pub use stars::{HIDDEN, Known, has_star, without_hidden};
 

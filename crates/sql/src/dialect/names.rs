@@ -73,6 +73,18 @@ pub const ENGINES: &[(&str, &str)] = &[
 pub const BIGINTS: &[&str] =
     &["approx_distinct", "bit_and", "bit_or", "bit_xor", "dense_rank", "ntile", "rank", "row_number"];
 
+/// Trino's name of one of the engine's functions.
+pub fn spoken(engines: &str) -> &str {
+    match engines {
+        "approx_percentile_cont" | "approx_percentile_cont_with_weight" => return "approx_percentile",
+        "var" => return "var_samp",
+        _ => {}
+    }
+    let is_trinos = ENGINES.iter().any(|(trino, name)| *trino == engines && name.is_empty());
+    let other = ENGINES.iter().find(|(_, name)| *name == engines).map(|(trino, _)| *trino);
+    other.filter(|_| !is_trinos).unwrap_or(engines)
+}
+
 /// Functions of Trino's that are not carried out.
 pub const REFUSED: &[&str] = &[
     "approx_most_frequent",

@@ -104,6 +104,8 @@ async fn calls_that_fit_nothing() {
         ("1 = 'a'", "TYPE_MISMATCH: line 1:10: Cannot apply operator: integer = varchar"),
         ("1, transform(1, x -> x)", "FUNCTION_NOT_FOUND: line 1:11: Unexpected parameters (integer, <function>)"),
         ("stddev('a')", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function stddev"),
+        ("var_samp('a')", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (varchar) for function var_samp"),
+        ("approx_percentile('a', 0.5)", "for function approx_percentile"),
         ("bool_and(1)", "FUNCTION_NOT_FOUND: Unexpected parameters (integer) for function bool_and"),
         ("sum('a')", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function sum. Expected: sum(bigint)"),
         ("corr(1, DATE '2019-01-01')", "FUNCTION_NOT_FOUND: Unexpected parameters (integer, date) for function corr"),

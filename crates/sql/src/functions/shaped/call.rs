@@ -107,8 +107,9 @@ impl Simple {
             None => {
                 let words = given.iter().map(word).collect::<Vec<_>>().join(", ");
                 if self.name == PATTERN {
-                    let words =
-                        format!("TYPE_MISMATCH: Pattern for LIKE expression must evaluate to a varchar (actual: {words})");
+                    let words = format!(
+                        "TYPE_MISMATCH: Pattern for LIKE expression must evaluate to a varchar (actual: {words})"
+                    );
                     return Err(Problem::Statement(words).into());
                 }
                 let usages: Vec<&str> = self.overloads.iter().map(|overload| overload.usage.as_str()).collect();
