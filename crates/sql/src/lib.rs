@@ -2,6 +2,7 @@
 //!
 //! A worker is given a statement and asks the server for all else (crate `query`): it has no rights of its own, no files and no network.
 
+mod alike;
 mod catalog;
 mod describe;
 mod dialect;
@@ -13,6 +14,7 @@ mod functions;
 mod hidden;
 mod links;
 mod listing;
+mod narrow;
 pub mod parquet;
 mod projected;
 mod prune;
@@ -20,6 +22,7 @@ mod remote;
 mod result;
 mod scan;
 mod session;
+mod single;
 mod table;
 mod types;
 mod unnest;

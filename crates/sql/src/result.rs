@@ -7,12 +7,14 @@ use std::fmt::Write;
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal256Array, GenericListArray, MapArray, OffsetSizeTrait, RecordBatch, StructArray,
 };
-use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, TimeUnit};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+};
 use arrow::temporal_conversions::as_datetime;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{DataFusionError, Result};
 
-use crate::functions::shown_in;
+use crate::functions::{interval_text, shown_in};
 
 /// Writes rows.
 #[derive(Debug, Default)]
@@ -93,6 +95,13 @@ fn push(text: &mut String, column: &ArrayRef, row: usize) -> Result<()> {
         DataType::LargeBinary => push_bytes(text, column.as_binary::<i64>().value(row)),
         DataType::BinaryView => push_bytes(text, column.as_binary_view().value(row)),
         DataType::Timestamp(unit, zone) => push_timestamp(text, column, row, (*unit, zone.as_deref()))?,
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            text.push_str(&interval_text(column.as_primitive::<IntervalMonthDayNanoType>().value(row)));
+        }
+        DataType::Duration(_) => {
+            let kind = DataType::Interval(IntervalUnit::MonthDayNano);
+            push(text, &arrow::compute::cast(&column.slice(row, 1), &kind)?, 0)?;
+        }
         DataType::List(_) => push_list(text, column.as_list::<i32>(), row)?,
         DataType::LargeList(_) => push_list(text, column.as_list::<i64>(), row)?,
         DataType::Map(..) => push_map(text, column.as_map(), row)?,
@@ -105,6 +114,14 @@ fn push(text: &mut String, column: &ArrayRef, row: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A floating-point number as Java writes it, from Rust's shortest digits with an exponent.
+#[must_use]
+pub fn float_text(shortest: &str) -> String {
+    let mut text = String::new();
+    push_float(&mut text, shortest);
+    text
 }
 
 /// A floating-point number as Java writes it (`Double.toString`), from Rust's shortest digits with an exponent.

@@ -17,15 +17,18 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use futures_util::StreamExt;
-use millpond_query::{Run, Stats};
+use millpond_query::{FailureKind, Run, Stats};
 
+use crate::alike;
 use crate::catalog::{CATALOG, Catalog, Making};
 use crate::dialect::{self, Asked, Understood};
 use crate::explain;
-use crate::failure::Problem;
+use crate::failure::{self, Problem};
 use crate::functions;
 use crate::hidden;
+use crate::narrow;
 use crate::remote::Remote;
+use crate::single;
 use crate::unnest;
 
 /// Rows of a batch.
@@ -89,15 +92,31 @@ async fn planned(state: &SessionState, making: &Making, database: &str, understo
     if understood.hidden {
         hidden::out_of_stars(state, &making.remote, database, &mut statement).await?;
     }
-    unnest::lower(Box::pin(state.statement_to_plan(statement)).await?)
+    checked(Box::pin(state.statement_to_plan(statement)).await?)
 }
 
 /// Plans the query of a view.
 pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
-    let understood = dialect::understand(view.statement, &[])?;
-    let making = Making { hidden: understood.hidden, ..making.clone() };
-    let state = with_catalog(&making, view.database);
-    planned(&state, &making, view.database, understood).await
+    let planning = async {
+        let understood = dialect::understand(view.statement, &[])?;
+        let making = Making { hidden: understood.hidden, ..making.clone() };
+        let state = with_catalog(&making, view.database);
+        planned(&state, &making, view.database, understood).await
+    };
+    planning.await.map_err(|error| {
+        let failed = failure::failure(&error);
+        if failed.kind() != FailureKind::Statement || failed.message.starts_with("INVALID_VIEW") {
+            return error;
+        }
+        let words = dialect::placed(view.statement, failed.message);
+        Problem::Statement(format!("INVALID_VIEW: Failed analyzing a stored view: {words}")).into()
+    })
+}
+
+/// A plan whose expressions were looked at.
+fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    alike::check(&plan)?;
+    unnest::lower(narrow::numbers(single::lower(plan)?)?)
 }
 
 /// Runs a query.
@@ -111,7 +130,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .with_runtime_env(bounds(run)?)
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::Planner)]);
-    let base = functions::with(base, run.now).build();
+    let base = functions::with(base, run.now, &run.database).build();
     let understood = dialect::understand(&run.statement, &run.parameters)?;
     let (names, asked) = (understood.names.clone(), understood.asked);
     let hidden = understood.hidden;
@@ -125,7 +144,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let context = SessionContext::new_with_state(state);
     let frame = context.execute_logical_plan(plan).await?;
     let (state, logical) = frame.into_parts();
-    let logical = state.optimize(&logical)?;
+    let logical = functions::close(state.optimize(&logical)?)?;
     let plan = state.query_planner().create_physical_plan(&logical, &state).await?;
     let task = Arc::new(datafusion::execution::TaskContext::from(&state));
     let planned = Instant::now();

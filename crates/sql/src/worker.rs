@@ -10,9 +10,10 @@ use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result};
 use futures_util::FutureExt;
 use millpond_query::worker::{AskError, Asker, Server, Task};
-use millpond_query::{Columns, Describe, Format, Rows, Run, Stats, from_worker};
+use millpond_query::{Columns, Describe, Failure, Format, Rows, Run, Stats, from_worker};
 
 use crate::describe;
+use crate::dialect;
 use crate::failure::{self, Problem};
 use crate::remote::Remote;
 use crate::result::Csv;
@@ -89,7 +90,11 @@ async fn run(query: Run, asker: Asker) -> Result<(), AskError> {
     };
     let told = match ended {
         Ok(stats) => from_worker::Kind::Done(stats),
-        Err(error) => from_worker::Kind::Failed(failure::failure(&error)),
+        Err(error) => {
+            let failed = failure::failure(&error);
+            let message = dialect::placed(&query.statement, failed.message);
+            from_worker::Kind::Failed(Failure { message, ..failed })
+        }
     };
     asker.tell(told, Bytes::new()).await
 }

@@ -5,15 +5,15 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName, ObjectNamePart,
-    OneOrManyWithParens, Spanned, TypedString, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, LambdaSyntax, ObjectName,
+    ObjectNamePart, OneOrManyWithParens, Spanned, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::aggregates;
-use super::names::{ENGINES, REFUSED, REFUSED_FAMILIES, UNSIGNED};
-use super::rewrite::{lower, lower_all};
+use super::names::{BIGINTS, ENGINES, REFUSED, REFUSED_FAMILIES};
+use super::rewrite::lower_all;
+use super::{aggregates, lambdas, whole};
 use crate::failure::Problem;
 use crate::functions::{self, CAST, is_own, literal_zone};
 
@@ -26,13 +26,11 @@ pub fn broken(at: &impl Spanned, code: &str, what: &str) -> ControlFlow<Problem>
 /// Names a call as the engine has it, or refuses it.
 pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     lower_all(&mut call.name);
-    if let FunctionArguments::List(list) = &mut call.args {
-        for argument in &mut list.args {
-            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) = argument {
-                lower_parameters(lambda);
-            }
-        }
+    if is_distinct_star(call) {
+        return broken(&*call, "SYNTAX_ERROR", "mismatched input '*'. Expecting: an expression");
     }
+    lambdas::prepare(call)?;
+    call.over.iter_mut().for_each(whole::over);
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice() else {
         let words = format!("Function '{}' not registered", call.name);
         return broken(&*call, "FUNCTION_NOT_FOUND", &words);
@@ -59,15 +57,16 @@ pub fn call(call: &mut Function) -> ControlFlow<Problem> {
     broken(&*call, "FUNCTION_NOT_FOUND", &words)
 }
 
-fn lower_parameters(lambda: &mut LambdaFunction) {
-    match &mut lambda.params {
-        OneOrManyWithParens::One(parameter) => lower(&mut parameter.name),
-        OneOrManyWithParens::Many(parameters) => parameters.iter_mut().for_each(|one| lower(&mut one.name)),
-    }
+/// Whether it is `count(DISTINCT *)` or the like.
+fn is_distinct_star(call: &Function) -> bool {
+    use FunctionArgExpr::{QualifiedWildcard, Wildcard};
+    let FunctionArguments::List(list) = &call.args else { return false };
+    let is_star = |one: &FunctionArg| matches!(one, FunctionArg::Unnamed(Wildcard | QualifiedWildcard(_)));
+    list.duplicate_treatment == Some(DuplicateTreatment::Distinct) && list.args.iter().any(is_star)
 }
 
 /// Functions that are written as something else before the engine sees them.
-pub const WRITTEN: &[&str] = &["all_match", "concat", "greatest", "if", "least", "none_match", "try"];
+pub const WRITTEN: &[&str] = &["array_sort", "concat", "greatest", "if", "least", "mod", "normalize", "nullif", "try"];
 
 /// Expressions that the engine has under another shape, after what is in them was written.
 pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
@@ -95,6 +94,23 @@ pub fn written(expr: &mut Expr) -> ControlFlow<Problem> {
         },
         Expr::AtTimeZone { timestamp, time_zone } => {
             called("at_timezone", vec![(**timestamp).clone(), (**time_zone).clone()])
+        }
+        Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+            match like(pattern, escape_char.as_ref().map(|escape| &escape.value)) {
+                Some(pattern) => Expr::Like {
+                    negated: *negated,
+                    any: false,
+                    expr: expr.clone(),
+                    pattern: Box::new(pattern),
+                    escape_char: None,
+                },
+                None => return ControlFlow::Continue(()),
+            }
+        }
+        Expr::Trim { trim_where, trim_what, expr, .. } => trimmed(*trim_where, trim_what.as_deref(), expr),
+        // The engine's goes around at the ends.
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !matches!(**expr, Expr::Value(_)) => {
+            called("$negate", vec![(**expr).clone()])
         }
         Expr::Ceil { expr, .. } => called("ceil", vec![(**expr).clone()]),
         Expr::Floor { expr, .. } => called("floor", vec![(**expr).clone()]),
@@ -134,16 +150,42 @@ fn arguments(call: &Function) -> Option<Vec<Expr>> {
     list.args.iter().map(one).collect()
 }
 
+/// `current_schema` and the like, which the parser takes for columns.
+pub fn session(name: &Ident) -> Option<Function> {
+    let word = name.value.to_lowercase();
+    let is_one = matches!(word.as_str(), "current_catalog" | "current_schema" | "current_user");
+    match called(&word, Vec::new()) {
+        Expr::Function(call) if is_one && name.quote_style.is_none() => {
+            Some(Function { name: ObjectName::from(vec![Ident::with_span(name.span, word)]), ..call })
+        }
+        _ => None,
+    }
+}
+
 pub type Written = Result<Option<Expr>, ControlFlow<Problem>>;
+
+/// Places and counts of window functions, as far as they stand in the statement.
+fn offset(call: &Function, name: &str) -> Result<(), ControlFlow<Problem>> {
+    let (at, least, words) = match name {
+        "lag" | "lead" => (1, 0, "Offset must be at least 0"),
+        "nth_value" => (1, 1, "Offset must be at least 1"),
+        "ntile" => (0, 1, "Buckets must be greater than 0"),
+        _ => return Ok(()),
+    };
+    match arguments(call).as_ref().and_then(|given| given.get(at)).and_then(count) {
+        Some(count) if count < least => Err(broken(call, "INVALID_FUNCTION_ARGUMENT", words)),
+        _ => Ok(()),
+    }
+}
 
 fn function(call: &Function) -> Written {
     let [ObjectNamePart::Identifier(name)] = call.name.0.as_slice() else { return Ok(None) };
     let name = name.value.as_str();
-    if UNSIGNED.contains(&name) {
-        // Trino has no numbers without a sign.
+    offset(call, name)?;
+    if BIGINTS.contains(&name) && arguments(call).is_none_or(|given| name != "approx_distinct" || given.len() == 1) {
         return Ok(Some(cast(Expr::Function(call.clone()), DataType::BigInt(None))));
     }
-    if aggregates::WRITTEN.contains(&name) {
+    if aggregates::WRITTEN.contains(&name) || name == "approx_distinct" {
         return aggregates::written(call, name, arguments(call));
     }
     if !WRITTEN.contains(&name) && name != "from_unixtime" {
@@ -155,18 +197,30 @@ fn function(call: &Function) -> Written {
     Ok(Some(match (name, given.as_slice()) {
         ("if", [condition, then]) => case(condition.clone(), then.clone(), None),
         ("if", [condition, then, other]) => case(condition.clone(), then.clone(), Some(other.clone())),
-        ("none_match", [array, test]) => not(called("array_any_match", vec![array.clone(), test.clone()])),
-        ("all_match", [array, Expr::Lambda(test)]) => {
-            let test = LambdaFunction { body: Box::new(not(Expr::Nested(test.body.clone()))), ..test.clone() };
-            not(called("array_any_match", vec![array.clone(), Expr::Lambda(test)]))
+        ("array_sort", [array, Expr::Lambda(by)]) => {
+            called(functions::SORT, vec![array.clone(), Expr::Lambda(by.clone())])
+        }
+        ("array_sort", _) | ("normalize", [_]) => return Ok(None),
+        ("normalize", [text, at @ Expr::Identifier(form)]) => {
+            let name = form.value.to_uppercase();
+            if !["NFC", "NFD", "NFKC", "NFKD"].contains(&name.as_str()) {
+                return Err(broken(at, "SYNTAX_ERROR", &format!("{name} is no normal form of Unicode's")));
+            }
+            called("normalize", vec![text.clone(), Expr::value(Value::SingleQuotedString(name))])
         }
         ("try", [body]) => attempt(body.clone()),
         ("concat", [first, rest @ ..]) if !rest.is_empty() => rest.iter().cloned().fold(first.clone(), joined),
+        ("nullif", [value, other]) => {
+            let nested = |one: &Expr| Box::new(Expr::Nested(Box::new(one.clone())));
+            let same = Expr::BinaryOp { left: nested(value), op: BinaryOperator::Eq, right: nested(other) };
+            case(same, Expr::value(Value::Null), Some(value.clone()))
+        }
+        ("mod", [left, right]) => modulo(left, right),
         ("greatest" | "least", [_, ..]) => all_given(name, given),
         ("from_unixtime", [seconds, zone]) => called("from_unixtime_in", vec![seconds.clone(), zone.clone()]),
         ("from_unixtime", [seconds, hours, minutes]) => {
             let text = || DataType::Varchar(None);
-            let zone = match (whole(hours), whole(minutes)) {
+            let zone = match (count(hours), count(minutes)) {
                 (Some(hours), Some(minutes)) => {
                     Expr::value(Value::SingleQuotedString(functions::offset_text(hours * 3600 + minutes * 60)))
                 }
@@ -182,14 +236,35 @@ fn function(call: &Function) -> Written {
     }))
 }
 
-fn not(expr: Expr) -> Expr {
-    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }
+fn modulo(left: &Expr, right: &Expr) -> Expr {
+    let nested = |one: &Expr| Box::new(Expr::Nested(Box::new(one.clone())));
+    Expr::Nested(Box::new(Expr::BinaryOp { left: nested(left), op: BinaryOperator::Modulo, right: nested(right) }))
 }
 
-fn whole(expr: &Expr) -> Option<i32> {
+/// What of a pattern is no ordinary letter is told to the engine by a backslash; without one it means the same there.
+fn like(pattern: &Expr, escape: Option<&Value>) -> Option<Expr> {
+    let is_plain = |text: &str| !text.contains('\\');
+    match (pattern, escape) {
+        (Expr::Value(value), None) if matches!(&value.value, Value::SingleQuotedString(text) if is_plain(text)) => None,
+        (pattern, None) => Some(called("$pattern", vec![pattern.clone()])),
+        (pattern, Some(escape)) => Some(called("$pattern", vec![pattern.clone(), Expr::value(escape.clone())])),
+    }
+}
+
+fn trimmed(side: Option<TrimWhereField>, what: Option<&Expr>, expr: &Expr) -> Expr {
+    let name = match side {
+        Some(TrimWhereField::Leading) => "ltrim",
+        Some(TrimWhereField::Trailing) => "rtrim",
+        Some(TrimWhereField::Both) | None => "trim",
+    };
+    called(name, std::iter::once(expr).chain(what).cloned().collect())
+}
+
+fn count(expr: &Expr) -> Option<i32> {
     match expr {
-        Expr::Value(value) => value.to_string().parse().ok(),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr).map(|value| -value),
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => digits.parse().ok(),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => count(expr),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => count(expr).map(|value| -value),
         _ => None,
     }
 }

@@ -1,11 +1,15 @@
 //! Literals, rows and casts of Trino's, as expressions that mean the same to the engine.
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value,
+    DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    Interval, ObjectName, UnaryOperator, Value,
 };
 
+use super::whole;
 use crate::failure::Problem;
+use crate::functions::CAST;
+
+const NANOS_OF_DAY: i128 = 86_400_000_000_000;
 
 /// Units of intervals, the largest first.
 const UNITS: [DateTimeField; 6] = [
@@ -27,10 +31,6 @@ fn value(value: Value) -> Expr {
 
 fn text(text: impl Into<String>) -> Expr {
     value(Value::SingleQuotedString(text.into()))
-}
-
-fn cast(kind: CastKind, expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast { kind, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 /// A call of one of the engine's functions.
@@ -63,10 +63,14 @@ pub fn arguments(call: &Function) -> Option<Vec<Expr>> {
 pub fn rewritten(expr: &Expr) -> Result<Option<Expr>, Problem> {
     match expr {
         Expr::Value(one) => match &one.value {
-            Value::Number(digits, _) => number(digits),
+            Value::Number(digits, is_kept) => number(digits, *is_kept),
+            Value::HexStringLiteral(digits) if digits.contains(char::is_whitespace) => {
+                Ok(Some(value(Value::HexStringLiteral(digits.split_whitespace().collect()))))
+            }
             Value::UnicodeStringLiteral(inner) => Ok(Some(text(inner.clone()))),
             _ => Ok(None),
         },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(negative(expr)),
         Expr::Interval(one) => interval(one),
         Expr::Tuple(values) => Ok(Some(row(values.clone()))),
         Expr::Function(call) if is_row(call) => Ok(arguments(call).map(row)),
@@ -78,17 +82,28 @@ fn is_row(call: &Function) -> bool {
     matches!(call.name.0.as_slice(), [name] if name.as_ident().is_some_and(|name| name.value.eq_ignore_ascii_case("row") && name.quote_style.is_none()))
 }
 
-/// Whole numbers and decimals are what the engine takes them for; numbers with an exponent are doubles.
-fn number(digits: &str) -> Result<Option<Expr>, Problem> {
+/// Decimals and large numbers are what the engine takes them for; numbers with an exponent are doubles.
+fn number(digits: &str, is_kept: bool) -> Result<Option<Expr>, Problem> {
     if digits.contains(['e', 'E']) {
-        return Ok(Some(cast(CastKind::Cast, text(digits), DataType::Double(ExactNumberInfo::None))));
+        return Ok(Some(call(CAST, vec![text(digits), text("double")])));
     }
     let plain = digits.replace('_', "");
-    // The largest has a minus before it, which is no part of it.
-    if !plain.contains('.') && plain.parse::<u64>().is_ok_and(|number| number > 1 << 63) || plain.len() > 40 {
+    // Of decimals there are no more than 38 digits, a point and a 0 before it.
+    if !plain.contains('.') && plain.parse::<i64>().is_err() || plain.len() > 40 {
         return Err(wrong(format!("Invalid numeric literal: {digits}")));
     }
-    Ok(None)
+    Ok(if is_kept { None } else { whole::integer(&plain) })
+}
+
+/// The least number has a minus before it, and is an `integer` or a `bigint` only with it.
+fn negative(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Value(one) => match &one.value {
+            Value::Number(digits, false) => whole::negative(digits),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn is_negative(expr: &Expr) -> Option<(bool, &str)> {
@@ -106,6 +121,21 @@ fn is_negative(expr: &Expr) -> Option<(bool, &str)> {
 }
 
 /// `'1-2' YEAR TO MONTH` as `'1 YEAR 2 MONTH'`.
+
+/// So many days, hours, minutes or seconds; `None` for no number.
+fn nanos(part: &str, unit: &DateTimeField) -> Option<i128> {
+    let size = match unit {
+        DateTimeField::Day => NANOS_OF_DAY,
+        DateTimeField::Hour => NANOS_OF_DAY / 24,
+        DateTimeField::Minute => NANOS_OF_DAY / 24 / 60,
+        _ => NANOS_OF_DAY / 24 / 60 / 60,
+    };
+    let (whole, rest) = part.split_once('.').unwrap_or((part, ""));
+    let digits = u32::try_from(rest.len()).ok()?;
+    let number: i128 = format!("{whole}{rest}").parse().ok()?;
+    Some(number.checked_mul(size)? / 10_i128.checked_pow(digits)?)
+}
+
 fn interval(one: &Interval) -> Result<Option<Expr>, Problem> {
     let Some(first) = &one.leading_field else {
         return Err(wrong("an interval has a unit: INTERVAL '2' DAY".to_owned()));
@@ -136,8 +166,16 @@ fn interval(one: &Interval) -> Result<Option<Expr>, Problem> {
         return Err(wrong(format!("Invalid INTERVAL literal: '{inner}'")));
     }
     let sign = if negative { "-" } else { "" };
-    let words: Vec<String> = parts.iter().zip(units).map(|(part, unit)| format!("{sign}{part} {unit}")).collect();
-    let value = Box::new(text(words.join(" ")));
+    let words = if from < 2 {
+        let words: Vec<String> = parts.iter().zip(units).map(|(part, unit)| format!("{sign}{part} {unit}")).collect();
+        words.join(" ")
+    } else {
+        let nanos = parts.iter().zip(units).try_fold(0, |sum: i128, (part, unit)| sum.checked_add(nanos(part, unit)?));
+        let nanos = nanos.ok_or_else(|| wrong(format!("Invalid INTERVAL literal: '{inner}'")))?;
+        // Whole days and the rest of one: so the same time is always the same value.
+        format!("{sign}{} days {sign}{} nanoseconds", nanos / NANOS_OF_DAY, nanos % NANOS_OF_DAY)
+    };
+    let value = Box::new(text(words));
     Ok(Some(Expr::Interval(Interval {
         value,
         leading_field: None,

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor,
-    TableWithJoins, Visitor, WildcardAdditionalOptions,
+    Distinct, Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, OrderByKind, Query, Select,
+    SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned,
+    TableFactor, TableWithJoins, Visitor, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 
@@ -29,6 +29,20 @@ pub type Refusal = (&'static [&'static str], Why, &'static str);
 pub struct Refusing<'a> {
     /// Where words stand.
     pub tokens: &'a [TokenWithSpan],
+    /// How many lambdas the expression stands in.
+    pub lambdas: usize,
+}
+
+/// The most lambdas within each other, `try` among them: each is planned more than once.
+const MAX_LAMBDAS: usize = 10;
+
+/// Whether what is in an expression is planned as a lambda.
+fn is_lambda(expr: &Expr) -> bool {
+    match expr {
+        Expr::Lambda(_) => true,
+        Expr::Function(call) => call.name.to_string().eq_ignore_ascii_case("try"),
+        _ => false,
+    }
 }
 
 /// The words of a refusal, with the place.
@@ -77,11 +91,23 @@ impl Refusing<'_> {
     fn set(&self, body: &SetExpr) -> ControlFlow<Problem> {
         let refused: Refusal = match body {
             SetExpr::SetOperation { left, op, set_quantifier, right } => {
-                use SetQuantifier::{AllByName, ByName, DistinctByName};
+                use SetQuantifier::{All, AllByName, ByName, DistinctByName};
                 if *op == SetOperator::Minus {
                     (&["MINUS"], Why::Syntax, "MINUS is not Trino's: write EXCEPT")
                 } else if matches!(set_quantifier, AllByName | ByName | DistinctByName) {
                     (&["BY", "NAME"], Why::Syntax, "columns are united by their places, not BY NAME")
+                } else if *set_quantifier == All && *op == SetOperator::Intersect {
+                    (
+                        &["INTERSECT", "ALL"],
+                        Why::Absent,
+                        "INTERSECT ALL is not carried out: number equal rows with row_number()",
+                    )
+                } else if *set_quantifier == All && *op == SetOperator::Except {
+                    (
+                        &["EXCEPT", "ALL"],
+                        Why::Absent,
+                        "EXCEPT ALL is not carried out: number equal rows with row_number()",
+                    )
                 } else {
                     self.set(left)?;
                     return self.set(right);
@@ -184,7 +210,16 @@ impl Visitor for Refusing<'_> {
         factor_refused(factor).map_or(ControlFlow::Continue(()), |refusal| self.refuse(refusal, factor))
     }
 
-    fn pre_visit_expr(&mut self, expr: &datafusion::sql::sqlparser::ast::Expr) -> ControlFlow<Problem> {
+    fn post_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Problem> {
+        self.lambdas -= usize::from(is_lambda(expr));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Problem> {
+        self.lambdas += usize::from(is_lambda(expr));
+        if self.lambdas > MAX_LAMBDAS {
+            return self.refuse((&[], Why::Absent, "more than 10 lambdas within each other"), expr);
+        }
         refuse_expr::refused(expr).map_or(ControlFlow::Continue(()), |refusal| self.refuse(refusal, expr))
     }
 }
@@ -224,6 +259,16 @@ fn join_refused(join: &Join) -> Option<Refusal> {
         }
     };
     match constraint {
+        // The engine takes the left side's column for both.
+        JoinConstraint::Using(_)
+            if matches!(join.join_operator, Op::FullOuter(_) | Op::Right(_) | Op::RightOuter(_)) =>
+        {
+            Some((
+                &["USING"],
+                Why::Absent,
+                "USING is not carried out with RIGHT and FULL JOIN: write ON, and which side's column is meant",
+            ))
+        }
         JoinConstraint::Natural => Some((&["NATURAL"], Why::Absent, "Natural join not supported")),
         JoinConstraint::None => {
             Some((&["JOIN"], Why::Syntax, "a join needs ON or USING; without a condition it is CROSS JOIN"))

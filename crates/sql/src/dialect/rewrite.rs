@@ -7,13 +7,15 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, Value, VisitorMut,
 };
 
-use super::{columns, functions, literals, unnest};
+use super::quantified::Quantified;
+use super::{columns, functions, lambdas, literals, unnest, whole};
 use crate::failure::Problem;
 
 /// Changes a statement in place.
 #[derive(Debug, Default)]
 pub struct Rewriting {
     names: columns::Names,
+    quantified: Quantified,
 }
 
 pub fn lower(name: &mut Ident) {
@@ -51,6 +53,7 @@ impl VisitorMut for Rewriting {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Problem> {
         fetch(query);
+        whole::query(query);
         if let Some(with) = &mut query.with {
             for table in &mut with.cte_tables {
                 lower_alias(&mut table.alias);
@@ -67,6 +70,7 @@ impl VisitorMut for Rewriting {
             }
         }
         self.names.select(select);
+        whole::select(select);
         for window in &mut select.named_window {
             lower(&mut window.0);
         }
@@ -101,6 +105,14 @@ impl VisitorMut for Rewriting {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Problem> {
+        match self.quantified.rewritten(expr) {
+            Ok(Some(other)) => {
+                *expr = other;
+                return ControlFlow::Continue(());
+            }
+            Ok(None) => {}
+            Err(problem) => return ControlFlow::Break(problem),
+        }
         match literals::rewritten(expr) {
             Ok(Some(other)) => {
                 *expr = other;
@@ -110,8 +122,18 @@ impl VisitorMut for Rewriting {
             Err(problem) => return ControlFlow::Break(problem),
         }
         match expr {
-            Expr::Identifier(name) => lower(name),
+            Expr::InSubquery { subquery, .. } | Expr::Subquery(subquery) | Expr::Exists { subquery, .. } => {
+                columns::outermost(subquery);
+            }
+            Expr::Identifier(name) => match functions::session(name) {
+                Some(mut call) => {
+                    functions::call(&mut call)?;
+                    *expr = Expr::Function(call);
+                }
+                None => lower(name),
+            },
             Expr::CompoundIdentifier(names) => names.iter_mut().for_each(lower),
+            Expr::CompoundFieldAccess { access_chain, .. } => lambdas::fields(access_chain),
             Expr::Function(call) => return functions::call(call),
             _ => {}
         }
@@ -119,6 +141,7 @@ impl VisitorMut for Rewriting {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Problem> {
+        whole::done(expr);
         functions::written(expr)
     }
 }

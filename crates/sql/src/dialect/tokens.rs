@@ -23,6 +23,16 @@ pub fn is(token: &TokenWithSpan, wanted: &str) -> bool {
     }
 }
 
+/// Where a word begins that has digits in front of it: a number and a name, to the tokenizer.
+pub fn begins_with_digits(two: &[TokenWithSpan]) -> Option<Span> {
+    match two {
+        [digits, word] if matches!((&digits.token, &word.token), (Token::Number(..), Token::Word(_))) => {
+            (digits.span.end == word.span.start).then_some(digits.span)
+        }
+        _ => None,
+    }
+}
+
 /// Where words first stand one after the other: `line 1:8: `, or nothing.
 pub fn place(tokens: &[TokenWithSpan], words: &[&str]) -> String {
     let at =

@@ -28,6 +28,10 @@ impl Dialect for Trino {
         cast::read(parser)
     }
 
+    fn allow_extract_custom(&self) -> bool {
+        true
+    }
+
     fn supports_unicode_string_literal(&self) -> bool {
         true
     }

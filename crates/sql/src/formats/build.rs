@@ -24,7 +24,8 @@ pub enum Builder {
     Float(Float32Builder),
     Double(Float64Builder),
     Decimal(Decimal128Builder, u8, u8),
-    Text(StringViewBuilder),
+    /// With the most characters of a value.
+    Text(StringViewBuilder, Option<u16>),
     Bytes(BinaryViewBuilder),
     Date(Date32Builder),
     Timestamp(TimestampMicrosecondBuilder),
@@ -99,7 +100,8 @@ impl Builder {
                 let builder = Decimal128Builder::new().with_data_type(arrow_of(kind));
                 Self::Decimal(builder, *precision, *scale)
             }
-            Type::Char(_) | Type::Varchar(_) | Type::String => Self::Text(StringViewBuilder::new()),
+            Type::Char(length) | Type::Varchar(length) => Self::Text(StringViewBuilder::new(), Some(*length)),
+            Type::String => Self::Text(StringViewBuilder::new(), None),
             Type::Binary => Self::Bytes(BinaryViewBuilder::new()),
             Type::Date => Self::Date(Date32Builder::new()),
             Type::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
@@ -135,7 +137,7 @@ impl Builder {
             Self::Float(b) => b.len(),
             Self::Double(b) => b.len(),
             Self::Decimal(b, ..) => b.len(),
-            Self::Text(b) => b.len(),
+            Self::Text(b, _) => b.len(),
             Self::Bytes(b) => b.len(),
             Self::Date(b) => b.len(),
             Self::Timestamp(b) => b.len(),
@@ -156,7 +158,7 @@ impl Builder {
             Self::Float(b) => b.append_null(),
             Self::Double(b) => b.append_null(),
             Self::Decimal(b, ..) => b.append_null(),
-            Self::Text(b) => b.append_null(),
+            Self::Text(b, _) => b.append_null(),
             Self::Bytes(b) => b.append_null(),
             Self::Date(b) => b.append_null(),
             Self::Timestamp(b) => b.append_null(),
@@ -181,7 +183,7 @@ impl Builder {
             Self::Float(b) => Arc::new(b.finish()),
             Self::Double(b) => Arc::new(b.finish()),
             Self::Decimal(b, ..) => Arc::new(b.finish()),
-            Self::Text(b) => Arc::new(b.finish()),
+            Self::Text(b, _) => Arc::new(b.finish()),
             Self::Bytes(b) => Arc::new(b.finish()),
             Self::Date(b) => Arc::new(b.finish()),
             Self::Timestamp(b) => Arc::new(b.finish()),

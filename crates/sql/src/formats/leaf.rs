@@ -34,8 +34,10 @@ pub fn push(builder: &mut Builder, raw: &[u8], text: impl FnOnce() -> String, pa
             let time = if patterns.is_empty() { values::timestamp(raw) } else { values::timestamp_by(raw, patterns) };
             value!(b, time.and_then(micros))
         }
-        Builder::Text(b) => {
-            b.append_value(text());
+        Builder::Text(b, length) => {
+            let text = text();
+            let end = length.and_then(|length| text.char_indices().nth(usize::from(length))).map(|(at, _)| at);
+            b.append_value(text.get(..end.unwrap_or(text.len())).unwrap_or(&text));
             true
         }
         Builder::Bytes(b) => {
@@ -43,6 +45,26 @@ pub fn push(builder: &mut Builder, raw: &[u8], text: impl FnOnce() -> String, pa
             true
         }
         Builder::List(_) | Builder::Map(_) | Builder::Struct(_) => false,
+    }
+}
+
+/// Adds what a number of days or milliseconds since 1970 is, as OpenCSVSerde has dates and timestamps; whether it was one of those.
+///
+/// Athena User Guide, "Open CSV SerDe for processing CSV".
+pub fn push_count(builder: &mut Builder, text: &str) -> bool {
+    match builder {
+        Builder::Date(b) => text.parse().is_ok_and(|days| {
+            b.append_value(days);
+            true
+        }),
+        Builder::Timestamp(b) => {
+            let micros = text.parse::<i64>().ok().and_then(|millis| millis.checked_mul(1_000));
+            micros.is_some_and(|micros| {
+                b.append_value(micros);
+                true
+            })
+        }
+        _ => false,
     }
 }
 

@@ -140,7 +140,9 @@ impl Decoder {
                 builder.null().map_err(|error| arrow(&error))?;
                 continue;
             };
-            let is_value = leaf::push(builder, text.as_bytes(), || text.to_string(), &[]);
+            let counts = matches!(strict, Strict::Yes);
+            let is_value = counts && leaf::push_count(builder, text)
+                || leaf::push(builder, text.as_bytes(), || text.to_string(), &[]);
             if !is_value && matches!(strict, Strict::Yes) {
                 return Err(Problem::Data(format!(
                     "HIVE_BAD_DATA: {} line {number}: column {name}: {text:?} is no {kind}",

@@ -10,10 +10,9 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::argument;
-use super::rows::{array, common, entries, int, item, items, key_and_value, list, list_of, rows, text};
-use crate::failure::Problem;
+use super::rows::{common, entries, int, item, items, key_and_value, list, list_of, map_of, rows, text};
 
-/// The most items that `sequence` and `repeat` give (Trino's `MAX_RESULT_ENTRIES`).
+/// The most items that `repeat` gives (Trino's `MAX_RESULT_ENTRIES`).
 const MAX_ITEMS: i64 = 10_000;
 
 type Planned = Option<(Vec<DataType>, DataType)>;
@@ -72,8 +71,8 @@ fn element_plan(kinds: &[DataType]) -> Planned {
         return Some((vec![list_of(item), number(at)?], item.clone()));
     }
     let (key, value) = key_and_value(container)?;
-    let cast = if common(key, at).is_some() { key.clone() } else { return None };
-    Some((vec![container.clone(), cast], value.clone()))
+    let key = common(key, at)?;
+    Some((vec![map_of(&key, value), key], value.clone()))
 }
 
 fn in_map(container: &ScalarValue, key: &ScalarValue) -> Result<Option<ScalarValue>> {
@@ -206,6 +205,9 @@ fn reverse(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
     if kind.is_string() {
         return Ok(ScalarValue::Utf8(text(&values[0])?.map(|text| text.chars().rev().collect())));
     }
+    if let ScalarValue::Binary(Some(bytes)) = &values[0] {
+        return Ok(ScalarValue::Binary(Some(bytes.iter().rev().copied().collect())));
+    }
     let mut items = items(&values[0])?;
     items.reverse();
     list(items, kind)
@@ -214,6 +216,7 @@ fn reverse(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
 fn reverse_plan(kinds: &[DataType]) -> Planned {
     match kinds {
         [kind] if kind.is_string() || kind.is_null() => Some((vec![DataType::Utf8], DataType::Utf8)),
+        [kind] if kind.is_binary() => Some((vec![DataType::Binary], DataType::Binary)),
         _ => same(kinds),
     }
 }
@@ -238,49 +241,21 @@ fn repeat(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
     list(vec![values[0].clone(); usize::try_from(count).unwrap_or(0)], kind)
 }
 
-fn sequence(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
-    let (from, to) = (int(&values[0]), int(&values[1]));
-    let step = values.get(2).map_or(if from <= to { 1 } else { -1 }, int);
-    let bad = |words: String| Err(Problem::Data(format!("INVALID_FUNCTION_ARGUMENT: {words}")).into());
-    if step == 0 || (to > from) != (step > 0) && to != from {
-        return bad("sequence stop value should be greater than or equal to start value if step is greater than zero otherwise stop should be less than or equal to start".to_owned());
-    }
-    if (i128::from(to) - i128::from(from)) / i128::from(step) >= i128::from(MAX_ITEMS) {
-        return bad(format!("result of sequence function must not have more than {MAX_ITEMS} entries"));
-    }
-    let mut numbers = Vec::new();
-    let mut next = Some(from);
-    while let Some(number) = next.filter(|number| if step > 0 { *number <= to } else { *number >= to }) {
-        numbers.push(ScalarValue::Int64(Some(number)));
-        next = number.checked_add(step);
-    }
-    list(vec![], kind)?;
-    let item = item(kind).cloned().unwrap_or(DataType::Int64);
-    let numbers = array(numbers, &DataType::Int64)?;
-    let days = if item == DataType::Date32 { super::simple::strictly(&numbers, &DataType::Int32)? } else { numbers };
-    let made = super::simple::strictly(&days, &item)?;
-    let all: Result<Vec<ScalarValue>> = (0..made.len()).map(|at| ScalarValue::try_from_array(&made, at)).collect();
-    list(all?, kind)
-}
-
-fn sequence_plan(kinds: &[DataType]) -> Planned {
-    match kinds {
-        [DataType::Date32, DataType::Date32] => {
-            // Days since 1970 are whole numbers, too.
-            Some((vec![DataType::Int64; 2], list_of(&DataType::Date32)))
-        }
-        [_, _] | [_, _, _] if kinds.iter().all(|kind| number(kind).is_some()) => {
-            Some((vec![DataType::Int64; kinds.len()], list_of(&DataType::Int64)))
-        }
-        _ => None,
-    }
-}
-
 /// A number as one of another's type.
 fn like(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
     match &values[0] {
         ScalarValue::Float64(Some(value)) if !kind.is_floating() => super::parse::from_double(*value, kind),
         value => value.cast_to(kind),
+    }
+}
+
+/// A weight of `approx_percentile`.
+fn weight(values: &[ScalarValue], _: &DataType) -> Result<ScalarValue> {
+    match &values[0] {
+        ScalarValue::Float64(Some(weight)) if weight.is_nan() || *weight <= 0.0 => {
+            Err(argument("percentile weight must be > 0"))
+        }
+        weight => Ok(weight.clone()),
     }
 }
 
@@ -355,7 +330,7 @@ pub fn all() -> Vec<ScalarUDF> {
 
 fn parts() -> Vec<ScalarUDF> {
     vec![
-        rows("reverse", "reverse(varchar), reverse(array(T))", reverse_plan, 1, reverse),
+        rows("reverse", "reverse(varchar), reverse(varbinary), reverse(array(T))", reverse_plan, 1, reverse),
         rows(
             "slice",
             "slice(array(T), bigint, bigint)",
@@ -378,21 +353,25 @@ fn parts() -> Vec<ScalarUDF> {
             repeat,
         ),
         rows(
+            "$weight",
+            "approx_percentile(T, double, double)",
+            |kinds| {
+                let [kind] = kinds else { return None };
+                (kind.is_numeric() || kind.is_null()).then(|| (vec![DataType::Float64], DataType::Float64))
+            },
+            1,
+            weight,
+        ),
+        rows(
             "$like",
             "a number as another",
             |kinds| {
                 let [_, like] = kinds else { return None };
-                like.is_numeric().then(|| (vec![DataType::Float64, like.clone()], like.clone()))
+                let gives = if like.is_decimal() { DataType::Float64 } else { like.clone() };
+                like.is_numeric().then(|| (vec![DataType::Float64, like.clone()], gives))
             },
             1,
             like,
-        ),
-        rows(
-            "sequence",
-            "sequence(bigint, bigint), sequence(bigint, bigint, bigint), sequence(date, date)",
-            sequence_plan,
-            3,
-            sequence,
         ),
     ]
 }

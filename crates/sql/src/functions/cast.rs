@@ -132,14 +132,49 @@ impl ScalarUDFImpl for Casting {
         };
         let from = args.arg_fields.first().ok_or_else(|| DataFusionError::Internal("a cast of nothing".to_owned()))?;
         let to = target(Some(kind))?;
-        let of = |array: &ArrayRef| cast(array, from, &to, self.is_try);
+        let of = |array: &ArrayRef| marked(&cast(array, from, &to, self.is_try)?, to.field.data_type());
         Ok(match value {
             ColumnarValue::Array(array) => ColumnarValue::Array(of(array)?),
-            ColumnarValue::Scalar(value) => {
-                ColumnarValue::Scalar(ScalarValue::try_from_array(&of(&value.to_array()?)?, 0)?)
-            }
+            ColumnarValue::Scalar(value) => ColumnarValue::Scalar(one(&of(&value.to_array()?)?)?),
         })
     }
+}
+
+/// The only value of an array, with the marks of its type.
+fn one(array: &ArrayRef) -> Result<ScalarValue> {
+    Ok(match array.data_type() {
+        DataType::List(_) => ScalarValue::List(Arc::new(array.as_list::<i32>().clone())),
+        DataType::Map(..) => ScalarValue::Map(Arc::new(array.as_map().clone())),
+        DataType::Struct(_) => ScalarValue::Struct(Arc::new(array.as_struct().clone())),
+        _ => ScalarValue::try_from_array(array, 0)?,
+    })
+}
+
+/// The same values under the marks of a type: what is nested in them may be JSON, which is a mark of a field.
+fn marked(array: &ArrayRef, due: &DataType) -> Result<ArrayRef> {
+    Ok(match (array.data_type(), due) {
+        (given, due) if given == due => Arc::clone(array),
+        (DataType::List(_), DataType::List(item)) => {
+            let list = array.as_list::<i32>();
+            let values = marked(list.values(), item.data_type())?;
+            Arc::new(ListArray::try_new(Arc::clone(item), list.offsets().clone(), values, list.nulls().cloned())?)
+        }
+        (DataType::Map(..), DataType::Map(entries, ordered)) => {
+            let map = array.as_map();
+            let inner: ArrayRef = Arc::new(map.entries().clone());
+            let inner = marked(&inner, entries.data_type())?.as_struct().clone();
+            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
+            Arc::new(MapArray::try_new(Arc::clone(entries), offsets, inner, nulls, *ordered)?)
+        }
+        (DataType::Struct(_), DataType::Struct(fields)) => {
+            let row = array.as_struct();
+            let columns = row.columns().iter().zip(fields);
+            let columns: Result<Vec<ArrayRef>> =
+                columns.map(|(column, field)| marked(column, field.data_type())).collect();
+            Arc::new(StructArray::try_new(fields.clone(), columns?, row.nulls().cloned())?)
+        }
+        _ => Arc::clone(array),
+    })
 }
 
 /// Casts values.
@@ -153,7 +188,7 @@ pub fn cast(array: &ArrayRef, from: &Field, to: &Named, is_try: bool) -> Result<
         (true, true) => return Ok(Arc::clone(array)),
         (true, false) => return by_row(&|row| json_values::read(text(array, row)?, &to.field)),
         (false, true) => {
-            return by_row(&|row| Ok(ScalarValue::Utf8(Some(json_values::write(array, row, from)?.to_string()))));
+            return by_row(&|row| Ok(ScalarValue::LargeUtf8(Some(json_values::write(array, row, from)?.to_string()))));
         }
         (false, false) => {}
     }
@@ -191,6 +226,10 @@ pub fn cast(array: &ArrayRef, from: &Field, to: &Named, is_try: bool) -> Result<
         _ if given.is_floating() && (due.is_integer() || due.is_decimal()) => {
             let doubles = engines(array, &DataType::Float64, false)?;
             by_row(&|row| parse::from_double(doubles.as_primitive::<Float64Type>().value(row), due))
+        }
+        (DataType::Boolean, _) if due.is_decimal() => engines(&engines(array, &DataType::Int32, is_try)?, due, is_try),
+        (DataType::Decimal128(..), DataType::Boolean) => {
+            engines(&engines(array, &DataType::Float64, is_try)?, due, is_try)
         }
         (DataType::Decimal128(precision, _), _) if due.is_integer() => {
             // Rounded, as the engine does between decimals.

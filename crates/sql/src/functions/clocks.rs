@@ -140,11 +140,19 @@ impl ScalarUDFImpl for Fixed {
 }
 
 /// The names of what [`at`] gives.
-pub const NOW: [&str; 6] =
-    ["now", "current_timestamp", "current_date", "localtimestamp", "current_timezone", "current_time"];
+pub const NOW: [&str; 8] = [
+    "now",
+    "current_timestamp",
+    "current_date",
+    "localtimestamp",
+    "current_timezone",
+    "current_time",
+    "current_catalog",
+    "current_schema",
+];
 
-/// Functions of the query's own time, in nanoseconds since 1970.
-pub fn at(now: u64) -> Vec<ScalarUDF> {
+/// Functions of the query's own time, in nanoseconds since 1970, and of its database.
+pub fn at(now: u64, database: &str) -> Vec<ScalarUDF> {
     // Trino's have milliseconds.
     let millis = i64::try_from(now / 1_000_000).unwrap_or(i64::MAX / 1000);
     let micros = millis.saturating_mul(1000);
@@ -158,6 +166,8 @@ pub fn at(now: u64) -> Vec<ScalarUDF> {
         of("current_timestamp", point),
         of("current_date", ScalarValue::Date32(Some(days))),
         of("localtimestamp", ScalarValue::TimestampMicrosecond(Some(micros), None)),
+        of("current_catalog", ScalarValue::Utf8(Some(crate::catalog::CATALOG.to_owned()))),
+        of("current_schema", ScalarValue::Utf8(Some(database.to_owned()))),
         of("current_timezone", ScalarValue::Utf8(Some(UTC.to_owned()))),
         of("current_time", ScalarValue::Time64Microsecond(Some(micros.rem_euclid(86_400_000_000)))),
     ]

@@ -70,6 +70,11 @@ impl HigherOrderUDFImpl for Attempt {
         &self.signature
     }
 
+    /// What is computed once for all of a row's expressions must not be what may fail.
+    fn short_circuits(&self) -> bool {
+        true
+    }
+
     fn coerce_value_types(&self, kinds: &[DataType]) -> Result<Vec<DataType>> {
         Ok(kinds.to_vec())
     }

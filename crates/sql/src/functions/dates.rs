@@ -228,6 +228,9 @@ pub fn all() -> Vec<ScalarUDF> {
         function!("from_unixtime", [Double] => Zoned, from_unixtime),
         simple("to_unixtime", &UNIXTIME),
         function!("timezone_hour", [Zoned] => Bigint, timezone_hour),
+        function!("timezone", [Zoned] => Text, |args| {
+            Ok(Moment::first(args)?.zone().map_or(Out::Null, Out::Text))
+        }),
         function!("timezone_minute", [Zoned] => Bigint, timezone_minute),
     ]);
     all.extend(patterns::all());

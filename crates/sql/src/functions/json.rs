@@ -1,8 +1,6 @@
-//! JSON: texts whose column says so.
+//! JSON: texts of a type of their own.
 
-use std::collections::HashMap;
-
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 use serde_json::Value as Json;
@@ -11,23 +9,17 @@ use super::argument;
 use super::kind::{Kind, Kind::*, Out, Value};
 use super::simple::{Form, form, function, simple};
 
-/// What says of a column of texts that they are JSON (Arrow's canonical extension type).
-const EXTENSION: &str = "ARROW:extension:name";
-const JSON: &str = "arrow.json";
+/// What JSON is held in. Nothing else is.
+pub const JSON: DataType = DataType::LargeUtf8;
 
 /// Whether a column holds JSON.
 pub fn is_json(field: &Field) -> bool {
-    field.data_type().is_string() && field.metadata().get(EXTENSION).is_some_and(|name| name == JSON)
-}
-
-/// A column of texts as one of JSON.
-pub fn marked(field: Field) -> Field {
-    field.with_metadata(HashMap::from([(EXTENSION.to_owned(), JSON.to_owned())]))
+    *field.data_type() == JSON
 }
 
 /// A step of a path.
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+pub enum Step {
     Key(String),
     Index(usize),
     /// `[*]`
@@ -35,7 +27,7 @@ enum Step {
 }
 
 /// A path as Trino's `json_extract` takes it: `$.a.b[0]["c"]`.
-fn path(text: &str) -> Result<Vec<Step>> {
+pub fn path(text: &str) -> Result<Vec<Step>> {
     let bad = || argument(format!("Invalid JSON path: '{text}'"));
     // A path without the dollar starts at the root, too.
     let mut rest = text.trim();
@@ -234,7 +226,8 @@ static IS_SCALAR: &[Form] = &[form(&[Json], Bool, is_scalar), form(&[Text], Bool
 
 /// The functions.
 pub fn all() -> Vec<ScalarUDF> {
-    vec![
+    let mut all = super::json_paths::all();
+    all.extend([
         simple("json_extract", &EXTRACT),
         simple("json_extract_scalar", &EXTRACT_SCALAR),
         simple("json_size", &SIZE),
@@ -244,5 +237,6 @@ pub fn all() -> Vec<ScalarUDF> {
         simple("is_json_scalar", IS_SCALAR),
         function!("json_parse", [Text] => Json, parse),
         function!("json_format", [Json] => Text, format),
-    ]
+    ]);
+    all
 }

@@ -37,7 +37,7 @@ fn array(values: Vec<ScalarValue>, kind: &DataType) -> Result<ArrayRef> {
 fn of(value: &Json, field: &Field) -> Result<ScalarValue> {
     let kind = field.data_type();
     if is_json(field) {
-        return Ok(ScalarValue::Utf8(Some(value.to_string())));
+        return Ok(ScalarValue::LargeUtf8(Some(value.to_string())));
     }
     if value.is_null() {
         return ScalarValue::try_from(kind);

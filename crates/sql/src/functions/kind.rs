@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, LargeStringArray, StringArray,
     TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
@@ -44,7 +44,8 @@ impl Kind {
             Self::Bool => DataType::Boolean,
             Self::Bigint => DataType::Int64,
             Self::Double => DataType::Float64,
-            Self::Text | Self::Json => DataType::Utf8,
+            Self::Text => DataType::Utf8,
+            Self::Json => json::JSON,
             Self::Date => DataType::Date32,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::Zoned => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
@@ -53,8 +54,7 @@ impl Kind {
 
     /// What a function that gives it has for a column.
     pub fn field(self, name: &str) -> FieldRef {
-        let field = Field::new(name, self.arrow(), true);
-        Arc::new(if self == Self::Json { json::marked(field) } else { field })
+        Arc::new(Field::new(name, self.arrow(), true))
     }
 
     pub fn word(self) -> &'static str {
@@ -185,7 +185,8 @@ impl Cells {
             Kind::Bool => Value::Bool(array.as_boolean().value(row)),
             Kind::Bigint => Value::Int(array.as_primitive::<Int64Type>().value(row)),
             Kind::Double => Value::Double(array.as_primitive::<Float64Type>().value(row)),
-            Kind::Text | Kind::Json => Value::Text(array.as_string::<i32>().value(row)),
+            Kind::Text => Value::Text(array.as_string::<i32>().value(row)),
+            Kind::Json => Value::Text(array.as_string::<i64>().value(row)),
             Kind::Date => Value::Date(array.as_primitive::<Date32Type>().value(row)),
             Kind::Time => Value::Time(array.as_primitive::<TimestampMicrosecondType>().value(row)),
             Kind::Zoned => Value::Point(array.as_primitive::<TimestampMicrosecondType>().value(row), &self.zone),
@@ -213,6 +214,10 @@ impl Gathered {
         self.outs.iter().map(|out| if let Out::Int(value) = out { Some(*value) } else { None })
     }
 
+    fn texts(&self) -> impl Iterator<Item = Option<&str>> {
+        self.outs.iter().map(|out| if let Out::Text(text) = out { Some(text.as_str()) } else { None })
+    }
+
     fn small(&self) -> impl Iterator<Item = Option<i32>> {
         self.ints().map(|value| value.and_then(|value| i32::try_from(value).ok()))
     }
@@ -233,10 +238,8 @@ impl Gathered {
                 let of = |out: &Out| if let Out::Double(value) = out { Some(*value) } else { None };
                 Arc::new(self.outs.iter().map(of).collect::<Float64Array>())
             }
-            Kind::Text | Kind::Json => {
-                let texts = self.outs.iter().map(|out| if let Out::Text(text) = out { Some(text) } else { None });
-                Arc::new(texts.collect::<StringArray>())
-            }
+            Kind::Text => Arc::new(self.texts().collect::<StringArray>()),
+            Kind::Json => Arc::new(self.texts().collect::<LargeStringArray>()),
         })
     }
 }

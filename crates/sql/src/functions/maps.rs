@@ -105,8 +105,12 @@ fn concat_plan(kinds: &[DataType]) -> Option<(Vec<DataType>, DataType)> {
 }
 
 fn split_to_map(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
+    checked(split_entries(values)?, kind)
+}
+
+fn split_entries(values: &[ScalarValue]) -> Result<Pairs> {
     let texts: Result<Vec<String>> = values.iter().map(|value| Ok(text(value)?.unwrap_or_default())).collect();
-    let [all, between, within] = &texts?[..] else { return ScalarValue::try_from(kind) };
+    let [all, between, within] = &texts?[..] else { return Ok(Vec::new()) };
     if between.is_empty() || within.is_empty() || between == within {
         return Err(argument("entryDelimiter and keyValueDelimiter must not be empty or the same"));
     }
@@ -117,7 +121,7 @@ fn split_to_map(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> 
         })?;
         pairs.push((ScalarValue::Utf8(Some(key.to_owned())), ScalarValue::Utf8(Some(value.to_owned()))));
     }
-    checked(pairs, kind)
+    Ok(pairs)
 }
 
 /// Of keys and values, the first value of each key.
@@ -148,6 +152,41 @@ fn multimap_agg(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> 
         .map(|(key, values)| Ok((key, list(values, &of)?)))
         .collect();
     map(pairs?, kind)
+}
+
+fn multimap_from_entries(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
+    let (mut keys, mut all) = (Vec::new(), Vec::new());
+    for row in items(&values[0])? {
+        match <[ScalarValue; 2]>::try_from(fields(&row)?) {
+            Ok([key, _]) if !row.is_null() && key.is_null() => return Err(argument("map key cannot be null")),
+            Ok([key, value]) if !row.is_null() => {
+                keys.push(key);
+                all.push(value);
+            }
+            _ => return Err(argument("map entry cannot be null")),
+        }
+    }
+    of_gathered(keys, all, kind)
+}
+
+fn of_gathered(keys: Vec<ScalarValue>, values: Vec<ScalarValue>, kind: &DataType) -> Result<ScalarValue> {
+    let of = key_and_value(kind).map_or(DataType::Null, |(_, value)| value.clone());
+    let pairs = gathered(keys, values).into_iter().map(|(key, values)| Ok((key, list(values, &of)?)));
+    map(pairs.collect::<Result<Pairs>>()?, kind)
+}
+
+fn split_to_multimap(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
+    let (keys, values) = split_entries(values)?.into_iter().unzip();
+    of_gathered(keys, values, kind)
+}
+
+/// Of maps, the first value of each key.
+fn map_union(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
+    let (mut seen, mut pairs) = (HashSet::new(), Vec::new());
+    for one in items(&values[0])? {
+        pairs.extend(entries(&one)?.into_iter().filter(|(key, _)| seen.insert(key.clone())));
+    }
+    map(pairs, kind)
 }
 
 fn histogram(values: &[ScalarValue], kind: &DataType) -> Result<ScalarValue> {
@@ -216,15 +255,55 @@ pub fn all() -> Vec<ScalarUDF> {
             1,
             histogram,
         ),
+    ]
+    .into_iter()
+    .chain(of_entries())
+    .collect()
+}
+
+fn split_plan(kinds: &[DataType], value: &DataType) -> Option<(Vec<DataType>, DataType)> {
+    let fits = kinds.len() == 3 && kinds.iter().all(|kind| kind.is_string() || kind.is_null());
+    fits.then(|| (vec![DataType::Utf8; 3], map_of(&DataType::Utf8, value)))
+}
+
+fn of_entries() -> Vec<ScalarUDF> {
+    vec![
         rows(
             "split_to_map",
             "split_to_map(varchar, varchar, varchar)",
-            |kinds| {
-                let fits = kinds.len() == 3 && kinds.iter().all(DataType::is_string);
-                fits.then(|| (vec![DataType::Utf8; 3], map_of(&DataType::Utf8, &DataType::Utf8)))
-            },
+            |kinds| split_plan(kinds, &DataType::Utf8),
             3,
             split_to_map,
+        ),
+        rows(
+            "split_to_multimap",
+            "split_to_multimap(varchar, varchar, varchar)",
+            |kinds| split_plan(kinds, &list_of(&DataType::Utf8)),
+            3,
+            split_to_multimap,
+        ),
+        rows(
+            "multimap_from_entries",
+            "multimap_from_entries(array(row(K, V)))",
+            |kinds| {
+                let [kind] = kinds else { return None };
+                let Some(DataType::Struct(fields)) = item(kind) else { return None };
+                let [key, value] = &fields[..] else { return None };
+                Some((vec![kind.clone()], map_of(key.data_type(), &list_of(value.data_type()))))
+            },
+            1,
+            multimap_from_entries,
+        ),
+        rows(
+            "$map_union",
+            "map_union(map(K, V))",
+            |kinds| {
+                let [kind] = kinds else { return None };
+                let inner = item(kind)?;
+                key_and_value(inner).map(|_| (vec![kind.clone()], inner.clone()))
+            },
+            1,
+            map_union,
         ),
     ]
 }

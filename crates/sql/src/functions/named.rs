@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 16;
 /// The most digits of a decimal.
 const MAX_DIGITS: u8 = 38;
 
-/// A type; its metadata say whether it is JSON.
+/// A type.
 #[derive(Clone, Debug)]
 pub struct Named {
     /// As the engine has it.
@@ -89,7 +89,7 @@ fn within(text: &str, depth: usize) -> Result<Named> {
             Ok(Named { length, padded: true, ..of(Field::new("", DataType::Utf8, true)) })
         }
         "varbinary" => plain(DataType::Binary),
-        "json" => Ok(of(json::marked(Field::new("", DataType::Utf8, true)))),
+        "json" => plain(json::JSON),
         "date" => plain(DataType::Date32),
         "time" | "time without time zone" => plain(DataType::Time64(TimeUnit::Microsecond)),
         "timestamp" | "timestamp without time zone" => plain(DataType::Timestamp(TimeUnit::Microsecond, None)),

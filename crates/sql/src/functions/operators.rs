@@ -1,172 +1,17 @@
-//! Operators whose meaning differs from the engine's: sums that do not fit fail, and nothing is compared across types.
+//! Operators that fail, and nothing is compared across types.
 //!
-//! Trino documentation, "Mathematical functions and operators", "Decimal functions and operators".
+//! Trino documentation, "Mathematical functions and operators", "Comparison functions and operators".
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, AsArray, Decimal128Array};
-use arrow::compute::kernels::numeric::{add, div, mul, rem, sub};
-use arrow::datatypes::{DataType, Decimal128Type};
-use arrow::error::ArrowError;
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, GetFieldAccess, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, lit,
-};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::arithmetic;
+use super::families::{Family, are_alike, family};
 use super::kind::word;
-use super::simple::{anything, strictly};
 use crate::failure::Problem;
-
-/// The most digits of a decimal.
-const MAX_DIGITS: u8 = 38;
-
-/// `+`, `-`, `*`, `/` and `%` of whole numbers, and `/` of decimals.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Arithmetic {
-    name: &'static str,
-    signature: Signature,
-}
-
-const OPERATORS: [(&str, &str); 5] = [
-    ("$plus", "addition"),
-    ("$minus", "subtraction"),
-    ("$times", "multiplication"),
-    ("$divide", "division"),
-    ("$modulo", "modulus"),
-];
-
-/// The functions.
-pub fn all() -> Vec<ScalarUDF> {
-    let of = |(name, _)| ScalarUDF::new_from_impl(Arithmetic { name, signature: anything(Volatility::Immutable) });
-    OPERATORS.into_iter().map(of).collect()
-}
-
-/// A whole number or a decimal as a decimal's digits and scale.
-fn decimal(kind: &DataType) -> Option<(u8, i8)> {
-    match kind {
-        DataType::Decimal128(precision, scale) => Some((*precision, *scale)),
-        DataType::Int8 => Some((3, 0)),
-        DataType::Int16 => Some((5, 0)),
-        DataType::Int32 => Some((10, 0)),
-        DataType::Int64 => Some((19, 0)),
-        _ => None,
-    }
-}
-
-/// The type of a quotient: Trino's rule.
-fn quotient((left, left_scale): (u8, i8), (right, right_scale): (u8, i8)) -> DataType {
-    let _ = right;
-    let digits = i16::from(left) + i16::from(right_scale) + i16::from((right_scale - left_scale).max(0));
-    let digits = u8::try_from(digits.clamp(1, MAX_DIGITS.into())).unwrap_or(MAX_DIGITS);
-    DataType::Decimal128(digits, left_scale.max(right_scale))
-}
-
-fn wider(left: &DataType, right: &DataType) -> DataType {
-    let size = |kind: &DataType| kind.primitive_width().unwrap_or(8);
-    if size(left) >= size(right) { left.clone() } else { right.clone() }
-}
-
-fn by_zero() -> DataFusionError {
-    Problem::Data("DIVISION_BY_ZERO: Division by zero".to_owned()).into()
-}
-
-impl Arithmetic {
-    fn kind(&self, left: &DataType, right: &DataType) -> DataType {
-        match (decimal(left), decimal(right)) {
-            _ if left.is_integer() && right.is_integer() => wider(left, right),
-            (Some(left), Some(right)) => quotient(left, right),
-            _ => DataType::Int64,
-        }
-    }
-
-    fn told(&self, error: ArrowError, kind: &DataType) -> DataFusionError {
-        match error {
-            ArrowError::DivideByZero => by_zero(),
-            ArrowError::ArithmeticOverflow(what) => {
-                let operation = OPERATORS.iter().find(|(name, _)| *name == self.name).map_or("", |(_, word)| word);
-                let kind = word(&arrow::datatypes::Field::new("", kind.clone(), true));
-                super::out_of_range(format!("{kind} {operation} overflow: {what}"))
-            }
-            other => other.into(),
-        }
-    }
-}
-
-impl ScalarUDFImpl for Arithmetic {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
-        match kinds {
-            [left, right] => Ok(self.kind(left, right)),
-            _ => Err(DataFusionError::Internal("an operator of two values".to_owned())),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [left, right] = args.args.as_slice() else { return Err(by_zero()) };
-        let constant = matches!((left, right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
-        let count = if constant { 1 } else { args.number_rows };
-        let (left, right) = (left.to_array(count)?, right.to_array(count)?);
-        let kind = args.return_field.data_type();
-        let made = if kind.is_integer() {
-            let (left, right) = (strictly(&left, kind)?, strictly(&right, kind)?);
-            let made = match self.name {
-                "$plus" => add(&left, &right),
-                "$minus" => sub(&left, &right),
-                "$times" => mul(&left, &right),
-                "$divide" => div(&left, &right),
-                _ => rem(&left, &right),
-            };
-            made.map_err(|error| self.told(error, kind))?
-        } else {
-            divided(&left, &right, kind)?
-        };
-        Ok(if constant {
-            ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?)
-        } else {
-            ColumnarValue::Array(made)
-        })
-    }
-}
-
-/// Quotients of decimals, rounded half away from zero.
-fn divided(left: &ArrayRef, right: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
-    let (Some((_, scale)), Some(of_left), Some(of_right)) =
-        (decimal(kind), decimal(left.data_type()), decimal(right.data_type()))
-    else {
-        return Err(DataFusionError::Internal("a quotient of no decimals".to_owned()));
-    };
-    let as_decimal = |array, (precision, scale)| strictly(array, &DataType::Decimal128(precision, scale));
-    let (numerators, divisors) = (as_decimal(left, of_left)?, as_decimal(right, of_right)?);
-    let (numerators, divisors) =
-        (numerators.as_primitive::<Decimal128Type>(), divisors.as_primitive::<Decimal128Type>());
-    let shift = 10_i128.checked_pow(u32::try_from(scale + of_right.1 - of_left.1).unwrap_or(0));
-    let overflow = || super::out_of_range("Decimal overflow");
-    let one = |numerator: i128, divisor: i128| -> Result<i128> {
-        if divisor == 0 {
-            return Err(by_zero());
-        }
-        let numerator = shift.and_then(|shift| numerator.checked_mul(shift)).ok_or_else(overflow)?;
-        let (whole, rest) = (numerator / divisor, numerator % divisor);
-        let up = rest.unsigned_abs() >= divisor.unsigned_abs() - rest.unsigned_abs();
-        let sign = if (numerator < 0) == (divisor < 0) { 1 } else { -1 };
-        Ok(if up { whole + sign } else { whole })
-    };
-    let pairs = numerators.iter().zip(divisors);
-    let made: Result<Decimal128Array> = pairs
-        .map(|pair| if let (Some(left), Some(right)) = pair { one(left, right).map(Some) } else { Ok(None) })
-        .collect();
-    Ok(Arc::new(made?.with_data_type(kind.clone())))
-}
 
 /// Plans operators.
 #[derive(Debug)]
@@ -183,6 +28,44 @@ fn mismatch(left: &DataType, op: &BinaryOperator, right: &DataType) -> DataFusio
     Problem::Statement(words).into()
 }
 
+/// Whether the engine's operator does what Trino's does, where there is none of our own.
+fn is_engines(function: &str, left: &DataType, right: &DataType) -> bool {
+    let is_sum = matches!(function, "$plus" | "$minus");
+    match (family(left), family(right)) {
+        (Some(Family::Number), Some(Family::Number)) => true,
+        (Some(Family::Interval), Some(Family::Interval)) => is_sum,
+        (Some(Family::Moment), Some(Family::Interval)) => is_sum,
+        (Some(Family::Interval), Some(Family::Moment)) => function == "$plus",
+        (Some(one), None) | (None, Some(one)) => {
+            matches!(one, Family::Number | Family::Interval | Family::Moment)
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Intervals have an order of their own; NULLs within arrays and rows leave their equality open.
+fn comparison(expr: RawBinaryExpr, left: &DataType, right: &DataType) -> Result<PlannerResult<RawBinaryExpr>> {
+    match (family(left), family(right)) {
+        (Some(Family::Interval), Some(Family::Interval)) => {
+            let order = call("$spans", vec![expr.left, expr.right])?;
+            Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left: order, right: lit(0_i64) }))
+        }
+        (Some(Family::Array | Family::Row), Some(Family::Array | Family::Row))
+            if matches!(expr.op, BinaryOperator::Eq | BinaryOperator::NotEq) =>
+        {
+            let same = call("$same", vec![expr.left, expr.right])?;
+            let is_same = expr.op == BinaryOperator::Eq;
+            Ok(PlannerResult::Planned(if is_same { same } else { Expr::Not(Box::new(same)) }))
+        }
+        (Some(Family::Map), Some(Family::Map)) => {
+            let words = "NOT_SUPPORTED: maps are not compared: compare their keys and values".to_owned();
+            Err(Problem::Statement(words).into())
+        }
+        _ => Ok(PlannerResult::Original(expr)),
+    }
+}
+
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
@@ -194,8 +77,7 @@ impl ExprPlanner for Operators {
             BinaryOperator::Modulo => "$modulo",
             _ => "",
         };
-        let (of_text, other) = (left.is_string(), right.is_string());
-        let is_comparison = matches!(
+        let compared = matches!(
             expr.op,
             BinaryOperator::Eq
                 | BinaryOperator::NotEq
@@ -204,18 +86,28 @@ impl ExprPlanner for Operators {
                 | BinaryOperator::Gt
                 | BinaryOperator::GtEq
         );
-        let either = of_text || other;
-        let unlike = of_text != other && !left.is_null() && !right.is_null();
-        if is_comparison && unlike || !function.is_empty() && either {
+        let unlike_texts = left.is_string() != right.is_string() && !left.is_null() && !right.is_null();
+        let refused = match expr.op {
+            BinaryOperator::StringConcat => {
+                unlike_texts || [&left, &right].into_iter().any(|kind| family(kind) == Some(Family::Json))
+            }
+            _ if compared => unlike_texts || !are_alike(&left, &right),
+            _ => false,
+        };
+        if refused {
             return Err(mismatch(&left, &expr.op, &right));
         }
-        if matches!(expr.op, BinaryOperator::StringConcat) && unlike {
-            return Err(mismatch(&left, &expr.op, &right));
+        if compared {
+            return comparison(expr, &left, &right);
         }
-        let whole = left.is_signed_integer() && right.is_signed_integer();
-        let quotient = function == "$divide" && decimal(&left).is_some() && decimal(&right).is_some();
-        if !function.is_empty() && whole || quotient {
+        if function.is_empty() {
+            return Ok(PlannerResult::Original(expr));
+        }
+        if arithmetic::result(function, &left, &right).is_some() {
             return Ok(PlannerResult::Planned(call(function, vec![expr.left, expr.right])?));
+        }
+        if !is_engines(function, &left, &right) {
+            return Err(mismatch(&left, &expr.op, &right));
         }
         Ok(PlannerResult::Original(expr))
     }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::families::are_alike;
 use super::simple::{anything, strictly, unexpected};
 
 /// What arguments are to be, and what comes out; nothing where they do not fit.
@@ -34,6 +35,11 @@ struct Rows {
 /// A function that is NULL where one of its arguments in front of the place `nulls` is.
 pub fn rows(name: &'static str, usage: &'static str, plan: Plan, nulls: usize, work: Work) -> ScalarUDF {
     ScalarUDF::new_from_impl(Rows { name, usage, plan, work, nulls, signature: anything(Volatility::Immutable) })
+}
+
+/// One that gives something else each time.
+pub fn volatile_rows(name: &'static str, usage: &'static str, plan: Plan, nulls: usize, work: Work) -> ScalarUDF {
+    ScalarUDF::new_from_impl(Rows { name, usage, plan, work, nulls, signature: anything(Volatility::Volatile) })
 }
 
 impl PartialEq for Rows {
@@ -80,7 +86,8 @@ impl ScalarUDFImpl for Rows {
         let planned = (self.plan)(&kinds(&args.arg_fields));
         let (due, kind) =
             planned.ok_or_else(|| unexpected(self.name, args.arg_fields.iter(), &[self.usage.to_owned()]))?;
-        let constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let constant = self.signature.volatility == Volatility::Immutable
+            && args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let count = if constant { 1 } else { args.number_rows };
         let columns: Result<Vec<ArrayRef>> =
             args.args.iter().zip(&due).map(|(value, due)| strictly(&value.to_array(count)?, due)).collect();
@@ -110,10 +117,11 @@ pub fn array(values: Vec<ScalarValue>, kind: &DataType) -> Result<ArrayRef> {
     strictly(&array, kind)
 }
 
-/// The type of an array's items.
+/// The type of an array's items; NULL is an array of whatever.
 pub fn item(kind: &DataType) -> Option<&DataType> {
     match kind {
         DataType::List(item) => Some(item.data_type()),
+        DataType::Null => Some(kind),
         _ => None,
     }
 }
@@ -144,8 +152,8 @@ pub fn common(left: &DataType, right: &DataType) -> Option<DataType> {
     match (left, right) {
         (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
         _ if left == right => Some(left.clone()),
-        // Trino does not compare texts with numbers.
-        _ if left.is_string() != right.is_string() => None,
+        // Trino compares texts with nothing else.
+        _ if !are_alike(left, right) => None,
         _ => comparison_coercion(left, right),
     }
 }

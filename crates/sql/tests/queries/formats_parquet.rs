@@ -88,3 +88,33 @@ async fn row_groups_are_passed_over() {
     let all = query(&lake, "SELECT count(text) FROM many WHERE id >= 0").await.unwrap();
     assert!(one.stats.scanned * 3 < all.stats.scanned, "{} of {}", one.stats.scanned, all.stats.scanned);
 }
+
+/// Conditions and columns with lambdas are handed down to the file, whose columns stand in another order.
+#[tokio::test]
+async fn lambdas_over_columns_of_a_file() {
+    let lists: ArrayRef =
+        Arc::new(arrow::array::ListArray::from_iter_primitive::<arrow::datatypes::Int32Type, _, _>([
+            Some(vec![Some(1), Some(5)]),
+            None,
+            Some(vec![Some(7), None]),
+        ]));
+    let bytes = file(
+        vec![("z", ints(&[9, 9, 9])), ("list", lists), ("x", ints(&[4, 4, 7])), ("name", texts(&["a", "b", "c"]))],
+        1,
+    );
+    let lake = Lake::default()
+        .table("t", "x int, name string, list array<int>, z int", (classes::PARQUET, &[]), &[("f", &bytes)])
+        .view("v", "SELECT name, transform(list, x -> x + z) AS moved, try(10 / (x - 4)) AS tried FROM t");
+    for (statement, rows) in [
+        ("SELECT name FROM t WHERE any_match(list, e -> e = x + 1) ORDER BY name", "a"),
+        ("SELECT name, reduce(list, x, (s, e) -> s + coalesce(e, 0), s -> s) FROM t ORDER BY name", "a,10 b, c,14"),
+        ("SELECT count(*) FROM t WHERE reduce(list, 0, (s, e) -> s + coalesce(e, 0) * z, s -> s) > 54", "1"),
+        ("SELECT * FROM v ORDER BY name", "a,[10, 14], b,, c,[16, null],3"),
+        ("SELECT name FROM v WHERE any_match(moved, name -> name = 14)", "a"),
+    ] {
+        let given = query(&lake, statement).await;
+        let given =
+            given.map_or_else(|error| error.to_string(), |given| given.rows.replace('"', "").replace('\n', " "));
+        assert_eq!(given.trim_end(), rows, "{statement}");
+    }
+}

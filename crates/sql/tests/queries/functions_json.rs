@@ -39,6 +39,10 @@ async fn paths() {
         ("json_parse('{')", "INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: '{'"),
         ("json_extract('{}', '$.a[')", "INVALID_FUNCTION_ARGUMENT: Invalid JSON path: '$.a['"),
         ("json_format('{}')", "FUNCTION_NOT_FOUND"),
+        ("coalesce(JSON '1', 'x')", "TYPE_MISMATCH: All COALESCE operands must be the same type"),
+        ("JSON '1' = '1'", "TYPE_MISMATCH: Cannot apply operator: json = varchar"),
+        ("JSON '1' || 'x'", "TYPE_MISMATCH: Cannot apply operator: json || varchar"),
+        ("length(JSON '1')", "FUNCTION_NOT_FOUND: Unexpected parameters (json) for function length"),
     ])
     .await;
 }
@@ -59,6 +63,13 @@ async fn casts_of_json() {
         (r#"CAST(JSON '{"k1":1,"k2":null}' AS MAP(VARCHAR, INTEGER))"#, "{k1=1, k2=null}"),
         (r#"CAST(JSON '{"v1":123,"v2":"abc"}' AS ROW(v1 BIGINT, v2 VARCHAR))"#, "{v1=123, v2=abc}"),
         ("CAST(CAST(1 AS JSON) AS varchar)", "1"),
+        ("CAST(ARRAY[JSON '{\"a\":1}'] AS JSON)", "[{\"a\":1}]"),
+        ("CAST(ROW(JSON '{\"a\":1}') AS JSON)", "{\"field0\":{\"a\":1}}"),
+        ("CAST(map(ARRAY['k'], ARRAY[JSON '[1]']) AS JSON)", "{\"k\":[1]}"),
+        ("typeof(transform(ARRAY['1'], x -> json_parse(x)))", "array(json)"),
+        ("typeof(ARRAY[JSON '1'][1])", "json"),
+        ("typeof(coalesce(NULL, JSON '1'))", "json"),
+        ("CAST(JSON '[[1]]' AS array(json))", "[[1]]"),
         ("TRY_CAST(JSON '\"x\"' AS bigint)", "NULL"),
     ])
     .await;
@@ -106,4 +117,34 @@ async fn casts() {
     ])
     .await;
     have_types(&[("CAST(1 AS decimal(10, 2))", "decimal"), ("CAST(NULL AS timestamp)", "timestamp")]).await;
+}
+
+#[tokio::test]
+async fn sql_json() {
+    are(&[
+        (r#"json_exists('{"a": [1, {"b": null}]}', 'lax $.a[1].b')"#, "true"),
+        (r#"json_exists('{"a": 1}', 'lax $.b')"#, "false"),
+        (r#"json_exists('{"a": 1}', 'strict $.b')"#, "false"),
+        ("json_exists('no json', 'lax $')", "false"),
+        (r#"json_query('{"a": {"b": [1, 2]}}', 'lax $.a.b')"#, "[1,2]"),
+        (r#"json_query('{"a": "x"}', 'lax $.a')"#, "\"x\""),
+        (r#"json_query('{"a": [1, 2]}', 'lax $.a[*]')"#, "NULL"),
+        (r#"json_value('[{"a": 1}, {"b": true}]', 'lax $.b')"#, "true"),
+        (r#"json_value('[{"a": 1}, {"b": true}]', 'strict $.b')"#, "NULL"),
+        (r#"json_value('{"a": "x y"}', 'lax $.a')"#, "x y"),
+        (r#"json_value('{"a": 7}', 'lax $.a[0]')"#, "7"),
+        (r#"json_value('{"a": [7]}', 'lax $.a')"#, "NULL"),
+        (r#"json_value('{"a": null}', 'lax $.a')"#, "NULL"),
+        ("json_value(NULL, 'lax $')", "NULL"),
+    ])
+    .await;
+    fail(&[
+        ("json_value('{}', '$.a')", "INVALID_FUNCTION_ARGUMENT: cannot compile path: '$.a'"),
+        ("json_value('{}', 'lax $.a ? (@ > 1)')", "INVALID_FUNCTION_ARGUMENT: Invalid JSON path"),
+        ("json_value('{}', 'lax $.a' RETURNING bigint)", "SYNTAX_ERROR"),
+        ("json_value(1, 'lax $')", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (integer, varchar)"),
+        ("json_object('a': 1)", "SYNTAX_ERROR"),
+    ])
+    .await;
+    have_types(&[("json_query('[]', 'lax $')", "varchar"), ("json_exists('[]', 'lax $')", "boolean")]).await;
 }

@@ -38,7 +38,7 @@ async fn texts() {
         ("codepoint('ab')", "single character"),
         ("chr(-1)", "Not a valid Unicode code point"),
         ("split_part('a', '-', 0)", "INVALID_FUNCTION_ARGUMENT"),
-        ("length(7)", "TYPE_MISMATCH"),
+        ("length(7)", "FUNCTION_NOT_FOUND: Unexpected parameters (integer) for function length. Expected: length(varchar), length(varbinary)"),
         ("no_such(1)", "FUNCTION_NOT_FOUND: line 1:8: Function 'no_such' not registered"),
     ])
     .await;

@@ -15,12 +15,20 @@ mod functions;
 mod functions_arrays;
 mod functions_conditional;
 mod functions_dates;
+mod functions_items;
 mod functions_json;
+mod functions_lambdas;
+mod functions_numbers;
+mod functions_operators;
 mod functions_text;
 mod functions_texts;
+mod functions_types;
 mod hidden;
 mod links;
 mod listing;
+mod logic;
+mod logic_lake;
+mod many;
 mod statements;
 mod world;
 
@@ -116,11 +124,16 @@ async fn partitions_are_pruned() {
 #[tokio::test]
 async fn views_and_what_is_not_there() {
     let lake = birds().view("heavy", "SELECT name FROM birds WHERE grams > 1000").view("own", "SELECT * FROM own");
+    let lake = lake.view("wrong", "SELECT length(1) AS n");
     assert_eq!(query(&lake, "SELECT count(*) FROM heavy").await.unwrap().rows, "\"2\"\n");
     for (statement, part) in [
         ("SELECT * FROM nothing", "TABLE_NOT_FOUND: Table 'awsdatacatalog.db.nothing' does not exist"),
         ("SELECT colour FROM birds", "COLUMN_NOT_FOUND: Column 'colour' cannot be resolved"),
         ("SELECT * FROM own", "views deep"),
+        (
+            "SELECT 1 AS length FROM wrong",
+            "INVALID_VIEW: Failed analyzing a stored view: FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (integer) for function length",
+        ),
         ("DROP TABLE birds", "not carried out"),
         ("SELEC 1", "SYNTAX_ERROR"),
         ("SELECT 1 / 0", "zero"),

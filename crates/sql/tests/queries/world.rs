@@ -99,12 +99,14 @@ impl Lake {
                 if asked.bucket == "closed" || asked.bucket == "narrow" && !asked.prefix.contains("d=") {
                     return refused("AccessDenied");
                 }
-                let of = |((bucket, key), bytes): (&(String, String), &Bytes)| {
-                    let wanted = *bucket == asked.bucket && key.starts_with(&asked.prefix);
+                let of = |((_, key), bytes): (&(String, String), &Bytes)| {
                     let etag = format!("{}", bytes.len());
-                    wanted.then(|| ListedObject { key: key.clone(), size: bytes.len() as u64, etag, modified: PUT })
+                    ListedObject { key: key.clone(), size: bytes.len() as u64, etag, modified: PUT }
                 };
-                let objects = self.objects.iter().filter_map(of).collect();
+                let from = self.objects.range((asked.bucket.clone(), asked.prefix.clone())..);
+                let listed =
+                    from.take_while(|((bucket, key), _)| *bucket == asked.bucket && key.starts_with(&asked.prefix));
+                let objects = listed.map(of).collect();
                 (
                     Answer { listing: Some(ListedPage { objects, next: String::new() }), ..Answer::default() },
                     Bytes::new(),
@@ -144,17 +146,20 @@ impl Sink for Given {
     }
 }
 
-pub fn pool(memory: u64) -> Pool {
-    let spill_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    Pool::new(PoolSettings {
+pub fn settings(memory: u64) -> PoolSettings {
+    PoolSettings {
         program: env!("CARGO_BIN_EXE_millpond-query-helper").into(),
         arguments: Vec::new(),
         workers: 2,
         memory,
         spill: 1 << 30,
         threads: 2,
-        spill_dir,
-    })
+        spill_dir: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+    }
+}
+
+pub fn pool(memory: u64) -> Pool {
+    Pool::new(settings(memory))
 }
 
 pub async fn run_in(pool: &Pool, lake: &Lake, run: Run) -> Result<Given, QueryError> {

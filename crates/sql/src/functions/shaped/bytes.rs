@@ -7,7 +7,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Digest as _;
 
-use super::call::{Overload, bad, of};
+use datafusion::common::{DataFusionError, Result};
+
+use super::call::{Overload, Row, bad, of, out_of_range};
+
+/// The most bytes that padding makes.
+const MAX_BYTES: usize = 16 << 20;
 
 macro_rules! digest {
     ($shape:literal, $kind:ty) => {
@@ -40,7 +45,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-fn base64_of(engine: &base64::engine::GeneralPurpose, text: &[u8]) -> datafusion::common::Result<Option<Vec<u8>>> {
+fn base64_of(engine: &base64::engine::GeneralPurpose, text: &[u8]) -> Result<Option<Vec<u8>>> {
     engine.decode(text).map(Some).map_err(|error| bad(format!("no base64: {error}")))
 }
 
@@ -86,9 +91,10 @@ pub fn all() -> Vec<Overload> {
         of("from_big_endian_64(varbinary) -> bigint", |call| {
             call.ints(|row| match row.bytes(0).try_into() {
                 Ok(bytes) => Ok(Some(i64::from_be_bytes(bytes))),
-                Err(_) => Err(bad("expected 8-byte input")),
+                Err(_) => Err(wrong_size(8, row.bytes(0))),
             })
         }),
+        of("murmur3(varbinary) -> varbinary", |call| call.blobs(|row| Ok(Some(super::hashes::murmur3(row.bytes(0)))))),
         of("substr(varbinary, bigint, bigint) -> varbinary", |call| {
             call.blobs(|row| Ok(Some(part(row.bytes(0), row.int(1), row.int(2)))))
         }),
@@ -96,10 +102,61 @@ pub fn all() -> Vec<Overload> {
             call.blobs(|row| Ok(Some(part(row.bytes(0), row.int(1), i64::MAX))))
         }),
     ];
+    all.extend(numbers());
     all.push(of("concat(varbinary, varbinary...) -> varbinary", |call| {
         call.blobs(|row| Ok(Some((0..call.len()).flat_map(|at| row.bytes(at)).copied().collect::<Vec<_>>())))
     }));
     all
+}
+
+fn padded(row: Row<'_>, is_left: bool) -> Result<Vec<u8>> {
+    let (bytes, with) = (row.bytes(0), row.bytes(2));
+    if with.is_empty() {
+        return Err(bad("Padding bytes must not be empty"));
+    }
+    let size = usize::try_from(row.int(1)).ok().filter(|size| *size <= MAX_BYTES);
+    let size = size.ok_or_else(|| bad(format!("Target length must be in the range [0..{MAX_BYTES}]")))?;
+    let kept = bytes.get(..size).unwrap_or(bytes);
+    let padding = with.iter().cycle().take(size - kept.len());
+    Ok(if is_left { padding.chain(kept).copied().collect() } else { kept.iter().chain(padding).copied().collect() })
+}
+
+/// Numbers as bytes, the greatest first.
+fn numbers() -> Vec<Overload> {
+    vec![
+        of("lpad(varbinary, bigint, varbinary) -> varbinary", |call| call.blobs(|row| padded(row, true).map(Some))),
+        of("rpad(varbinary, bigint, varbinary) -> varbinary", |call| call.blobs(|row| padded(row, false).map(Some))),
+        of("to_big_endian_32(bigint) -> varbinary", |call| {
+            call.blobs(|row| match i32::try_from(row.int(0)) {
+                Ok(number) => Ok(Some(number.to_be_bytes())),
+                Err(_) => Err(out_of_range(format!("Out of range for integer: {}", row.int(0)))),
+            })
+        }),
+        of("from_big_endian_32(varbinary) -> integer", |call| {
+            call.ints(|row| {
+                let bytes = row.bytes(0).try_into().map_err(|_| wrong_size(4, row.bytes(0)))?;
+                Ok(Some(i32::from_be_bytes(bytes).into()))
+            })
+        }),
+        of("to_ieee754_32(real) -> varbinary", |call| call.blobs(|row| Ok(Some(row.real(0).to_be_bytes())))),
+        of("from_ieee754_32(varbinary) -> real", |call| {
+            call.doubles(|row| {
+                let bytes = row.bytes(0).try_into().map_err(|_| wrong_size(4, row.bytes(0)))?;
+                Ok(Some(f32::from_be_bytes(bytes).into()))
+            })
+        }),
+        of("to_ieee754_64(double) -> varbinary", |call| call.blobs(|row| Ok(Some(row.double(0).to_be_bytes())))),
+        of("from_ieee754_64(varbinary) -> double", |call| {
+            call.doubles(|row| {
+                let bytes = row.bytes(0).try_into().map_err(|_| wrong_size(8, row.bytes(0)))?;
+                Ok(Some(f64::from_be_bytes(bytes)))
+            })
+        }),
+    ]
+}
+
+fn wrong_size(due: usize, bytes: &[u8]) -> DataFusionError {
+    bad(format!("expected {due}-byte input, but got instead: {}", bytes.len()))
 }
 
 fn part(bytes: &[u8], start: i64, length: i64) -> &[u8] {

@@ -8,13 +8,21 @@ use arrow::array::{
     StringViewBuilder,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type, Int64Type, IntervalMonthDayNano,
+    IntervalMonthDayNanoType,
+};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::kinds::{Shape, word};
+use crate::failure::Problem;
+use crate::functions::simple::anything;
+
+/// What patterns of LIKE are written with.
+const PATTERN: &str = "$pattern";
 
 /// What is not to be done with the values given.
 pub fn bad(words: impl Into<String>) -> DataFusionError {
@@ -32,6 +40,8 @@ pub type Work = fn(&Call<'_>) -> Result<ArrayRef>;
 /// One way to call a function.
 #[derive(Debug)]
 pub struct Overload {
+    /// How it is called.
+    usage: String,
     shape: Shape,
     work: Work,
     volatility: Volatility,
@@ -40,7 +50,8 @@ pub struct Overload {
 /// An overload.
 /// One whose shape is none has no name.
 pub fn of(shape: &str, work: Work) -> Overload {
-    Overload { shape: Shape::parse(shape).unwrap_or_default(), work, volatility: Volatility::Immutable }
+    let usage = shape.split_once(" -> ").map_or(shape, |(usage, _)| usage).to_owned();
+    Overload { usage, shape: Shape::parse(shape).unwrap_or_default(), work, volatility: Volatility::Immutable }
 }
 
 /// An overload that gives something else each time.
@@ -78,7 +89,7 @@ pub fn functions(all: Vec<Overload>) -> Vec<Arc<ScalarUDF>> {
             Some(known) => known.overloads.push(overload),
             None => named.push(Simple {
                 name: overload.shape.name.clone(),
-                signature: Signature::user_defined(overload.volatility),
+                signature: anything(overload.volatility),
                 overloads: vec![overload],
             }),
         }
@@ -95,10 +106,19 @@ impl Simple {
             Some((_, overload, kinds, bound)) => Ok((overload, kinds, bound)),
             None => {
                 let words = given.iter().map(word).collect::<Vec<_>>().join(", ");
-                Err(DataFusionError::Plan(format!(
-                    "TYPE_MISMATCH: Unexpected parameters ({words}) for function {}.",
-                    self.name
-                )))
+                if self.name == PATTERN {
+                    let words = format!(
+                        "TYPE_MISMATCH: Pattern for LIKE expression must evaluate to a varchar (actual: {words})"
+                    );
+                    return Err(Problem::Statement(words).into());
+                }
+                let usages: Vec<&str> = self.overloads.iter().map(|overload| overload.usage.as_str()).collect();
+                Err(Problem::Statement(format!(
+                    "FUNCTION_NOT_FOUND: Unexpected parameters ({words}) for function {}. Expected: {}",
+                    self.name,
+                    usages.join(", ")
+                ))
+                .into())
             }
         }
     }
@@ -111,10 +131,6 @@ impl ScalarUDFImpl for Simple {
 
     fn signature(&self) -> &Signature {
         &self.signature
-    }
-
-    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        self.fit(given).map(|(_, kinds, _)| kinds)
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
@@ -225,6 +241,16 @@ impl<'a> Row<'a> {
     pub fn double(&self, arg: usize) -> f64 {
         let (values, at) = self.place(arg);
         values.as_primitive::<Float64Type>().value(at)
+    }
+
+    pub fn real(&self, arg: usize) -> f32 {
+        let (values, at) = self.place(arg);
+        values.as_primitive::<Float32Type>().value(at)
+    }
+
+    pub fn interval(&self, arg: usize) -> IntervalMonthDayNano {
+        let (values, at) = self.place(arg);
+        values.as_primitive::<IntervalMonthDayNanoType>().value(at)
     }
 
     pub fn decimal(&self, arg: usize) -> i128 {

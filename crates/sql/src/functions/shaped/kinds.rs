@@ -194,7 +194,8 @@ impl Kind {
             Self::Decimal => match given {
                 Some(kind @ DataType::Decimal128(..)) => kind.clone(),
                 Some(DataType::Int64) => DataType::Decimal128(19, 0),
-                _ => DataType::Decimal128(10, 0),
+                Some(kind) if kind.is_integer() => DataType::Decimal128(10, 0),
+                _ => DataType::Decimal128(38, 0),
             },
             Self::Whole => match given {
                 Some(DataType::Decimal128(precision, scale)) => {
@@ -305,6 +306,8 @@ pub fn common(left: &DataType, right: &DataType) -> Option<DataType> {
                 right
             }
         }
+        (DataType::Duration(_), DataType::Interval(_)) => right,
+        (DataType::Interval(_), DataType::Duration(_)) => left,
         (Date32, Timestamp(..)) => right,
         (Timestamp(..), Date32) => left,
         (Timestamp(_, Some(_)), Timestamp(..)) => left,

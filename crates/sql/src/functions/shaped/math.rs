@@ -73,7 +73,6 @@ pub fn all() -> Vec<Overload> {
         of("log(double, double) -> double", |call| {
             call.doubles(|row| Ok(Some(row.double(1).ln() / row.double(0).ln())))
         }),
-        of("mod(double, double) -> double", |call| call.doubles(|row| Ok(Some(row.double(0) % row.double(1))))),
         of("round(double, bigint) -> double", |call| call.doubles(|row| Ok(Some(rounded(row.double(0), row.int(1)))))),
         of("e() -> double", |call| call.doubles(|_| Ok(Some(std::f64::consts::E)))),
         of("pi() -> double", |call| call.doubles(|_| Ok(Some(std::f64::consts::PI)))),
@@ -108,9 +107,6 @@ fn integers(all: &mut Vec<Overload>) {
             })
         }));
         all.push(of(&format!("sign({kind}) -> {kind}"), |call| super::whole::whole(call, |row| Ok(row[0].signum()))));
-        all.push(of(&format!("mod({kind}, {kind}) -> {kind}"), |call| {
-            super::whole::whole(call, |row| super::whole::remainder(row[0], row[1]))
-        }));
         all.push(of(&format!("round({kind}, bigint) -> {kind}"), |call| {
             super::whole::whole(call, |row| Ok(round_whole(row[0], row[1])))
         }));

@@ -2,10 +2,13 @@
 
 mod bytes;
 mod call;
-mod kinds;
-mod math;
+mod hashes;
+pub mod kinds;
+pub mod math;
 mod regexes;
+mod statistics;
 mod strings;
+mod units;
 mod urls;
 mod whole;
 
@@ -18,8 +21,9 @@ const ALIASES: &[(&str, &str)] = &[("ceil", "ceiling"), ("power", "pow"), ("rand
 
 /// The functions.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
-    let parts = [bytes::all(), math::all(), regexes::all(), strings::all(), urls::all()];
-    let all = call::functions(parts.into_iter().flatten().collect());
+    let numbers = [bytes::all(), math::all(), statistics::all(), units::all()];
+    let parts = numbers.into_iter().chain([regexes::all(), strings::all(), urls::all()]);
+    let all = call::functions(parts.flatten().collect());
     let named = |function: Arc<ScalarUDF>| match ALIASES.iter().find(|(name, _)| *name == function.name()) {
         Some((_, alias)) => Arc::new(ScalarUDF::clone(&function).with_aliases([*alias])),
         None => function,

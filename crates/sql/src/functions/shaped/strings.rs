@@ -1,7 +1,8 @@
 //! Texts. Trino documentation, "String functions and operators". A place in a text is a code point's, from 1.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
 use datafusion::common::Result;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 use super::call::{Call, Overload, bad, of};
 
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Overload> {
             })
         }),
         of("concat_ws(varchar, varchar...) -> varchar", concat_ws),
+        of("concat_ws(varchar, array(varchar)) -> varchar", concat_array),
         of("hamming_distance(varchar, varchar) -> bigint", hamming),
         of("levenshtein_distance(varchar, varchar) -> bigint", levenshtein),
         of("length(varchar) -> bigint", |call| call.ints(|row| Ok(Some(row.text(0).chars().count() as i64)))),
@@ -36,6 +38,10 @@ pub fn all() -> Vec<Overload> {
         of("upper(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).to_uppercase())))),
         of("lpad(varchar, bigint, varchar) -> varchar", |call| pad(call, true)),
         of("rpad(varchar, bigint, varchar) -> varchar", |call| pad(call, false)),
+        of("$pattern(varchar) -> varchar", |call| call.texts(|row| pattern(row.text(0), None).map(Some))),
+        of("$pattern(varchar, varchar) -> varchar", |call| {
+            call.texts(|row| pattern(row.text(0), Some(row.text(1))).map(Some))
+        }),
         of("trim(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).trim())))),
         of("ltrim(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).trim_start())))),
         of("rtrim(varchar) -> varchar", |call| call.texts(|row| Ok(Some(row.text(0).trim_end())))),
@@ -71,6 +77,10 @@ fn changes() -> Vec<Overload> {
         of("replace(varchar, varchar, varchar) -> varchar", |call| {
             call.texts(|row| Ok(Some(row.text(0).replace(row.text(1), row.text(2)))))
         }),
+        of("normalize(varchar) -> varchar", |call| call.texts(|row| Ok(Some(normalized(row.text(0), "NFC"))))),
+        of("normalize(varchar, varchar) -> varchar", |call| {
+            call.texts(|row| Ok(Some(normalized(row.text(0), row.text(1)))))
+        }),
         of("soundex(varchar) -> varchar", |call| call.texts(|row| soundex(row.text(0)).map(Some))),
         of("starts_with(varchar, varchar) -> boolean", |call| {
             call.flags(|row| Ok(Some(row.text(0).starts_with(row.text(1)))))
@@ -98,6 +108,40 @@ fn changes() -> Vec<Overload> {
     ]
 }
 
+/// A pattern of LIKE as the engine has it, where a backslash makes the next letter an ordinary one.
+fn pattern(text: &str, escape: Option<&str>) -> Result<String> {
+    let mut letters = escape.unwrap_or_default().chars();
+    let escape = match (letters.next(), letters.next()) {
+        (None, _) if escape.is_some() => return Err(bad("Escape string must be a single character")),
+        (_, Some(_)) => return Err(bad("Escape string must be a single character")),
+        (escape, None) => escape,
+    };
+    let (mut made, mut letters) = (String::with_capacity(text.len()), text.chars());
+    while let Some(letter) = letters.next() {
+        if Some(letter) == escape {
+            match letters.next() {
+                Some(next) if matches!(next, '%' | '_') || Some(next) == escape => made.extend(['\\', next]),
+                _ => return Err(bad("Escape character must be followed by '%', '_' or the escape character itself")),
+            }
+        } else if letter == '\\' {
+            made.push_str("\\\\");
+        } else {
+            made.push(letter);
+        }
+    }
+    Ok(made)
+}
+
+/// In one of Unicode's four forms.
+fn normalized<'a>(text: &'a str, form: &str) -> std::borrow::Cow<'a, str> {
+    match form {
+        "NFD" => DecomposingNormalizerBorrowed::new_nfd().normalize(text),
+        "NFKD" => DecomposingNormalizerBorrowed::new_nfkd().normalize(text),
+        "NFKC" => ComposingNormalizerBorrowed::new_nfkc().normalize(text),
+        _ => ComposingNormalizerBorrowed::new_nfc().normalize(text),
+    }
+}
+
 fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {
     let mut built = arrow::array::StringViewBuilder::new();
     for at in 0..call.rows {
@@ -106,6 +150,16 @@ fn concat_ws(call: &Call<'_>) -> Result<ArrayRef> {
         built.append_option((!row.is_null(0)).then(|| texts.join(row.text(0))));
     }
     Ok(std::sync::Arc::new(built.finish()))
+}
+
+/// The texts of an array, without those that are NULL.
+fn concat_array(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists = call.args[1].values.as_list::<i32>();
+    call.texts(|row| {
+        let list = lists.value(call.args[1].at(row.row));
+        let texts: Vec<&str> = list.as_string_view().iter().flatten().collect();
+        Ok(Some(texts.join(row.text(0))))
+    })
 }
 
 fn hamming(call: &Call<'_>) -> Result<ArrayRef> {

@@ -3,14 +3,10 @@
 use arrow::array::{Array, ArrayRef, AsArray, Int64Builder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 
 use super::call::{Call, out_of_range};
 use super::kinds::word;
-
-fn by_zero() -> DataFusionError {
-    DataFusionError::Execution("DIVISION_BY_ZERO: Division by zero".to_owned())
-}
 
 /// Whole numbers of each row as one, which is to fit the result's type.
 pub fn whole(call: &Call<'_>, one: impl Fn(&[i64]) -> Result<i64>) -> Result<ArrayRef> {
@@ -40,12 +36,4 @@ pub fn whole(call: &Call<'_>, one: impl Fn(&[i64]) -> Result<i64>) -> Result<Arr
         built.append_value(value);
     }
     Ok(cast(&built.finish(), call.gives)?)
-}
-
-/// What a division leaves.
-pub fn remainder(left: i64, right: i64) -> Result<i64> {
-    if right == 0 {
-        return Err(by_zero());
-    }
-    Ok(left.checked_rem(right).unwrap_or(0))
 }
