@@ -4,7 +4,7 @@ mod blocks;
 mod decoder;
 mod lz4;
 
-pub use blocks::MAX_BLOCK;
+pub use blocks::{LZ4_RATIO, MAX_BLOCK};
 pub use decoder::Decoder;
 
 /// How an object is compressed.

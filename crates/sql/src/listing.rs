@@ -122,7 +122,12 @@ async fn at_once(remote: &Remote, places: &[Place]) -> Result<Option<Vec<Vec<Sou
     }
     let mut found = vec![Vec::new(); places.len()];
     for (bucket, folders) in buckets {
-        let root = common(folders.iter().map(|(_, folder)| folder.as_str())).to_owned();
+        let prefixes = folders.iter().filter_map(|(at, _)| Some(places.get(*at)?.prefix.as_str()));
+        let root = common(prefixes).to_owned();
+        // A whole bucket has much else in it, which changes while nothing of the table does.
+        if root.is_empty() {
+            return Ok(None);
+        }
         let mut finder = Finder::new(places.len());
         let count = folders.len();
         for (at, folder) in folders {

@@ -11,6 +11,8 @@ use super::lz4::Frames;
 
 /// Bytes of a block, as it is and as it unfolds. Hadoop writes 256 KiB, others up to 4 MiB.
 pub const MAX_BLOCK: usize = 64 * 1024 * 1024;
+/// Bytes that a byte of LZ4 unfolds to at most: one of a match's length (LZ4 block format, "Match length"). A byte of Snappy unfolds to fewer.
+pub const LZ4_RATIO: usize = 255;
 /// Bytes of a chunk of Snappy's frames, unfolded.
 const MAX_CHUNK: usize = 64 * 1024;
 /// A chunk's length and kind.
@@ -152,9 +154,9 @@ fn unfold(codec: Codec, part: &[u8], most: usize, out: &mut Vec<u8>) -> io::Resu
     let from = out.len();
     let length = match codec {
         Codec::Snappy => snap::raw::decompress_len(part).map_err(broken)?,
-        Codec::Lz4 => most,
+        Codec::Lz4 => most.min(part.len().saturating_mul(LZ4_RATIO)),
     };
-    if length > most {
+    if length > most || length > part.len().saturating_mul(LZ4_RATIO) {
         return Err(broken(format!("a block that unfolds to {length} bytes, and not to the {most} that it says")));
     }
     out.resize(from + length, 0);

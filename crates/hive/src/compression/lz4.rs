@@ -5,7 +5,7 @@ use std::io;
 
 use twox_hash::XxHash32;
 
-use super::blocks::{Parts, number};
+use super::blocks::{LZ4_RATIO, Parts, number};
 use super::decoder::broken;
 
 /// What a frame begins with.
@@ -122,7 +122,7 @@ impl Frames {
         if is_plain {
             out.extend_from_slice(data);
         } else {
-            out.resize(from + self.frame.block, 0);
+            out.resize(from + self.frame.block.min(data.len().saturating_mul(LZ4_RATIO)), 0);
             let room = out.get_mut(from..).unwrap_or_default();
             let unfolded = lz4_flex::block::decompress_into_with_dict(data, room, &self.window);
             out.truncate(from + unfolded.map_err(broken)?);

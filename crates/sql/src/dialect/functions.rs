@@ -222,7 +222,8 @@ fn function(call: &Function) -> Written {
             let text = || DataType::Varchar(None);
             let zone = match (count(hours), count(minutes)) {
                 (Some(hours), Some(minutes)) => {
-                    Expr::value(Value::SingleQuotedString(functions::offset_text(hours * 3600 + minutes * 60)))
+                    let seconds = hours.saturating_mul(3600).saturating_add(minutes.saturating_mul(60));
+                    Expr::value(Value::SingleQuotedString(functions::offset_text(seconds)))
                 }
                 _ => cast(hours.clone(), text()),
             };

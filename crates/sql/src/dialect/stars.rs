@@ -139,11 +139,14 @@ impl Hiding<'_> {
         let mut items = Vec::with_capacity(select.projection.len());
         for mut item in std::mem::take(&mut select.projection) {
             match &mut item {
-                SelectItem::Wildcard(options) if count == 1 => exclude(options),
-                SelectItem::Wildcard(_) => {
-                    items.extend(apart(&all, using)?);
-                    continue;
-                }
+                SelectItem::Wildcard(options) => match apart(&all, using) {
+                    Some(stars) => {
+                        items.extend(stars);
+                        continue;
+                    }
+                    None if count == 1 => exclude(options),
+                    None => return Err(unnamed()),
+                },
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     let last = name.0.last().and_then(ObjectNamePart::as_ident);
                     let is_it = |one: &Standing| {
@@ -167,8 +170,8 @@ fn exclude(options: &mut WildcardAdditionalOptions) {
     options.opt_exclude = Some(ExcludeSelectItem::Multiple(hidden.collect()));
 }
 
-/// A star as one of each that stands in FROM.
-fn apart(all: &[Standing], using: bool) -> Result<Vec<SelectItem>, Problem> {
+/// A star as one of each that stands in FROM; `None` where not all have names, or USING makes one column of two.
+fn apart(all: &[Standing], using: bool) -> Option<Vec<SelectItem>> {
     let star = |one: &Standing| {
         let name = one.name.clone().filter(|_| !using)?;
         let mut options = WildcardAdditionalOptions::default();
@@ -178,11 +181,12 @@ fn apart(all: &[Standing], using: bool) -> Result<Vec<SelectItem>, Problem> {
         let kind = SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(name));
         Some(SelectItem::QualifiedWildcard(kind, options))
     };
-    let stars: Option<Vec<SelectItem>> = all.iter().map(star).collect();
-    stars.ok_or_else(|| {
-        let words = "a star over several tables beside \"$path\": name the columns, or write a star for each table";
-        refuse::problem(Why::Absent, "", words)
-    })
+    all.iter().map(star).collect()
+}
+
+fn unnamed() -> Problem {
+    let words = "a star over several tables beside \"$path\": name the columns, or write a star for each table";
+    refuse::problem(Why::Absent, "", words)
 }
 
 impl VisitorMut for Hiding<'_> {

@@ -2,11 +2,15 @@
 //!
 //! Trino documentation, "Mathematical functions and operators", "Decimal functions and operators".
 
+use arrow::array::{ArrayRef, new_null_array};
 use arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
 use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::{
+    ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 use super::kind::word;
 use super::simple::{anything, strictly};
@@ -102,7 +106,34 @@ pub fn result(name: &str, left: &DataType, right: &DataType) -> Option<DataType>
     decimals::result(name, left, right).or_else(|| intervals::result(name, left, right))
 }
 
+/// The type where values have turned out to be others than they were taken for: a CASE or a UNION has its type once all of it is known.
+fn settled(name: &str, left: &DataType, right: &DataType) -> Option<DataType> {
+    let op = match name {
+        "$plus" => Operator::Plus,
+        "$minus" => Operator::Minus,
+        "$times" => Operator::Multiply,
+        "$divide" => Operator::Divide,
+        _ => Operator::Modulo,
+    };
+    let is_number = |kind: &DataType| kind.is_numeric() || kind.is_null();
+    let both = is_number(left) && is_number(right);
+    both.then(|| BinaryTypeCoercer::new(left, &op, right).get_result_type().ok()).flatten()
+}
+
 impl Arithmetic {
+    /// What the engine's own kernels do, of two of one type.
+    fn kernel(&self, left: &ArrayRef, right: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+        let (left, right) = (strictly(left, kind)?, strictly(right, kind)?);
+        let made = match self.name {
+            "$plus" => add(&left, &right),
+            "$minus" => sub(&left, &right),
+            "$times" => mul(&left, &right),
+            "$divide" => div(&left, &right),
+            _ => rem(&left, &right),
+        };
+        made.map_err(|error| self.told(error, kind))
+    }
+
     fn told(&self, error: ArrowError, kind: &DataType) -> DataFusionError {
         match error {
             ArrowError::DivideByZero => by_zero(),
@@ -128,7 +159,7 @@ impl ScalarUDFImpl for Arithmetic {
 
     fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
         let kind = match kinds {
-            [left, right] => result(self.name, left, right),
+            [left, right] => result(self.name, left, right).or_else(|| settled(self.name, left, right)),
             _ => None,
         };
         kind.ok_or_else(|| DataFusionError::Internal("an operator of other values".to_owned()))
@@ -140,21 +171,11 @@ impl ScalarUDFImpl for Arithmetic {
         let count = if constant { 1 } else { args.number_rows };
         let (left, right) = (left.to_array(count)?, right.to_array(count)?);
         let kind = args.return_field.data_type();
-        let made = if kind.is_integer() {
-            let (left, right) = (strictly(&left, kind)?, strictly(&right, kind)?);
-            let made = match self.name {
-                "$plus" => add(&left, &right),
-                "$minus" => sub(&left, &right),
-                "$times" => mul(&left, &right),
-                "$divide" => div(&left, &right),
-                _ => rem(&left, &right),
-            };
-            made.map_err(|error| self.told(error, kind))?
-        } else {
-            match kind {
-                DataType::Decimal128(..) => decimals::work(self.name, &left, &right, kind)?,
-                _ => intervals::work(self.name, &left, &right)?,
-            }
+        let made = match kind {
+            kind if left.data_type().is_null() || right.data_type().is_null() => new_null_array(kind, count),
+            kind if kind.is_integer() || kind.is_floating() => self.kernel(&left, &right, kind)?,
+            DataType::Decimal128(..) => decimals::work(self.name, &left, &right, kind)?,
+            _ => intervals::work(self.name, &left, &right)?,
         };
         Ok(if constant {
             ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?)

@@ -4,8 +4,9 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::functions_nested::expr_fn::{array_append, array_concat, array_prepend};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, lit, when};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::arithmetic;
@@ -66,6 +67,22 @@ fn comparison(expr: RawBinaryExpr, left: &DataType, right: &DataType) -> Result<
     }
 }
 
+fn is_array(kind: &DataType) -> bool {
+    matches!(kind, DataType::List(_))
+}
+
+/// Arrays one behind the other, or an array and an element; NULL where an array is NULL, which the engine takes for an empty one.
+fn joined(expr: RawBinaryExpr, left: &DataType, right: &DataType) -> Result<Expr> {
+    let (one, other) = (expr.left, expr.right);
+    let known = |array: &Expr| array.clone().is_not_null();
+    let (is_known, both) = match (is_array(left), is_array(right)) {
+        (true, true) => (known(&one).and(known(&other)), array_concat(vec![one, other])),
+        (true, false) => (known(&one), array_append(one, other)),
+        _ => (known(&other), array_prepend(one, other)),
+    };
+    when(is_known, both).end()
+}
+
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
@@ -87,7 +104,9 @@ impl ExprPlanner for Operators {
                 | BinaryOperator::GtEq
         );
         let unlike_texts = left.is_string() != right.is_string() && !left.is_null() && !right.is_null();
+        let joins_arrays = expr.op == BinaryOperator::StringConcat && (is_array(&left) || is_array(&right));
         let refused = match expr.op {
+            BinaryOperator::StringConcat if joins_arrays => false,
             BinaryOperator::StringConcat => {
                 unlike_texts || [&left, &right].into_iter().any(|kind| family(kind) == Some(Family::Json))
             }
@@ -99,6 +118,9 @@ impl ExprPlanner for Operators {
         }
         if compared {
             return comparison(expr, &left, &right);
+        }
+        if joins_arrays {
+            return joined(expr, &left, &right).map(PlannerResult::Planned);
         }
         if function.is_empty() {
             return Ok(PlannerResult::Original(expr));

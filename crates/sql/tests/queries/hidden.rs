@@ -65,6 +65,7 @@ async fn no_star_shows_them() {
         ("WITH eggs AS (SELECT 1 AS x) SELECT * FROM birds, eggs WHERE \"$path\" <> ''", "name grams x"),
         ("SELECT * FROM days WHERE \"$path\" <> ''", "n d"),
         ("SELECT * FROM birds WHERE EXISTS (SELECT * FROM eggs WHERE eggs.\"$path\" <> birds.\"$path\")", "name grams"),
+        ("SELECT * FROM birds b JOIN seen s ON b.\"$path\" = s.\"$path\"", "name grams name grams source $path"),
         ("SELECT * FROM seen", "name grams source $path"),
         ("SELECT * FROM seen WHERE \"$path\" = source", "name grams source $path"),
     ] {

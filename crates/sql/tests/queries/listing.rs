@@ -26,9 +26,10 @@ fn days(bucket: &str, count: usize) -> Lake {
         put(format!("{folder}/_hidden"), b"7\n");
         put(format!("{folder}x/a"), b"7\n");
     }
-    put("elsewhere/d=x/a".into(), b"10\n");
+    put("days/elsewhere/d=x/a".into(), b"10\n");
     put("days/d=alone".into(), b"100\n");
-    for (value, folder) in [("x", "elsewhere/d=x/"), ("e", "days/d=e"), ("t", "days/d=000"), ("f", "days/d=alone")] {
+    for (value, folder) in [("x", "days/elsewhere/d=x/"), ("e", "days/d=e"), ("t", "days/d=000"), ("f", "days/d=alone")]
+    {
         let location = format!("s3://{bucket}/{folder}");
         partitions.push(Partition { values: vec![value.into()], location, storage: None });
     }
@@ -46,10 +47,19 @@ async fn many_folders() {
 }
 
 #[tokio::test]
+async fn an_object_alone_in_a_bucket() {
+    let mut lake = days("lake", 100);
+    let place = Partition { values: vec!["one".into()], location: "s3://extra/data/part.csv".into(), storage: None };
+    lake.partitions.get_mut(&("db".to_owned(), "days".to_owned())).unwrap().push(place);
+    lake.objects.insert(("extra".into(), "data/part.csv".into()), Bytes::from_static(b"1000\n"));
+    assert_eq!(query(&lake, "SELECT sum(n) FROM days").await.unwrap().rows, "\"1211\"\n");
+}
+
+#[tokio::test]
 async fn few_folders_among_many_objects() {
     let mut lake = days("lake", 100);
     for n in 0..6_000 {
-        lake.objects.insert(("lake".into(), format!("other/{n}")), Bytes::from_static(b"7\n"));
+        lake.objects.insert(("lake".into(), format!("days/other/{n}")), Bytes::from_static(b"7\n"));
     }
     assert_eq!(query(&lake, "SELECT sum(n) FROM days").await.unwrap().rows, "\"211\"\n");
 }

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use bytes::Bytes;
+use millpond_hive::compression::LZ4_RATIO;
 use millpond_hive::types::MAX_DEPTH;
 use prost::Message;
 
@@ -18,6 +19,10 @@ const FIRST: u64 = 64 * 1024;
 const MAX_TAIL: u64 = 64 * 1024 * 1024;
 /// Compressions by their numbers.
 const COMPRESSIONS: [&str; 7] = ["none", "zlib", "snappy", "LZO", "LZ4", "zstd", "Brotli"];
+/// Bytes that a block unfolds to, where nothing is said (ORC specification v1, "Compression").
+const DEFAULT_BLOCK: u64 = 256 * 1024;
+/// The longest block that is read: the three bytes of its head say no more.
+const MAX_BLOCK: u64 = 8 * 1024 * 1024;
 /// Types by their numbers end here.
 const LAST_TYPE: i32 = 18;
 /// The type of rows.
@@ -43,6 +48,8 @@ struct Footer {
     stripes: Vec<Stripe>,
     #[prost(message, repeated, tag = "4")]
     types: Vec<Type>,
+    #[prost(uint64, tag = "6")]
+    rows: u64,
     #[prost(bytes = "vec", optional, tag = "10")]
     encryption: Option<Vec<u8>>,
 }
@@ -57,6 +64,8 @@ struct Stripe {
     data: u64,
     #[prost(uint64, tag = "4")]
     footer: u64,
+    #[prost(uint64, tag = "5")]
+    rows: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -108,6 +117,9 @@ pub async fn read(remote: &Remote, source: &Source) -> Result<Tail, Problem> {
         let before = remote.bytes(source, size - length..size - bytes.len() as u64).await?;
         bytes = [before, bytes].concat().into();
     }
+    if script.block.is_some_and(|block| block > MAX_BLOCK) {
+        return Err(broken("its blocks are longer than blocks can be".to_owned()));
+    }
     let footer = usize::try_from(script.footer).unwrap_or(usize::MAX);
     let end = bytes.len().saturating_sub(after);
     let raw = bytes.get(end.saturating_sub(footer)..end).unwrap_or_default();
@@ -122,6 +134,10 @@ pub async fn read(remote: &Remote, source: &Source) -> Result<Tail, Problem> {
         return Err(unread("with encrypted columns"));
     }
     types(&footer.types).map_err(broken)?;
+    let rows = footer.stripes.iter().try_fold(0_u64, |sum, stripe| sum.checked_add(stripe.rows));
+    if rows != Some(footer.rows) {
+        return Err(broken("its stripes have not as many rows as it says".to_owned()));
+    }
     let indexes = footer.stripes.iter().map(|stripe| index(stripe, size)).collect::<Option<Vec<_>>>();
     let mut indexes = indexes.ok_or_else(|| broken("a stripe lies beyond its end".to_owned()))?;
     indexes.sort_by_key(|index| index.start);
@@ -166,12 +182,13 @@ fn unfolded(compression: i32, block: Option<u64>, mut bytes: &[u8]) -> Result<Ve
 fn unfold(compression: i32, block: Option<u64>, part: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let words = |error: &dyn std::error::Error| error.to_string();
     let (from, most) = (out.len(), MAX_TAIL + 1);
+    let possible = part.len().saturating_mul(LZ4_RATIO);
     let length = match compression {
         2 => snap::raw::decompress_len(part).map_err(|error| words(&error))?,
-        4 => usize::try_from(block.unwrap_or(256 * 1024)).unwrap_or(usize::MAX),
+        4 => usize::try_from(block.unwrap_or(DEFAULT_BLOCK)).unwrap_or(usize::MAX).min(possible),
         _ => 0,
     };
-    if length as u64 > most {
+    if length > possible || length as u64 > most {
         return Err(format!("a block of {length} bytes is too long"));
     }
     out.resize(from + length, 0);
