@@ -49,7 +49,7 @@ pub async fn of(remote: &Remote, places: &[Place]) -> Result<Vec<Vec<Source>>> {
     {
         return Ok(found);
     }
-    let each = places.to_vec().into_iter().map(|place| async move { one(remote, &place).await });
+    let each = places.iter().cloned().map(|place| async move { one(remote, &place).await });
     stream::iter(each).buffered(TOGETHER).try_collect().await
 }
 

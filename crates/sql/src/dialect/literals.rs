@@ -120,8 +120,6 @@ fn is_negative(expr: &Expr) -> Option<(bool, &str)> {
     }
 }
 
-/// `'1-2' YEAR TO MONTH` as `'1 YEAR 2 MONTH'`.
-
 /// So many days, hours, minutes or seconds; `None` for no number.
 fn nanos(part: &str, unit: &DateTimeField) -> Option<i128> {
     let size = match unit {

@@ -99,7 +99,7 @@ fn refuse_tokens(words: &[TokenWithSpan]) -> Result<(), Problem> {
         let place = tokens::shown(equal.span);
         return Err(refuse::problem(refuse::Why::Syntax, &place, "== is not Trino's: write ="));
     }
-    if let Some(digits) = words.windows(2).find_map(|two| tokens::begins_with_digits(two)) {
+    if let Some(digits) = words.windows(2).find_map(tokens::begins_with_digits) {
         let place = tokens::shown(digits);
         let said = "identifiers must not start with a digit; surround the identifier with double quotes";
         return Err(refuse::problem(refuse::Why::Syntax, &place, said));

@@ -14,8 +14,11 @@ use millpond_query::{Partition, Storage, Table};
 
 use crate::world::{Lake, column};
 
+/// A format's name here, its classes and its SerDe's properties.
+type FormatOf = (&'static str, classes::Classes, &'static [(&'static str, &'static str)]);
+
 /// Words for formats, and what tables of them say: input format, SerDe, properties.
-const FORMATS: &[(&str, classes::Classes, &[(&str, &str)])] = &[
+const FORMATS: &[FormatOf] = &[
     ("text", classes::TEXT, &[]),
     ("commas", classes::TEXT, &[("field.delim", ",")]),
     ("csv", (classes::TEXT_INPUT, classes::TEXT_OUTPUT, classes::OPEN_CSV), &[]),
