@@ -63,7 +63,8 @@ echo "python           $VENV"
 step "cargo fmt --check" cargo fmt --all --check
 step "cargo clippy" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 step "cargo xtask tidy" cargo xtask tidy
-step "cargo build (the server under test)" cargo build --locked --quiet -p millpond
+# With all else that is tested: the server alone would have other features of its dependencies, and the engine would be built twice.
+step "cargo build" cargo build --workspace --all-targets --locked --quiet
 rust_tests
 if [ -x "${MILLPOND_BIN:-$CARGO_TARGET_DIR/debug/millpond}" ]; then python_tests; else
   FAILED=$((FAILED + 1)); BROKEN+=("pytest: no server to test")

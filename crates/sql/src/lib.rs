@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod formats;
 mod functions;
+mod guarded;
 mod hidden;
 mod links;
 mod listing;

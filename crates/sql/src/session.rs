@@ -25,6 +25,7 @@ use crate::dialect::{self, Asked, Understood};
 use crate::explain;
 use crate::failure::{self, Problem};
 use crate::functions;
+use crate::guarded;
 use crate::hidden;
 use crate::narrow;
 use crate::remote::Remote;
@@ -144,7 +145,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let context = SessionContext::new_with_state(state);
     let frame = context.execute_logical_plan(plan).await?;
     let (state, logical) = frame.into_parts();
-    let logical = functions::close(state.optimize(&logical)?)?;
+    let logical = guarded::lower(functions::close(state.optimize(&logical)?)?)?;
     let plan = state.query_planner().create_physical_plan(&logical, &state).await?;
     let task = Arc::new(datafusion::execution::TaskContext::from(&state));
     let planned = Instant::now();

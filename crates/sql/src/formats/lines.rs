@@ -11,6 +11,8 @@ use crate::remote::{Remote, Source};
 
 /// Bytes that are read at once.
 const PIECE: u64 = 4 * 1024 * 1024;
+/// Bytes that are given at once, however many there are: their lines are a batch of rows.
+const SLICE: usize = 256 * 1024;
 /// The longest line: a row must fit into memory several times.
 pub const MAX_LINE: usize = 128 * 1024 * 1024;
 
@@ -22,6 +24,8 @@ pub struct Pieces {
     /// What was read and is not decompressed yet.
     piece: Bytes,
     decoder: Option<Decoder>,
+    /// What is decompressed and was not given yet.
+    ready: Bytes,
 }
 
 impl Pieces {
@@ -33,7 +37,7 @@ impl Pieces {
         let unread = |why| Problem::Data(format!("HIVE_UNSUPPORTED_FORMAT: {} is {why}", source.path()));
         let compression = Compression::of(&source.key).map_err(unread)?;
         let decoder = Decoder::of(compression).map_err(|error| Problem::Internal(error.to_string()))?;
-        Ok(Self { remote, source, next: 0, piece: Bytes::new(), decoder })
+        Ok(Self { remote, source, next: 0, piece: Bytes::new(), decoder, ready: Bytes::new() })
     }
 
     /// The next piece, which may be empty; `None` at the end.
@@ -41,6 +45,17 @@ impl Pieces {
     /// # Errors
     /// It cannot be read, or is not what its name says.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        if self.ready.is_empty() {
+            match self.more().await? {
+                Some(more) => self.ready = more,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(self.ready.split_to(self.ready.len().min(SLICE))))
+    }
+
+    /// What comes next, decompressed.
+    async fn more(&mut self) -> Result<Option<Bytes>, Problem> {
         if self.piece.is_empty() {
             if self.next >= self.source.size {
                 return self.end();

@@ -9,8 +9,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::argument;
-use super::rows::{common, entries, int, item, items, key_and_value, list, list_of, map_of, rows, text};
+use super::rows::{at_once, common, entries, int, item, items, key_and_value, list, list_of, map_of, rows, text};
+use super::{argument, elements};
 
 /// The most items that `repeat` gives (Trino's `MAX_RESULT_ENTRIES`).
 const MAX_ITEMS: i64 = 10_000;
@@ -275,8 +275,14 @@ pub fn all() -> Vec<ScalarUDF> {
             cardinality,
         ),
         rows("contains", "contains(array(T), T)", |kinds| Some((with_item(kinds)?.0, DataType::Boolean)), 2, contains),
-        rows("element_at", "element_at(array(T), bigint), element_at(map(K, V), K)", element_plan, 2, element_at),
-        rows("$subscript", "array(T)[bigint], map(K, V)[K]", element_plan, 2, subscript),
+        at_once(
+            "element_at",
+            "element_at(array(T), bigint), element_at(map(K, V), K)",
+            element_plan,
+            2,
+            (element_at, elements::element_at),
+        ),
+        at_once("$subscript", "array(T)[bigint], map(K, V)[K]", element_plan, 2, (subscript, elements::subscript)),
         rows("array_distinct", "array_distinct(array(T))", same, 1, array_distinct),
         set("array_union", array_union),
         set("array_intersect", array_intersect),

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Decimal128Array};
+use arrow::compute::try_binary;
 use arrow::datatypes::{DataType, Decimal128Type};
+use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
 
 use super::arithmetic::by_zero;
@@ -77,27 +79,42 @@ pub fn work(name: &str, left: &ArrayRef, right: &ArrayRef, kind: &DataType) -> R
         "$divide" => (power(scale + of_right.1 - of_left.1)?, 1),
         _ => (power(scale - of_left.1)?, power(scale - of_right.1)?),
     };
-    let one = |left: i128, right: i128| -> Result<i128> {
-        if right == 0 && matches!(name, "$divide" | "$modulo") {
-            return Err(by_zero());
-        }
-        let (left, right) = (left.checked_mul(left_factor), right.checked_mul(right_factor));
-        let (Some(left), Some(right)) = (left, right) else { return Err(overflow()) };
-        let made = match name {
-            "$plus" => left.checked_add(right),
-            "$minus" => left.checked_sub(right),
-            "$times" => left.checked_mul(right),
-            "$divide" => Some(quotient(left, right)),
-            _ => left.checked_rem(right),
-        };
-        made.filter(|made| *made < BEYOND && *made > -BEYOND).ok_or_else(overflow)
+    let ups = |left: i128, right: i128| Some((up(left, left_factor)?, up(right, right_factor)?));
+    let made = match name {
+        "$plus" => try_binary(lefts, rights, |left, right| {
+            fitting(ups(left, right).and_then(|(left, right)| left.checked_add(right)))
+        }),
+        "$minus" => try_binary(lefts, rights, |left, right| {
+            fitting(ups(left, right).and_then(|(left, right)| left.checked_sub(right)))
+        }),
+        "$times" => try_binary(lefts, rights, |left: i128, right| fitting(left.checked_mul(right))),
+        "$divide" => try_binary(lefts, rights, |left, right| {
+            let left = up(left, left_factor).ok_or_else(no_room)?;
+            if right == 0 { Err(ArrowError::DivideByZero) } else { fitting(Some(quotient(left, right))) }
+        }),
+        _ => try_binary(lefts, rights, |left, right| {
+            let (left, right) = ups(left, right).ok_or_else(no_room)?;
+            if right == 0 { Err(ArrowError::DivideByZero) } else { fitting(left.checked_rem(right)) }
+        }),
     };
-    let made: Result<Decimal128Array> = lefts
-        .iter()
-        .zip(rights)
-        .map(|pair| if let (Some(left), Some(right)) = pair { one(left, right).map(Some) } else { Ok(None) })
-        .collect();
-    Ok(Arc::new(made?.with_data_type(kind.clone())))
+    let made: Decimal128Array = made.map_err(|error| match error {
+        ArrowError::DivideByZero => by_zero(),
+        _ => overflow(),
+    })?;
+    Ok(Arc::new(made.with_data_type(kind.clone())))
+}
+
+fn up(value: i128, factor: i128) -> Option<i128> {
+    if factor == 1 { Some(value) } else { value.checked_mul(factor) }
+}
+
+fn no_room() -> ArrowError {
+    ArrowError::ArithmeticOverflow(String::new())
+}
+
+/// What a decimal has room for.
+fn fitting(made: Option<i128>) -> Result<i128, ArrowError> {
+    made.filter(|made| *made < BEYOND && *made > -BEYOND).ok_or_else(no_room)
 }
 
 /// Rounded half away from zero.

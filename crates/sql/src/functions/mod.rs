@@ -10,6 +10,7 @@ mod clocks;
 mod conditional;
 mod dates;
 mod decimals;
+mod elements;
 mod families;
 mod format;
 mod intervals;

@@ -20,6 +20,9 @@ pub type Plan = fn(&[DataType]) -> Option<(Vec<DataType>, DataType)>;
 /// The work on values of the planned types, none of which is NULL at the places in front of `nulls`.
 pub type Work = fn(&[ScalarValue], &DataType) -> Result<ScalarValue>;
 
+/// The same of a batch at once; nothing where rows have to be looked at one by one.
+pub type Whole = fn(&[ArrayRef], &DataType) -> Result<Option<ArrayRef>>;
+
 /// A function.
 #[derive(Debug)]
 struct Rows {
@@ -27,6 +30,7 @@ struct Rows {
     usage: &'static str,
     plan: Plan,
     work: Work,
+    whole: Option<Whole>,
     /// From which argument on NULL is a value like others.
     nulls: usize,
     signature: Signature,
@@ -34,12 +38,26 @@ struct Rows {
 
 /// A function that is NULL where one of its arguments in front of the place `nulls` is.
 pub fn rows(name: &'static str, usage: &'static str, plan: Plan, nulls: usize, work: Work) -> ScalarUDF {
-    ScalarUDF::new_from_impl(Rows { name, usage, plan, work, nulls, signature: anything(Volatility::Immutable) })
+    let signature = anything(Volatility::Immutable);
+    ScalarUDF::new_from_impl(Rows { name, usage, plan, work, whole: None, nulls, signature })
+}
+
+/// One that is done for a batch at once where that can be.
+pub fn at_once(
+    name: &'static str,
+    usage: &'static str,
+    plan: Plan,
+    nulls: usize,
+    (work, whole): (Work, Whole),
+) -> ScalarUDF {
+    let signature = anything(Volatility::Immutable);
+    ScalarUDF::new_from_impl(Rows { name, usage, plan, work, whole: Some(whole), nulls, signature })
 }
 
 /// One that gives something else each time.
 pub fn volatile_rows(name: &'static str, usage: &'static str, plan: Plan, nulls: usize, work: Work) -> ScalarUDF {
-    ScalarUDF::new_from_impl(Rows { name, usage, plan, work, nulls, signature: anything(Volatility::Volatile) })
+    let signature = anything(Volatility::Volatile);
+    ScalarUDF::new_from_impl(Rows { name, usage, plan, work, whole: None, nulls, signature })
 }
 
 impl PartialEq for Rows {
@@ -92,6 +110,11 @@ impl ScalarUDFImpl for Rows {
         let columns: Result<Vec<ArrayRef>> =
             args.args.iter().zip(&due).map(|(value, due)| strictly(&value.to_array(count)?, due)).collect();
         let columns = columns?;
+        if let Some(whole) = self.whole.filter(|_| !constant)
+            && let Some(made) = whole(&columns, &kind)?
+        {
+            return Ok(ColumnarValue::Array(made));
+        }
         let null = ScalarValue::try_from(&kind)?;
         let mut out = Vec::with_capacity(count);
         for row in 0..count {
