@@ -14,7 +14,8 @@ use super::kind::{Kind::*, Out, Value};
 use super::simple::{Form, form, function, simple};
 use super::zones::{Moment, days, micros, offset_text, zone};
 
-const MONTHS: [&str; 12] = [
+/// The months, from January on.
+pub const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",

@@ -109,3 +109,23 @@ async fn what_unfolds_a_thousandfold() {
     let words = run_in(&pool, &lake, run("SELECT count(*) FROM long")).await.unwrap_err().to_string();
     assert!(words.contains("s3://lake/long/x.gz line 2 has more than"), "{words}");
 }
+
+/// Each part says nothing of how much it unfolds to: room for the whole block each time would be a terabyte of zeros.
+#[tokio::test]
+async fn a_block_of_very_many_parts() {
+    const PARTS: u32 = 20_000;
+    let block = |claimed: u32| {
+        let mut bytes = claimed.to_be_bytes().to_vec();
+        (0..PARTS).for_each(|_| bytes.extend([0, 0, 0, 2, 0x10, b'a']));
+        bytes
+    };
+    let lake = Lake::default().table("whole", "a string", (classes::TEXT, COMMAS), &[("x.lz4", &block(PARTS))]).table(
+        "cut",
+        "a string",
+        (classes::TEXT, COMMAS),
+        &[("x.lz4", &block(64 << 20))],
+    );
+    assert_eq!(query(&lake, "SELECT length(a) FROM whole").await.unwrap().rows, "\"20000\"\n");
+    let words = failure(&lake, "SELECT length(a) FROM cut").await;
+    assert!(words.contains("HIVE_BAD_DATA: s3://lake/cut/x.lz4 is no whole"), "{words}");
+}

@@ -3,22 +3,8 @@
 use jiff::civil::{Date, DateTime, Time, Weekday};
 
 use super::given::Given;
+use crate::functions::patterns::MONTHS;
 use crate::functions::zones;
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 
 fn month(date: Date) -> &'static str {
     usize::try_from(date.month() - 1).ok().and_then(|at| MONTHS.get(at)).copied().unwrap_or_default()
