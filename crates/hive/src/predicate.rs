@@ -8,10 +8,12 @@ use crate::ddl::{Comparison, PartitionTest};
 use crate::names::DEFAULT_PARTITION;
 
 mod parse;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use spans::Span;
 use value::{KeyType, Value};
 
 /// The longest expression, in characters (Glue's `PredicateString`).
@@ -97,24 +99,6 @@ impl Predicate {
         };
         let values = self.kinds.iter().enumerate().map(read).collect::<Result<Vec<_>, PredicateError>>()?;
         Ok(self.node.ask(&values) == Some(true))
-    }
-
-    /// The values of the first keys that every partition has which it holds for, as far as equalities of texts tell them: other values
-    /// can be written in several ways.
-    pub fn leading(&self) -> Vec<String> {
-        let all = match &self.node {
-            Node::And(nodes) => nodes.as_slice(),
-            node => std::slice::from_ref(node),
-        };
-        let told = |key| {
-            all.iter().find_map(|node| match node {
-                Node::Test(index, Test::Compare(Comparison::Equal, Value::Text(text))) if *index == key => Some(text),
-                _ => None,
-            })
-        };
-        // The catalog's word for NULL is none, for which no equality holds.
-        let known = (0..self.kinds.len()).map_while(told).take_while(|text| *text != DEFAULT_PARTITION);
-        known.cloned().collect()
     }
 }
 

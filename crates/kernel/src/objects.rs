@@ -110,7 +110,7 @@ pub trait Objects: Send + Sync + 'static {
 
 /// Reads what tables consist of: listings and ranges, as callers like any other.
 pub trait ObjectReads: Send + Sync + 'static {
-    /// Reads bytes of an object while it still has this entity tag (`If-Match`); fewer where it ends.
+    /// Reads bytes of an object while it still has this entity tag (`If-Match`), in pieces as they lie; fewer where it ends.
     ///
     /// # Errors
     /// As [`Self::get`]; `PreconditionFailed` where it is another by now, `InvalidRange` from beyond its end.
@@ -121,7 +121,7 @@ pub trait ObjectReads: Send + Sync + 'static {
         key: &'a str,
         etag: &'a str,
         range: Range<u64>,
-    ) -> BoxFuture<'a, Result<Bytes, ServiceError>>;
+    ) -> BoxFuture<'a, Result<Vec<Bytes>, ServiceError>>;
 
     /// `s3:GetObject`, as HeadObject.
     ///

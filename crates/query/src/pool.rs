@@ -58,8 +58,8 @@ pub struct PoolSettings {
 
 /// Answers what a query asks, as its caller.
 pub trait Host: Send + Sync {
-    /// An answer; what is refused says so in it.
-    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Bytes)>;
+    /// An answer, with bytes in pieces; what is refused says so in it.
+    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Vec<Bytes>)>;
 }
 
 /// Takes a query's result.

@@ -1,8 +1,8 @@
 //! Frames on the socket between server and worker: the length of the message and of the payload, 4 bytes each, big-endian; the message; the payload.
 
-use std::io;
+use std::io::{self, IoSlice};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -33,32 +33,47 @@ pub async fn read<M: Message + Default>(from: &mut (impl AsyncRead + Unpin)) -> 
     if payload > MAX_PAYLOAD {
         return Err(too_large("a payload", payload));
     }
-    let mut frame = BytesMut::zeroed(message + payload);
-    from.read_exact(&mut frame).await?;
+    let mut frame = BytesMut::with_capacity(message + payload);
+    while frame.len() < message + payload {
+        let missing = message + payload - frame.len();
+        if from.read_buf(&mut (&mut frame).limit(missing)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     let body = frame.split_off(message).freeze();
     let message = M::decode(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Some((message, body)))
 }
 
-/// Writes a frame.
+/// Writes a frame; its payload stands in pieces.
 ///
 /// # Errors
 /// The socket's, `InvalidData` for what is larger than a frame may be.
-pub async fn write<M: Message>(to: &mut (impl AsyncWrite + Unpin), message: &M, payload: &[u8]) -> io::Result<()> {
-    let length = message.encoded_len();
+pub async fn write<M: Message>(to: &mut (impl AsyncWrite + Unpin), message: &M, payload: &[Bytes]) -> io::Result<()> {
+    let (length, size) = (message.encoded_len(), payload.iter().map(Bytes::len).sum::<usize>());
     if length > MAX_MESSAGE {
         return Err(too_large("a message", length));
     }
-    if payload.len() > MAX_PAYLOAD {
-        return Err(too_large("a payload", payload.len()));
+    if size > MAX_PAYLOAD {
+        return Err(too_large("a payload", size));
     }
     let mut head = BytesMut::with_capacity(8 + length);
     // Both fit: the limits are far below.
     head.extend_from_slice(&(length as u32).to_be_bytes());
-    head.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+    head.extend_from_slice(&(size as u32).to_be_bytes());
     message.encode(&mut head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    to.write_all(&head).await?;
-    to.write_all(payload).await
+    let mut slices: Vec<IoSlice<'_>> =
+        std::iter::once(head.as_ref()).chain(payload.iter().map(AsRef::as_ref)).map(IoSlice::new).collect();
+    let mut left = slices.as_mut_slice();
+    // What is empty is passed over.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match to.write_vectored(left).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut left, written),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -70,8 +85,9 @@ mod tests {
     async fn frames_come_back() {
         let answer = Answer { id: 7, error: "NoSuchKey".into(), ..Answer::default() };
         let mut line = Vec::new();
-        write(&mut line, &answer, b"payload").await.unwrap();
-        write(&mut line, &Answer::default(), b"").await.unwrap();
+        let pieces = ["pay", "", "load"].map(|piece| Bytes::from_static(piece.as_bytes()));
+        write(&mut line, &answer, &pieces).await.unwrap();
+        write(&mut line, &Answer::default(), &[]).await.unwrap();
         let mut from = line.as_slice();
         assert_eq!(read::<Answer>(&mut from).await.unwrap(), Some((answer, Bytes::from_static(b"payload"))));
         assert_eq!(read::<Answer>(&mut from).await.unwrap(), Some((Answer::default(), Bytes::new())));

@@ -87,16 +87,28 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to talk. Within a runtime.
-    pub fn new(stream: UnixStream) -> Self {
+    /// Begins to talk, on a thread of its own: what wakes queries is then none of their threads, and all of them work.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn start(socket: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let stream = {
+            let _within = runtime.enter();
+            UnixStream::from_std(socket)?
+        };
         let (read, write) = stream.into_split();
         let (frames, waits) = mpsc::channel(WAITING);
         let (give, tasks) = mpsc::channel(1);
         let waiting = Answers::default();
-        tokio::spawn(write_all(write, waits));
-        tokio::spawn(read_all(read, Arc::clone(&waiting), give));
+        let talk = {
+            let waiting = Arc::clone(&waiting);
+            async { tokio::join!(write_all(write, waits), read_all(read, waiting, give)) }
+        };
+        std::thread::Builder::new().name("query-socket".to_owned()).spawn(move || runtime.block_on(talk))?;
         let asker = Asker { frames, waiting, next: Arc::default(), turn: 0 };
-        Self { asker, tasks }
+        Ok(Self { asker, tasks })
     }
 
     /// What is to be done next; `None` when the server is gone.
@@ -114,7 +126,7 @@ impl Server {
 
 async fn write_all(mut write: OwnedWriteHalf, mut waits: mpsc::Receiver<(FromWorker, Bytes)>) -> io::Result<()> {
     while let Some((message, payload)) = waits.recv().await {
-        wire::write(&mut write, &message, &payload).await?;
+        wire::write(&mut write, &message, &[payload]).await?;
     }
     Ok(())
 }

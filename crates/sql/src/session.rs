@@ -145,7 +145,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
     let context = SessionContext::new_with_state(state);
     let frame = context.execute_logical_plan(plan).await?;
     let (state, logical) = frame.into_parts();
-    let logical = guarded::lower(functions::close(state.optimize(&logical)?)?)?;
+    let logical = functions::like(guarded::lower(functions::close(state.optimize(&logical)?)?)?)?;
     let plan = state.query_planner().create_physical_plan(&logical, &state).await?;
     let task = Arc::new(datafusion::execution::TaskContext::from(&state));
     let planned = Instant::now();

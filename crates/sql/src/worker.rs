@@ -110,8 +110,7 @@ async fn describe(object: &Describe, asker: Asker) -> Result<(), AskError> {
 }
 
 async fn serve(socket: std::os::unix::net::UnixStream) -> std::io::Result<()> {
-    socket.set_nonblocking(true)?;
-    let mut server = Server::new(tokio::net::UnixStream::from_std(socket)?);
+    let mut server = Server::start(socket)?;
     while let Some(task) = server.next().await {
         let told = match task {
             Task::Run(query) => run(query, server.asker()).await,

@@ -78,7 +78,7 @@ impl Answers {
             let state = reads.head(Arc::clone(&self.caller), &read.bucket, &read.key).await;
             return state.is_ok_and(|state| state.etag == read.etag);
         }
-        self.answer(&what).await.is_ok_and(|(answer, _)| digest(&answer) == asked.digest)
+        self.answer(&what).await.is_ok_and(|(mut answer, _)| digest(&mut answer) == asked.digest)
     }
 
     fn catalog(&self) -> Result<&Arc<dyn Catalog>, ServiceError> {
@@ -89,8 +89,8 @@ impl Answers {
         self.reads.as_ref().ok_or_else(|| ServiceError::not_implemented("Reading of objects"))
     }
 
-    async fn answer(&self, what: &ask::What) -> Result<(Answer, Bytes), ServiceError> {
-        let (caller, mut answer, mut payload) = (Arc::clone(&self.caller), Answer::default(), Bytes::new());
+    async fn answer(&self, what: &ask::What) -> Result<(Answer, Vec<Bytes>), ServiceError> {
+        let (caller, mut answer, mut payload) = (Arc::clone(&self.caller), Answer::default(), Vec::new());
         let some = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
         match what {
             ask::What::Table(of) => {
@@ -140,28 +140,35 @@ fn question(what: &ask::What) -> Vec<u8> {
     Ask { id: 0, what: Some(what), turn: 0 }.encode_to_vec()
 }
 
+/// What the next page is asked for with.
+fn token(answer: &mut Answer) -> Option<&mut String> {
+    let listed = answer.listing.as_mut().map(|page| &mut page.next);
+    listed.or(answer.partitions.as_mut().map(|page| &mut page.next)).filter(|token| !token.is_empty())
+}
+
 /// Without what differs each time that a page is asked for.
-fn digest(answer: &Answer) -> Vec<u8> {
-    let mut answer = answer.clone();
-    let seen = |next: &mut String| *next = if next.is_empty() { String::new() } else { "more".to_owned() };
-    answer.listing.as_mut().map(|page| &mut page.next).into_iter().for_each(seen);
-    answer.partitions.as_mut().map(|page| &mut page.next).into_iter().for_each(seen);
-    Sha256::digest(answer.encode_to_vec()).to_vec()
+fn digest(answer: &mut Answer) -> Vec<u8> {
+    let kept = token(answer).map(|token| std::mem::replace(token, "more".to_owned()));
+    let digest = Sha256::digest(answer.encode_to_vec()).to_vec();
+    if let (Some(token), Some(kept)) = (token(answer), kept) {
+        *token = kept;
+    }
+    digest
 }
 
 impl Host for Answers {
-    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Bytes)> {
+    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Vec<Bytes>)> {
         async move {
             match self.answer(&what).await {
-                Ok((answer, payload)) => {
+                Ok((mut answer, payload)) => {
                     let is_read = matches!(what, ask::What::Read(_));
-                    let digest = if is_read { Vec::new() } else { digest(&answer) };
+                    let digest = if is_read { Vec::new() } else { digest(&mut answer) };
                     self.remember(question(&what), digest);
                     (answer, payload)
                 }
                 Err(error) => {
                     let (code, message) = (error.code.into_owned(), error.message);
-                    (Answer { error: code, message, ..Answer::default() }, Bytes::new())
+                    (Answer { error: code, message, ..Answer::default() }, Vec::new())
                 }
             }
         }
@@ -271,7 +278,7 @@ mod tests {
             listing: Some(ListedPage { objects: Vec::new(), next: next.into() }),
             ..Answer::default()
         };
-        assert_eq!(digest(&page("a")), digest(&page("b")));
-        assert_ne!(digest(&page("a")), digest(&page("")));
+        assert_eq!(digest(&mut page("a")), digest(&mut page("b")));
+        assert_ne!(digest(&mut page("a")), digest(&mut page("")));
     }
 }

@@ -1,6 +1,6 @@
 //! Which partitions an expression of GetPartitions holds for (API reference, GetPartitions, `Expression`): the errors of one that is none.
 
-use millpond_hive::predicate::{self, Key, PredicateError};
+use millpond_hive::predicate::{self, Key, PredicateError, Span};
 
 use crate::bodies::ColumnBody;
 use crate::errors::GlueError;
@@ -30,9 +30,9 @@ impl Predicate {
         self.0.holds(values).map_err(wrong)
     }
 
-    /// The values of the first keys that every partition has which it holds for, as far as they are told by equalities.
-    pub fn leading(&self) -> Vec<String> {
-        self.0.leading()
+    /// The runs of rows that have all partitions which it holds for.
+    pub fn spans(&self) -> Vec<Span> {
+        self.0.spans()
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
             let read = Predicate::parse(&quoted, &keys()).unwrap();
             proptest::prop_assert_eq!(read.holds(std::slice::from_ref(&value)).unwrap(), true);
             proptest::prop_assert_eq!(read.holds(std::slice::from_ref(&other)).unwrap(), other == value);
-            proptest::prop_assert_eq!(read.leading(), vec![value]);
+            proptest::prop_assert_eq!(read.spans(), vec![Span { values: vec![value], ..Span::default() }]);
             let _ = Predicate::parse(&text, &keys());
             let _ = Predicate::parse(&format!("region = {text}"), &keys());
         }
@@ -96,19 +96,5 @@ mod tests {
         let read = Predicate::parse("year = 2024", &keys()).unwrap();
         let values = ["eu", "last", "1"].map(str::to_owned);
         assert!(matches!(read.holds(&values), Err(GlueError::State(_))));
-    }
-
-    #[test]
-    fn leading_texts_are_a_range_of_rows() {
-        for (expression, expected) in [
-            ("region = 'eu' and day = '1'", vec!["eu"]),
-            ("region = 'eu' and year = 2024 and day = '1'", vec!["eu"]),
-            ("year = 2024", vec![]),
-            ("region = 'eu' and day >= '2' and year in (1, 2)", vec!["eu"]),
-            ("region = 'eu' or day = '2'", vec![]),
-            ("not region = 'eu'", vec![]),
-        ] {
-            assert_eq!(Predicate::parse(expression, &keys()).unwrap().leading(), expected, "{expression}");
-        }
     }
 }

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use millpond_meta::key::{KeyBuilder, KeyReader, MalformedKey};
+use millpond_hive::predicate::Span;
+use millpond_meta::key::{KeyBuilder, KeyReader, MalformedKey, prefix_range};
 use millpond_meta::{Cond, Key};
 use millpond_types::AccountId;
 use prost::Message;
@@ -178,6 +179,16 @@ pub(crate) fn piece(table: Id, hash: &[u8]) -> Key {
 pub(crate) fn partition(table: Id, values: &[String]) -> Key {
     let key = KeyBuilder::new(PARTITIONS).u128(table);
     values.iter().fold(key, |key, value| key.bytes(value.as_bytes())).build()
+}
+
+/// From which row on, and up to which, the partitions of a run stand.
+pub(crate) fn partitions(table: Id, span: &Span) -> (Key, Key) {
+    let rows = || KeyBuilder::extend(&partition(table, &span.values));
+    let bound = |text: &Option<String>| match text {
+        Some(text) => rows().begins(text.as_bytes()),
+        None => rows().build(),
+    };
+    (bound(&span.least), prefix_range(bound(&span.most)).1)
 }
 
 /// The beginning of the statistics of a table's columns, or of those of a partition.

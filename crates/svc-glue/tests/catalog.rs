@@ -259,9 +259,20 @@ async fn partitions_are_found_by_values_pages_and_segments() {
     for year in ["2023", "2024", "20240"] {
         fill(&world, year, 30, 1).await;
     }
-    for (expression, expected) in
-        [("year = '2024'", 30), ("year = '2024' and day = 7", 1), ("day = 7", 3), ("year = '2'", 0), ("", 90)]
-    {
+    for (expression, expected) in [
+        ("year = '2024'", 30),
+        ("year = '2024' and day = 7", 1),
+        ("day = 7", 3),
+        ("year = '2'", 0),
+        ("", 90),
+        ("year = '20240' or year = '2023'", 60),
+        ("year in ('2024', '2023', '2025') and day in (1, 2)", 4),
+        ("year > '2023' and year < '20240'", 30),
+        ("year between '2023' and '2024'", 60),
+        ("year like '2024%'", 60),
+        ("year = '2024' or day = 7", 32),
+        ("year = '2023' and year = '2024'", 0),
+    ] {
         let found = world.root("GetPartitions", on(json!({"Expression": expression}))).await;
         assert_eq!(found["Partitions"].as_array().unwrap().len(), expected, "{expression}");
     }
@@ -279,6 +290,16 @@ async fn partitions_are_found_by_values_pages_and_segments() {
         }
     }
     assert_eq!(seen.len(), 90);
+    let (mut days, mut token, mut pages) = (Vec::new(), Value::Null, 0);
+    while pages == 0 || !token.is_null() {
+        let asked =
+            json!({"Expression": "year in ('20240', '2023') and day < 10", "MaxResults": 4, "NextToken": token});
+        let found = world.root("GetPartitions", on(asked)).await;
+        days.extend(found["Partitions"].as_array().unwrap().iter().map(|one| one["Values"].to_string()));
+        token = found["NextToken"].clone();
+        pages += 1;
+    }
+    assert!(days.is_sorted() && days.len() == 20 && pages <= 6, "{days:?} {pages}");
     let mut of_segments = 0;
     for number in 0..4 {
         let segment = json!({"Segment": {"SegmentNumber": number, "TotalSegments": 4}});

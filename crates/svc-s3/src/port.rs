@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, TryStreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use millpond_api_s3 as api;
 use millpond_kernel::{
@@ -48,23 +48,26 @@ fn address(object: &NewObject) -> Address {
     Address { bucket: Some(object.bucket.clone()), key: Some(object.key.clone()) }
 }
 
-/// All of a body.
-async fn whole(body: ResponseBody) -> Result<Bytes, ServiceError> {
+/// All of a body, as it comes.
+async fn pieces(body: ResponseBody) -> Result<Vec<Bytes>, ServiceError> {
+    let failed = |failed| {
+        tracing::error!(%failed, "an object could not be read");
+        ServiceError::internal()
+    };
     match body {
-        ResponseBody::Empty => Ok(Bytes::new()),
-        ResponseBody::Full(bytes) => Ok(bytes),
-        ResponseBody::Stream { length, mut chunks } => {
-            let mut whole = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
-            while let Some(chunk) = chunks.next().await {
-                let chunk = chunk.map_err(|failed| {
-                    tracing::error!(%failed, "an object could not be read");
-                    ServiceError::internal()
-                })?;
-                whole.extend_from_slice(&chunk);
-            }
-            Ok(whole.freeze())
-        }
+        ResponseBody::Empty => Ok(Vec::new()),
+        ResponseBody::Full(bytes) => Ok(vec![bytes]),
+        ResponseBody::Stream { chunks, .. } => chunks.map_err(failed).try_collect().await,
     }
+}
+
+/// All of a body, in one piece.
+async fn whole(body: ResponseBody) -> Result<Bytes, ServiceError> {
+    let mut pieces = pieces(body).await?;
+    Ok(match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => pieces.concat().into(),
+    })
 }
 
 /// A read of an object with these headers.
@@ -188,9 +191,9 @@ impl S3 {
         (bucket, key): (&str, &str),
         etag: &str,
         range: Range<u64>,
-    ) -> Result<Bytes, ServiceError> {
+    ) -> Result<Vec<Bytes>, ServiceError> {
         if range.is_empty() {
-            return Ok(Bytes::new());
+            return Ok(Vec::new());
         }
         let mut headers = HeaderMap::new();
         let value = |text: String| HeaderValue::try_from(text).map_err(|_| ServiceError::internal());
@@ -199,7 +202,7 @@ impl S3 {
         let head = Arc::new(read_head(Method::GET, bucket, key, headers));
         let call = Call::new(self, &head, &caller, at(bucket, Some(key)))?;
         let answer = ops::get::get(&call, call.on_version().await?).await?;
-        whole(answer.body).await
+        pieces(answer.body).await
     }
 
     async fn state_of(&self, caller: Arc<Caller>, bucket: &str, key: &str) -> Result<ObjectState, ServiceError> {
@@ -248,7 +251,7 @@ impl ObjectReads for S3 {
         key: &'a str,
         etag: &'a str,
         range: Range<u64>,
-    ) -> BoxFuture<'a, Result<Bytes, ServiceError>> {
+    ) -> BoxFuture<'a, Result<Vec<Bytes>, ServiceError>> {
         self.read_range(caller, (bucket, key), etag, range).boxed()
     }
 

@@ -150,3 +150,78 @@ proptest! {
         let _ = ask(&text);
     }
 }
+
+const TEXTS: [Key<'_>; 3] = [("a", "string"), ("n", "int"), ("b", "string")];
+
+#[test]
+fn spans_of_expressions() {
+    let span = |values: &[&str], least: Option<&str>, most: Option<&str>| Span {
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+        least: least.map(str::to_owned),
+        most: most.map(str::to_owned),
+    };
+    for (text, expected) in [
+        ("a = 'x'", vec![span(&["x"], None, None)]),
+        ("a = 'x' and b = '1'", vec![span(&["x"], None, None)]),
+        ("n = 1", vec![span(&[], None, None)]),
+        ("not a = 'x'", vec![span(&[], None, None)]),
+        ("a = 'x' or b = 'y'", vec![span(&[], None, None)]),
+        ("a = 'y' or a = 'x'", vec![span(&["x"], None, None), span(&["y"], None, None)]),
+        ("a in ('y', 'x') and a > 'x'", vec![span(&["x"], None, None), span(&["y"], None, None)]),
+        ("a in ('y', 'x') and a > 'xa'", vec![span(&["y"], None, None)]),
+        ("a = 'x' and a = 'y'", vec![]),
+        ("a >= '2' and a < '3'", vec![span(&[], Some("2"), Some("3"))]),
+        ("a between '2' and '3' or a = '5'", vec![span(&[], Some("2"), Some("5"))]),
+        ("a between '2' and '3' or a = '31'", vec![span(&[], Some("2"), Some("3"))]),
+        ("a between '2' and '3' or a <= '1'", vec![span(&[], None, Some("3"))]),
+        ("a like '2019-%'", vec![span(&[], Some("2019-"), Some("2019-"))]),
+        ("a like '%9'", vec![span(&[], None, None)]),
+        ("a = '__HIVE_DEFAULT_PARTITION__'", vec![]),
+    ] {
+        assert_eq!(Predicate::parse(text, &TEXTS).unwrap().spans(), expected, "{text}");
+    }
+    let many = |count: usize| (0..count).map(|n| format!("'{n:04}'")).collect::<Vec<_>>().join(", ");
+    let spans = |keys: &[Key<'_>], text: &str| Predicate::parse(text, keys).unwrap().spans();
+    let both = [("a", "string"), ("b", "string")];
+    assert_eq!(spans(&both, &format!("a in ({}) and b in ({})", many(10), many(100))).len(), 1_000);
+    let fewer = spans(&both, &format!("a in ({}) and b in ({})", many(11), many(100)));
+    assert_eq!(fewer.len(), 11);
+    assert_eq!(fewer[10], span(&["0010"], Some("0000"), Some("0099")));
+}
+
+/// Expressions over two texts.
+fn some_expression() -> impl Strategy<Value = String> {
+    let text = || "[ab%_]{0,3}";
+    let test = prop_oneof![
+        ("[ab]", "=|<>|<|<=|>|>=", text()).prop_map(|(key, op, text)| format!("{key} {op} '{text}'")),
+        ("[ab]", text()).prop_map(|(key, text)| format!("{key} LIKE '{text}'")),
+        ("[ab]", text(), text()).prop_map(|(key, one, other)| format!("{key} BETWEEN '{one}' AND '{other}'")),
+        ("[ab]", text(), text()).prop_map(|(key, one, other)| format!("{key} IN ('{one}', '{other}')")),
+        "[ab]".prop_map(|key| format!("{key} IS NULL")),
+    ];
+    test.prop_recursive(3, 12, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), "AND|OR", inner.clone()).prop_map(|(one, op, other)| format!("({one} {op} {other})")),
+            inner.prop_map(|one| format!("NOT ({one})")),
+        ]
+    })
+}
+
+proptest! {
+    /// What an expression holds for is in one of its spans, and they stand in order.
+    #[test]
+    fn spans_have_all(text in some_expression(), a in "[ab%_]{0,4}|__HIVE_DEFAULT_PARTITION__", b in "[ab%_]{0,4}") {
+        let read = Predicate::parse(&text, &[("a", "string"), ("b", "string")]).unwrap();
+        let (values, spans) = (vec![a, b], read.spans());
+        let is_in = |span: &Span| {
+            let next = values.get(span.values.len()).map(String::as_str).unwrap_or_default();
+            values.starts_with(&span.values)
+                && span.least.as_deref().is_none_or(|least| next >= least)
+                && span.most.as_deref().is_none_or(|most| next <= most || next.starts_with(most))
+        };
+        if read.holds(&values).unwrap() {
+            prop_assert!(spans.iter().any(is_in), "{} {:?} {:?}", text, values, spans);
+        }
+        prop_assert!(spans.windows(2).all(|pair| pair[0].values < pair[1].values));
+    }
+}

@@ -10,6 +10,7 @@ mod orc;
 mod parquet;
 mod rows;
 mod text;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,11 +66,11 @@ pub fn source(
         }
         let (serde, columns) = (Arc::new(serde), Arc::new(columns.to_vec()));
         let lines = text::Lines { serde, columns, skipped: layout.skip_header_lines, footer };
-        return Ok(Arc::new(text::LineSource::new(lines, schema, remote.clone())));
+        return Ok(Arc::new(whole::WholeSource::new(lines, schema, remote.clone())));
     }
     Ok(match layout.format {
         Format::Orc(by) => {
-            let source = orc::OrcSource::new(by, schema, remote.clone());
+            let source = whole::WholeSource::new(orc::Orc(by), schema, remote.clone());
             Arc::new(named::Named { source: Arc::new(source), format: "ORC" })
         }
         _ => Arc::new(named::Named { source: parquet::source(schema, remote), format: "Parquet" }),

@@ -7,17 +7,9 @@ mod tail;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema};
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScanConfig, FileSource};
-use datafusion::datasource::table_schema::TableSchema;
-use datafusion::object_store::ObjectStore;
-use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_plan::PhysicalExpr;
-use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use datafusion_datasource::projection::{ProjectionOpener, SplitProjection};
+use datafusion::datasource::physical_plan::FileOpenFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use millpond_hive::format::By;
@@ -25,101 +17,21 @@ use orc_rust::arrow_reader::ArrowReaderBuilder;
 use orc_rust::projection::ProjectionMask;
 use orc_rust::schema::RootDataType;
 
+use super::whole::{Reads, Wanted};
 use crate::failure::Problem;
 use crate::remote::{Remote, Source};
 use crate::types::described;
 use read::{Reader, broken};
 
-/// Rows of a batch, where nothing else is said.
-const BATCH: usize = 8192;
+/// Reads ORC of a table whose columns are found in objects by their names or their places.
+#[derive(Clone, Copy, Debug)]
+pub struct Orc(pub By);
 
-/// Reads ORC of a table.
-#[derive(Clone)]
-pub struct OrcSource {
-    by: By,
-    remote: Remote,
-    schema: TableSchema,
-    projection: SplitProjection,
-    batch: usize,
-    metrics: ExecutionPlanMetricsSet,
-}
+impl Reads for Orc {
+    const NAME: &'static str = "orc";
 
-impl OrcSource {
-    /// Of a table whose columns are found in objects by their names or their places.
-    pub fn new(by: By, schema: TableSchema, remote: Remote) -> Self {
-        let projection = SplitProjection::unprojected(&schema);
-        Self { by, remote, schema, projection, batch: BATCH, metrics: ExecutionPlanMetricsSet::new() }
-    }
-}
-
-impl FileSource for OrcSource {
-    fn create_file_opener(&self, _: Arc<dyn ObjectStore>, _: &FileScanConfig, _: usize) -> Result<Arc<dyn FileOpener>> {
-        let places = self.projection.file_indices.clone();
-        let schema = Arc::new(self.schema.file_schema().project(&places)?);
-        let wanted = Wanted { by: self.by, places, schema, batch: self.batch };
-        let opener = Arc::new(Opener { remote: self.remote.clone(), wanted: Arc::new(wanted) });
-        ProjectionOpener::try_new(self.projection.clone(), opener, self.schema.file_schema())
-    }
-
-    fn table_schema(&self) -> &TableSchema {
-        &self.schema
-    }
-
-    fn with_batch_size(&self, batch: usize) -> Arc<dyn FileSource> {
-        Arc::new(Self { batch, ..self.clone() })
-    }
-
-    fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
-        let merged = self.projection.source.try_merge(projection)?;
-        let projection = SplitProjection::new(self.schema.file_schema(), &merged);
-        Ok(Some(Arc::new(Self { projection, ..self.clone() })))
-    }
-
-    fn projection(&self) -> Option<&ProjectionExprs> {
-        Some(&self.projection.source)
-    }
-
-    fn metrics(&self) -> &ExecutionPlanMetricsSet {
-        &self.metrics
-    }
-
-    fn file_type(&self) -> &str {
-        "orc"
-    }
-
-    /// An object is read by one, stripe after stripe.
-    fn supports_repartitioning(&self) -> bool {
-        false
-    }
-
-    fn apply_expressions(
-        &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        datafusion::physical_plan::apply_expression_roots(self.projection.source.iter(), f)
-    }
-}
-
-struct Opener {
-    remote: Remote,
-    wanted: Arc<Wanted>,
-}
-
-/// What is wanted of all objects.
-struct Wanted {
-    by: By,
-    /// Where the wanted columns stand in the table.
-    places: Vec<usize>,
-    /// The wanted columns.
-    schema: SchemaRef,
-    batch: usize,
-}
-
-impl FileOpener for Opener {
-    fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
-        let source = file.extension::<Source>().cloned();
-        let source = source.ok_or_else(|| Problem::Internal("a file without its object".to_owned()))?;
-        Ok(opened(self.remote.clone(), source, Arc::clone(&self.wanted)).boxed())
+    fn open(&self, remote: Remote, source: Source, wanted: &Arc<Wanted>) -> Result<FileOpenFuture> {
+        Ok(opened(remote, source, self.0, Arc::clone(wanted)).boxed())
     }
 }
 
@@ -142,12 +54,13 @@ async fn builder(remote: Remote, source: Source) -> Result<ArrowReaderBuilder<Re
 async fn opened(
     remote: Remote,
     source: Source,
+    by: By,
     wanted: Arc<Wanted>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let path: Arc<str> = source.path().into();
     let builder = builder(remote, source).await?.with_batch_size(wanted.batch);
     let root = builder.file_metadata().root_data_type();
-    let found = places(root, &wanted);
+    let found = places(root, by, &wanted);
     let mut chosen: Vec<usize> = found.iter().flatten().copied().collect();
     chosen.sort_unstable();
     chosen.dedup();
@@ -171,12 +84,12 @@ async fn opened(
 }
 
 /// Where each wanted column is in the file; `None` where it is not.
-fn places(root: &RootDataType, wanted: &Wanted) -> Vec<Option<usize>> {
+fn places(root: &RootDataType, by: By, wanted: &Wanted) -> Vec<Option<usize>> {
     let names: Vec<&str> = root.children().iter().map(|child| child.name()).collect();
     // Hive wrote no names once, but numbers.
     let unnamed =
         names.iter().enumerate().all(|(at, name)| name.strip_prefix("_col").is_some_and(|n| n == at.to_string()));
-    let place = |(at, field): (&usize, &Arc<Field>)| match wanted.by {
+    let place = |(at, field): (&usize, &Arc<Field>)| match by {
         By::Place => Some(*at).filter(|at| *at < names.len()),
         By::Name if unnamed => Some(*at).filter(|at| *at < names.len()),
         By::Name => shape::position(&names, field.name()),

@@ -20,6 +20,7 @@ mod json_paths;
 mod json_values;
 mod kind;
 mod lambdas;
+mod like;
 mod maps;
 mod named;
 mod operators;
@@ -47,6 +48,7 @@ pub use intervals::text as interval_text;
 pub use json::is_json;
 pub use kind::word;
 pub use lambdas::{SORT, close};
+pub use like::lower as like;
 pub use parse::literal_zone;
 pub use zones::{offset_text, shown_in};
 
@@ -54,7 +56,7 @@ use crate::failure::Problem;
 
 static SCALARS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let nested = [arrays::all(), items::all(), maps::all(), sequences::all(), format::all()];
-    let plain = [arithmetic::all(), cast::all(), clocks::all(), dates::all(), json::all(), spoken::all()];
+    let plain = [arithmetic::all(), cast::all(), clocks::all(), dates::all(), json::all(), like::all(), spoken::all()];
     let all = nested.into_iter().chain(plain);
     all.flatten().map(Arc::new).chain(shaped::all()).collect()
 });

@@ -124,8 +124,12 @@ impl Lake {
 }
 
 impl Host for Lake {
-    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Bytes)> {
-        async move { self.answer(what) }.boxed()
+    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Vec<Bytes>)> {
+        async move {
+            let (answer, bytes) = self.answer(what);
+            (answer, vec![bytes])
+        }
+        .boxed()
     }
 }
 

@@ -73,11 +73,12 @@ impl Reader<'_> {
         let caller = Arc::clone(&self.caller);
         let read = self.reads.get_range(caller, self.bucket, self.key, &self.state.etag, range.clone()).await;
         let read = read.map_err(|error| not_read(&error))?;
-        if read.is_empty() {
+        let before = self.bytes.len();
+        read.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+        if self.bytes.len() == before {
             return Err(AthenaError::Internal("a result ended before its end".to_owned()));
         }
-        self.next += read.len() as u64;
-        self.bytes.extend_from_slice(&read);
+        self.next += (self.bytes.len() - before) as u64;
         Ok(())
     }
 }

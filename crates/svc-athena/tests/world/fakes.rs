@@ -128,14 +128,14 @@ impl ObjectReads for Buckets {
         key: &'a str,
         etag: &'a str,
         range: Range<u64>,
-    ) -> Answer<'a, Bytes> {
+    ) -> Answer<'a, Vec<Bytes>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let read = self.found(&caller, bucket, key).and_then(|found| {
             if found.etag != etag {
                 return refuse("PreconditionFailed", 412);
             }
             let end = found.bytes.len().min(range.end as usize);
-            Ok(found.bytes.slice(range.start as usize..end))
+            Ok(vec![found.bytes.slice(range.start as usize..end)])
         });
         ready(read).boxed()
     }
@@ -325,7 +325,7 @@ impl Engine {
         for object in answer.listing.unwrap().objects {
             let read =
                 ask::Read { bucket: bucket.into(), key: object.key, etag: object.etag, from: 0, to: object.size };
-            parts.push(ask(ask::What::Read(read)).await?.1);
+            parts.extend(ask(ask::What::Read(read)).await?.1);
             stats.scanned += object.size;
         }
         Ok((parts, stats))

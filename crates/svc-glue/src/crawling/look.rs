@@ -152,7 +152,7 @@ impl Crawl<'_> {
         let range = 0..object.size.min(MAX_SAMPLE as u64);
         let caller = Arc::clone(&self.caller);
         let bytes = match self.reads.get_range(caller, bucket, &object.key, &object.etag, range).await {
-            Ok(bytes) => bytes,
+            Ok(pieces) => pieces.concat(),
             Err(error) if is_gone(&error) => {
                 unknown("it changed while the crawler ran");
                 return Ok(None);

@@ -47,10 +47,9 @@ pub(crate) struct ByRole {
 }
 
 impl Host for ByRole {
-    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Bytes)> {
+    fn ask(&self, what: ask::What) -> BoxFuture<'_, (Answer, Vec<Bytes>)> {
         async move {
-            let refused =
-                |error: String, message: String| (Answer { error, message, ..Answer::default() }, Bytes::new());
+            let refused = |error: String, message: String| (Answer { error, message, ..Answer::default() }, Vec::new());
             let ask::What::Read(read) = what else {
                 return refused("AccessDenied".to_owned(), "a schema is told by the object's bytes alone".to_owned());
             };
@@ -60,7 +59,7 @@ impl Host for ByRole {
             let caller = Arc::clone(&self.caller);
             let range = self.reads.get_range(caller, &read.bucket, &read.key, &read.etag, read.from..read.to).await;
             match range {
-                Ok(bytes) => (Answer::default(), bytes),
+                Ok(pieces) => (Answer::default(), pieces),
                 Err(error) => refused(error.code.into_owned(), error.message),
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millpond_api_glue as api;
+use millpond_hive::predicate::Span;
 use millpond_kernel::{Caller, paging};
 use millpond_meta::key::{KeyBuilder, prefix_range, successor};
 use millpond_meta::{Key, MAX_KEY_BYTES, Op};
@@ -178,13 +179,19 @@ pub(crate) async fn find(
     table: &Table,
     query: &Query,
 ) -> Result<(Vec<(Vec<String>, PartitionRow)>, Option<String>), GlueError> {
-    let leading = query.predicate.as_ref().map(Predicate::leading).unwrap_or_default();
-    let (mut from, to) = prefix_range(tables::partition(table.id, &leading));
-    if let Some(after) = &query.after {
-        let last = KeyBuilder::extend(&tables::all_of(tables::PARTITIONS, table.id)).raw(after).build();
-        from = from.max(successor(&last));
-    }
+    let after = query
+        .after
+        .as_deref()
+        .map(|after| successor(&KeyBuilder::extend(&tables::all_of(tables::PARTITIONS, table.id)).raw(after).build()));
+    let all = || vec![Span::default()];
+    let spans = query.predicate.as_ref().map_or_else(all, Predicate::spans);
+    let mut ranges = spans.iter().filter_map(|span| {
+        let (from, to) = tables::partitions(table.id, span);
+        let from = after.iter().fold(from, |from, after| from.max(after.clone()));
+        (from < to).then_some((from, to))
+    });
     let (mut found, mut bytes, mut looked_at, mut last) = (Vec::new(), 0, 0, None::<Key>);
+    let Some((mut from, mut to)) = ranges.next() else { return Ok((found, None)) };
     loop {
         let rows = core.page(from, to.clone(), PAGE).await?;
         let next = rows.last().map(|(key, _)| successor(key)).filter(|_| rows.len() == PAGE);
@@ -205,10 +212,10 @@ pub(crate) async fn find(
                 found.push((values, decode(&raw)?));
             }
         }
-        match next {
-            Some(next) => from = next,
+        (from, to) = match next.map(|next| (next, to)).or_else(|| ranges.next()) {
+            Some(range) => range,
             None => return Ok((found, None)),
-        }
+        };
     }
 }
 

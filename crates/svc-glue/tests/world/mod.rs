@@ -181,11 +181,11 @@ impl ObjectReads for Lake {
         key: &'a str,
         _: &'a str,
         range: std::ops::Range<u64>,
-    ) -> BoxFuture<'a, Result<Bytes, ServiceError>> {
+    ) -> BoxFuture<'a, Result<Vec<Bytes>, ServiceError>> {
         async move {
             self.may(&caller)?;
             let bytes = self.find(key)?;
-            Ok(bytes.slice(range.start as usize..(range.end as usize).min(bytes.len())))
+            Ok(vec![bytes.slice(range.start as usize..(range.end as usize).min(bytes.len()))])
         }
         .boxed()
     }
