@@ -6,7 +6,7 @@ cd "$ROOT"
 KILLS="${KILLS:-500}" CUTS="${CUTS:-200}" IMAGES="${IMAGES:-20000}"
 test_setup
 say "building in release"
-cargo build --locked --release -p millpond
+build_release -p millpond
 status=0
 say "simulated disk: $IMAGES crash images"
 MILLPOND_CRASH_IMAGES="$IMAGES" cargo test --locked --release -p millpond-testkit -p millpond-blob -- --nocapture || status=1

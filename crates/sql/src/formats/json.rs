@@ -1,5 +1,6 @@
 //! A JSON object as a row. Keys are found whatever their case; what is written goes straight into the columns.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use millpond_hive::format::Json;
@@ -28,17 +29,29 @@ impl Row<'_> {
     /// Reads a line. The columns have one value more each, also when it is no JSON and that is to be NULL.
     pub fn read(&self, line: &[u8], builders: &mut [Builder]) -> Result<(), String> {
         let before = builders.first().map_or(0, Builder::len);
-        let mut deserializer = serde_json::Deserializer::from_slice(line);
-        let how = How { format: self.format, patterns: self.patterns };
-        let fields =
-            Fields { name: &|at| self.columns.get(at).map(|(name, _)| name.as_str()), count: self.columns.len() };
-        let object = Object { how, fields, places: Some(self.places), builders };
-        let read = deserializer.deserialize_any(object).and_then(|()| deserializer.end());
+        // Looked at once, its texts need not be looked at one by one.
+        let read = match std::str::from_utf8(line) {
+            Ok(text) => self.object(serde_json::Deserializer::from_str(text), builders),
+            Err(_) => self.object(serde_json::Deserializer::from_slice(line), builders),
+        };
         match read {
             Ok(()) => Ok(()),
             Err(_) if self.format.ignore_malformed => whole(builders, before + 1),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn object<'de, R: serde_json::de::Read<'de>>(
+        &self,
+        mut deserializer: serde_json::Deserializer<R>,
+        builders: &mut [Builder],
+    ) -> serde_json::Result<()> {
+        let how = How { format: self.format, patterns: self.patterns };
+        let fields =
+            Fields { name: &|at| self.columns.get(at).map(|(name, _)| name.as_str()), count: self.columns.len() };
+        let object = Object { how, fields, places: Some(self.places), builders };
+        deserializer.deserialize_any(object)?;
+        deserializer.end()
     }
 }
 
@@ -160,7 +173,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
 
 impl Value<'_> {
     fn text<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        let is_value = leaf::push(self.builder, text.as_bytes(), || text.to_owned(), self.how.patterns);
+        let is_value = leaf::push(self.builder, text.as_bytes(), || Cow::Borrowed(text), self.how.patterns);
         if is_value {
             return Ok(());
         }
@@ -189,11 +202,12 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        match self.builder {
-            Builder::BigInt(builder) => builder.append_value(value),
+        match (self.builder, i32::try_from(value)) {
+            (Builder::BigInt(builder), _) => builder.append_value(value),
+            (Builder::Int(builder), Ok(value)) => builder.append_value(value),
             #[expect(clippy::cast_precision_loss, reason = "as any reader of JSON does")]
-            Builder::Double(builder) => builder.append_value(value as f64),
-            _ => return self.text(&value.to_string()),
+            (Builder::Double(builder), _) => builder.append_value(value as f64),
+            (builder, _) => return Value { how: self.how, builder }.text(&value.to_string()),
         }
         Ok(())
     }
@@ -244,7 +258,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             }
             Builder::Map(maps) => {
                 while let Some(key) = map.next_key::<String>()? {
-                    let is_key = leaf::push(&mut maps.keys, key.as_bytes(), || key.clone(), how.patterns);
+                    let is_key = leaf::push(&mut maps.keys, key.as_bytes(), || Cow::Borrowed(&key), how.patterns);
                     if !is_key {
                         return Err(A::Error::custom(format!("the key {key:?} is none of its map's type")));
                     }

@@ -12,7 +12,7 @@ fn micros(time: Timestamp) -> Option<i64> {
 }
 
 /// Adds the value that a text is; whether it is one of the column's type. NULL is added for what is none.
-pub fn push(builder: &mut Builder, raw: &[u8], text: impl FnOnce() -> String, patterns: &[Pattern]) -> bool {
+pub fn push<'a>(builder: &mut Builder, raw: &[u8], text: impl FnOnce() -> Cow<'a, str>, patterns: &[Pattern]) -> bool {
     macro_rules! value {
         ($builder:expr, $value:expr) => {{
             let value = $value;

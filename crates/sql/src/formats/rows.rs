@@ -1,5 +1,6 @@
 //! Lines as rows, by the SerDe of a table.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -142,7 +143,7 @@ impl Decoder {
             };
             let counts = matches!(strict, Strict::Yes);
             let is_value = counts && leaf::push_count(builder, text)
-                || leaf::push(builder, text.as_bytes(), || text.to_string(), &[]);
+                || leaf::push(builder, text.as_bytes(), || Cow::Borrowed(text), &[]);
             if !is_value && matches!(strict, Strict::Yes) {
                 return Err(Problem::Data(format!(
                     "HIVE_BAD_DATA: {} line {number}: column {name}: {text:?} is no {kind}",
@@ -179,7 +180,7 @@ fn push_nested(
 ) -> Result<(), ArrowError> {
     match (builder, value) {
         (builder, Nested::Raw(raw)) => {
-            leaf::push(builder, raw, || value.text(format).unwrap_or_default().into_owned(), patterns);
+            leaf::push(builder, raw, || value.text(format).unwrap_or_default(), patterns);
         }
         (Builder::List(lists), Nested::Array(items)) => {
             for item in items {
