@@ -14,7 +14,7 @@ pub mod worker;
 
 pub use messages::{
     Answer, Ask, Column, Columns, Describe, Described, Failure, FailureKind, FileFormat, Format, FromWorker,
-    ListedObject, ListedPage, Partition, PartitionPage, Rows, Run, Stats, Storage, Table, ToWorker, ask, from_worker,
-    to_worker,
+    ListedObject, ListedPage, Partition, PartitionPage, PartitionRun, Rows, Run, Stats, Storage, Table, ToWorker, ask,
+    from_worker, to_worker,
 };
 pub use pool::{Host, Pool, PoolSettings, QueryError, Sink};

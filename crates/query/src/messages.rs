@@ -340,9 +340,17 @@ pub struct Partition {
     /// Its folder.
     #[prost(string, tag = "2")]
     pub location: String,
-    /// How its rows lie, where otherwise than the table's.
-    #[prost(message, optional, tag = "3")]
+}
+
+/// Partitions, one after the other, whose rows lie in one way: most tables have all theirs so.
+#[derive(Clone, PartialEq, Message)]
+pub struct PartitionRun {
+    /// How, where otherwise than the table's.
+    #[prost(message, optional, tag = "1")]
     pub storage: Option<Storage>,
+    /// They.
+    #[prost(message, repeated, tag = "2")]
+    pub partitions: Vec<Partition>,
 }
 
 /// Partitions, as many as fit.
@@ -350,7 +358,7 @@ pub struct Partition {
 pub struct PartitionPage {
     /// They.
     #[prost(message, repeated, tag = "1")]
-    pub partitions: Vec<Partition>,
+    pub runs: Vec<PartitionRun>,
     /// Where the next page begins; empty on the last one.
     #[prost(string, tag = "2")]
     pub next: String,

@@ -50,7 +50,7 @@ pub fn kept(session: &dyn Session, filters: &[Expr], sources: Vec<Source>) -> Re
         return Ok(sources);
     }
     let rows: Vec<Vec<ScalarValue>> = sources.iter().map(values).collect();
-    let kept = prune::kept(session, &filters, &prune::batch(&SCHEMA, &rows)?)?;
+    let kept = prune::kept(session, &filters, &SCHEMA, &rows)?;
     Ok(sources.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(source, _)| source).collect())
 }
 

@@ -97,7 +97,7 @@ impl Key<'_> {
             return Ok(values);
         }
         let rows: Vec<Vec<ScalarValue>> = values.iter().map(|(_, value)| vec![value.clone()]).collect();
-        let kept = prune::kept(session, &own, &prune::batch(&schema, &rows)?)?;
+        let kept = prune::kept(session, &own, &schema, &rows)?;
         Ok(values.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(value, _)| value).collect())
     }
 

@@ -143,10 +143,19 @@ fn literal(value: &Expr, of: &Expr, keys: &[(String, Type)]) -> Option<String> {
     }
 }
 
-/// Which of the partitions all conditions hold for. `columns` has the values of the keys, a row a partition.
-pub fn kept(session: &dyn Session, filters: &[Expr], columns: &RecordBatch) -> Result<Vec<bool>> {
-    let schema = DFSchema::try_from(Schema::clone(&columns.schema()))?;
-    let mut keep = vec![true; columns.num_rows()];
+/// Which of the partitions all conditions hold for. `values` has those of the keys, a row a partition.
+pub fn kept(
+    session: &dyn Session,
+    filters: &[Expr],
+    keys: &SchemaRef,
+    values: &[impl AsRef<[ScalarValue]>],
+) -> Result<Vec<bool>> {
+    let mut keep = vec![true; values.len()];
+    if filters.is_empty() {
+        return Ok(keep);
+    }
+    let columns = &batch(keys, values)?;
+    let schema = DFSchema::try_from(Schema::clone(keys))?;
     for filter in filters {
         let filter = session.create_physical_expr(filter.clone(), &schema)?;
         let holds = filter.evaluate(columns)?.into_array(columns.num_rows())?;
@@ -160,9 +169,9 @@ pub fn kept(session: &dyn Session, filters: &[Expr], columns: &RecordBatch) -> R
 }
 
 /// The values of partitions, a row each.
-pub fn batch(keys: &SchemaRef, values: &[Vec<ScalarValue>]) -> Result<RecordBatch> {
+fn batch(keys: &SchemaRef, values: &[impl AsRef<[ScalarValue]>]) -> Result<RecordBatch> {
     let columns: Result<Vec<_>> = (0..keys.fields().len())
-        .map(|at| ScalarValue::iter_to_array(values.iter().filter_map(|row| row.get(at)).cloned()))
+        .map(|at| ScalarValue::iter_to_array(values.iter().filter_map(|row| row.as_ref().get(at)).cloned()))
         .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(values.len()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(keys), columns?, &options)?)

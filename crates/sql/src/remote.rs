@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use datafusion::common::DataFusionError;
 use millpond_query::worker::{AskError, Asker};
-use millpond_query::{ListedObject, ListedPage, Partition, Table, ask};
+use millpond_query::{ListedObject, ListedPage, Partition, PartitionRun, Storage, Table, ask};
 
 use crate::failure::Problem;
 use crate::scan::Scan;
@@ -130,8 +130,12 @@ impl Remote {
         }
     }
 
-    /// The partitions that an expression holds for; all, when it is empty.
-    pub async fn partitions(&self, table: &Table, expression: &str) -> Result<Vec<Partition>, Problem> {
+    /// The partitions that an expression holds for; all, when it is empty. Each with how its rows lie, where otherwise than the table's.
+    pub async fn partitions(
+        &self,
+        table: &Table,
+        expression: &str,
+    ) -> Result<Vec<(Partition, Option<Arc<Storage>>)>, Problem> {
         let (mut all, mut after) = (Vec::new(), String::new());
         loop {
             let what = ask::What::Partitions(ask::Partitions {
@@ -141,7 +145,10 @@ impl Remote {
                 after,
             });
             let page = self.ask(what).await?.0.partitions.unwrap_or_default();
-            all.extend(page.partitions);
+            for PartitionRun { storage, partitions } in page.runs {
+                let storage = storage.map(Arc::new);
+                all.extend(partitions.into_iter().map(|one| (one, storage.clone())));
+            }
             if page.next.is_empty() {
                 return Ok(all);
             }

@@ -56,7 +56,15 @@ pub struct HiveTable {
 struct Folder {
     place: Place,
     values: Vec<ScalarValue>,
-    storage: Storage,
+    storage: Arc<Storage>,
+}
+
+/// A partition that a query may read.
+struct Part {
+    location: String,
+    values: Vec<ScalarValue>,
+    /// Where otherwise than the table's.
+    storage: Option<Arc<Storage>>,
 }
 
 fn columns_of(table: &Table, columns: &[Column]) -> Result<Vec<(String, Type)>> {
@@ -98,7 +106,7 @@ impl HiveTable {
         format!("{}.{}", self.table.database, self.table.name)
     }
 
-    fn folder(&self, storage: Storage, location: &str, values: Vec<ScalarValue>) -> Result<Folder> {
+    fn folder(&self, storage: Arc<Storage>, location: &str, values: Vec<ScalarValue>) -> Result<Folder> {
         let location = Location::parse(location).map_err(|error| {
             Problem::Data(format!("HIVE_INVALID_METADATA: the location of {}: {error}", self.name()))
         })?;
@@ -114,42 +122,43 @@ impl HiveTable {
         })?)
     }
 
-    /// The partitions that may hold what these conditions ask for, with their values.
-    async fn partitions(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<(Partition, Vec<ScalarValue>)>> {
+    /// The partitions that may hold what these conditions ask for.
+    async fn partitions(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<Part>> {
         let Some(projection) = self.projection()? else {
             let asked = self.remote.partitions(&self.table, &prune::expression(filters, &self.keys)).await?;
-            let values: Result<Vec<Vec<ScalarValue>>> = asked.iter().map(|one| self.values(one)).collect();
-            return Ok(asked.into_iter().zip(values?).collect());
+            let part = |(one, storage): (Partition, Option<Arc<Storage>>)| {
+                Ok(Part { values: self.values(&one)?, location: one.location, storage })
+            };
+            return asked.into_iter().map(part).collect();
         };
         let made = projected::partitions(session, (&projection, &self.name()), &self.keys, filters)?;
         let root = self.table.storage.as_ref().map(|storage| storage.location.as_str()).unwrap_or_default();
         let partition = |one: Projected| {
             let location = projection.location(root, &one.texts);
-            (Partition { values: one.texts, location, storage: None }, one.values)
+            Part { location, values: one.values, storage: None }
         };
         Ok(made.into_iter().map(partition).collect())
     }
 
     /// The folders that a query with these conditions reads, and how many partitions the catalog gave.
     async fn folders(&self, session: &dyn Session, filters: &[Expr]) -> Result<(Option<u64>, Vec<Folder>)> {
-        let storage = self.table.storage.clone().unwrap_or_default();
+        let storage = Arc::new(self.table.storage.clone().unwrap_or_default());
         if self.keys.is_empty() {
-            let location = storage.location.clone();
-            return Ok((None, vec![self.folder(storage, &location, Vec::new())?]));
+            return Ok((None, vec![self.folder(Arc::clone(&storage), &storage.location, Vec::new())?]));
         }
         let filters = prune::of_keys(filters, &self.key_schema);
-        let (asked, values): (Vec<Partition>, Vec<Vec<ScalarValue>>) =
-            self.partitions(session, &filters).await?.into_iter().unzip();
-        let count = Some(values.len() as u64);
-        if values.is_empty() {
+        let parts = self.partitions(session, &filters).await?;
+        let count = Some(parts.len() as u64);
+        if parts.is_empty() {
             return Ok((count, Vec::new()));
         }
-        let kept = prune::kept(session, &filters, &prune::batch(&self.key_schema, &values)?)?;
-        let chosen = asked.into_iter().zip(values).zip(kept).filter(|(_, kept)| *kept).map(|(one, _)| one);
+        let values: Vec<&[ScalarValue]> = parts.iter().map(|part| part.values.as_slice()).collect();
+        let kept = prune::kept(session, &filters, &self.key_schema, &values)?;
+        let chosen = parts.into_iter().zip(kept).filter(|(_, kept)| *kept);
         let folders: Result<Vec<Folder>> = chosen
-            .map(|(partition, values)| {
-                let own = partition.storage.unwrap_or_else(|| storage.clone());
-                self.folder(own, &partition.location, values)
+            .map(|(part, _)| {
+                let storage = part.storage.unwrap_or_else(|| Arc::clone(&storage));
+                self.folder(storage, &part.location, part.values)
             })
             .collect();
         Ok((count, folders?))
@@ -244,8 +253,13 @@ impl TableProvider for HiveTable {
         let listed: Vec<(Folder, Vec<Source>)> = folders.into_iter().zip(sources).collect();
         self.told(asked, &listed);
         let (mut layouts, mut count) = (Vec::<(Layout, Vec<PartitionedFile>)>::new(), 0);
+        let mut last: Option<(Arc<Storage>, Layout)> = None;
         for (folder, sources) in listed {
-            let layout = formats::layout(&folder.storage, &self.table.parameters)?;
+            let layout = match last {
+                Some((storage, layout)) if Arc::ptr_eq(&storage, &folder.storage) => layout,
+                _ => formats::layout(&folder.storage, &self.table.parameters)?,
+            };
+            last = Some((folder.storage, layout.clone()));
             let mut sources = if layout.symlink { links::followed(&self.remote, sources).await? } else { sources };
             if self.hidden {
                 sources = hidden::kept(session, filters, sources)?;

@@ -12,7 +12,7 @@ use millpond_kernel::{
     Caller, Catalog, CatalogColumn, CatalogPartition, CatalogStorage, CatalogTable, ObjectReads, ServiceError,
 };
 use millpond_query::{
-    Answer, Ask, Column, Host, ListedObject, ListedPage, Partition, PartitionPage, Storage, Table, ask,
+    Answer, Ask, Column, Host, ListedObject, ListedPage, Partition, PartitionPage, PartitionRun, Storage, Table, ask,
 };
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -100,8 +100,7 @@ impl Answers {
                 let (expression, after) = (some(&of.expression), some(&of.after));
                 let (expression, after) = (expression.as_deref(), after.as_deref());
                 let page = self.catalog()?.partitions(caller, &of.database, &of.table, expression, after).await?;
-                let partitions = page.0.into_iter().map(partition).collect();
-                answer.partitions = Some(PartitionPage { partitions, next: page.1.unwrap_or_default() });
+                answer.partitions = Some(PartitionPage { runs: runs(page.0), next: page.1.unwrap_or_default() });
             }
             ask::What::List(of) => {
                 let after = some(&of.after);
@@ -190,9 +189,21 @@ fn storage(storage: CatalogStorage) -> Storage {
     }
 }
 
-fn partition(partition: CatalogPartition) -> Partition {
-    let location = partition.location.unwrap_or_default();
-    Partition { values: partition.values, location, storage: Some(storage(Arc::unwrap_or_clone(partition.storage))) }
+/// Partitions by how their rows lie, which the catalog shares among them.
+fn runs(partitions: Vec<CatalogPartition>) -> Vec<PartitionRun> {
+    let (mut runs, mut last) = (Vec::<PartitionRun>::new(), None::<Arc<CatalogStorage>>);
+    for CatalogPartition { values, location, storage: lies, .. } in partitions {
+        let one = Partition { values, location: location.unwrap_or_default() };
+        match runs.last_mut().filter(|_| last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &lies))) {
+            Some(run) => run.partitions.push(one),
+            None => {
+                let storage = Some(storage(CatalogStorage::clone(&lies)));
+                runs.push(PartitionRun { storage, partitions: vec![one] });
+                last = Some(lies);
+            }
+        }
+    }
+    runs
 }
 
 fn table(table: CatalogTable) -> Result<Table, ServiceError> {
@@ -258,15 +269,29 @@ mod tests {
 
     #[test]
     fn partitions_have_folders_of_their_own() {
-        let shared = CatalogStorage { serde: Some("rows".into()), ..CatalogStorage::default() };
-        let made = partition(CatalogPartition {
-            values: vec!["2019".into()],
-            location: Some("s3://lake/year=2019/".into()),
-            storage: Arc::new(shared),
+        let shared = |serde: &str| Arc::new(CatalogStorage { serde: Some(serde.into()), ..CatalogStorage::default() });
+        let (rows, words) = (shared("rows"), shared("words"));
+        let partition = |(year, storage): (&str, &Arc<CatalogStorage>)| CatalogPartition {
+            values: vec![year.into()],
+            location: Some(format!("s3://lake/year={year}/")),
+            storage: Arc::clone(storage),
             ..CatalogPartition::default()
-        });
-        assert_eq!((made.values, made.location.as_str()), (vec!["2019".to_owned()], "s3://lake/year=2019/"));
-        assert_eq!(made.storage.map(|storage| storage.serde).as_deref(), Some("rows"));
+        };
+        let given = [("2019", &rows), ("2020", &rows), ("2021", &words), ("2022", &rows)];
+        let shown = |run: PartitionRun| {
+            let of = |one: Partition| format!("{} {}", one.values.join(" "), one.location);
+            (run.storage.unwrap().serde, run.partitions.into_iter().map(of).collect::<Vec<_>>().join(", "))
+        };
+        let made: Vec<(String, String)> = runs(given.map(partition).into()).into_iter().map(shown).collect();
+        assert_eq!(
+            made,
+            [
+                ("rows", "2019 s3://lake/year=2019/, 2020 s3://lake/year=2020/"),
+                ("words", "2021 s3://lake/year=2021/"),
+                ("rows", "2022 s3://lake/year=2022/")
+            ]
+            .map(|(serde, all)| (serde.to_owned(), all.to_owned()))
+        );
     }
 
     #[test]

@@ -84,11 +84,8 @@ async fn what_is_empty_has_no_rows() {
         .table("parts", "a string", (classes::TEXT, COMMAS), &[("dt=1/x", b"here\n")]);
     let key = ("db".to_owned(), "parts".to_owned());
     lake.tables.get_mut(&key).unwrap().partition_keys = vec![column("dt", "int")];
-    let partition = |value: &str| Partition {
-        values: vec![value.into()],
-        location: format!("s3://lake/parts/dt={value}/"),
-        storage: None,
-    };
+    let partition =
+        |value: &str| Partition { values: vec![value.into()], location: format!("s3://lake/parts/dt={value}/") };
     lake.partitions.insert(key, vec![partition("1"), partition("2")]);
     for (statement, rows) in [
         ("SELECT count(*) FROM nothing", "\"0\"\n"),

@@ -217,11 +217,8 @@ async fn partitions_limits_and_what_is_empty() {
     let mut lake = table("a int, b string", &[], &[("dt=1/x", &one), ("dt=2/x", &two), ("dt=2/y", &none)]);
     let key = ("db".to_owned(), "t".to_owned());
     lake.tables.get_mut(&key).unwrap().partition_keys = vec![column("dt", "int")];
-    let partition = |value: &str| Partition {
-        values: vec![value.into()],
-        location: format!("s3://lake/t/dt={value}/"),
-        storage: None,
-    };
+    let partition =
+        |value: &str| Partition { values: vec![value.into()], location: format!("s3://lake/t/dt={value}/") };
     lake.partitions.insert(key, vec![partition("1"), partition("2")]);
     for (statement, rows) in [
         ("SELECT dt, a, b FROM t ORDER BY a", "\"1\",\"1\",\n\"1\",\"2\",\n\"2\",\"3\",\n"),

@@ -18,7 +18,7 @@ fn lake() -> Lake {
         .view("seen", "SELECT *, \"$path\" AS source, \"$path\" FROM birds");
     let mut lake = lake.table("days", "n int", (classes::TEXT, comma), &[("d=1/x", b"7\n"), ("d=2/x", b"8\n9\n")]);
     let key = ("db".to_owned(), "days".to_owned());
-    let day = |d: &str| Partition { values: vec![d.into()], location: format!("s3://lake/days/d={d}"), storage: None };
+    let day = |d: &str| Partition { values: vec![d.into()], location: format!("s3://lake/days/d={d}") };
     lake.partitions.insert(key.clone(), vec![day("1"), day("2")]);
     lake.tables.get_mut(&key).unwrap().partition_keys = crate::world::columns("d string");
     lake

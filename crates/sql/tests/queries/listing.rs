@@ -17,11 +17,8 @@ fn days(bucket: &str, count: usize) -> Lake {
     let mut partitions = Vec::new();
     for n in 0..count {
         let (folder, slash) = (format!("days/d={n:03}"), if n % 2 == 0 { "/" } else { "" });
-        partitions.push(Partition {
-            values: vec![format!("{n:03}")],
-            location: format!("s3://{bucket}/{folder}{slash}"),
-            storage: None,
-        });
+        partitions
+            .push(Partition { values: vec![format!("{n:03}")], location: format!("s3://{bucket}/{folder}{slash}") });
         put(format!("{folder}/a"), b"1\n");
         put(format!("{folder}/_hidden"), b"7\n");
         put(format!("{folder}x/a"), b"7\n");
@@ -31,7 +28,7 @@ fn days(bucket: &str, count: usize) -> Lake {
     for (value, folder) in [("x", "days/elsewhere/d=x/"), ("e", "days/d=e"), ("t", "days/d=000"), ("f", "days/d=alone")]
     {
         let location = format!("s3://{bucket}/{folder}");
-        partitions.push(Partition { values: vec![value.into()], location, storage: None });
+        partitions.push(Partition { values: vec![value.into()], location });
     }
     lake.partitions.insert(key, partitions);
     lake
@@ -49,7 +46,7 @@ async fn many_folders() {
 #[tokio::test]
 async fn an_object_alone_in_a_bucket() {
     let mut lake = days("lake", 100);
-    let place = Partition { values: vec!["one".into()], location: "s3://extra/data/part.csv".into(), storage: None };
+    let place = Partition { values: vec!["one".into()], location: "s3://extra/data/part.csv".into() };
     lake.partitions.get_mut(&("db".to_owned(), "days".to_owned())).unwrap().push(place);
     lake.objects.insert(("extra".into(), "data/part.csv".into()), Bytes::from_static(b"1000\n"));
     assert_eq!(query(&lake, "SELECT sum(n) FROM days").await.unwrap().rows, "\"1211\"\n");

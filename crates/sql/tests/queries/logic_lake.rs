@@ -150,7 +150,7 @@ fn of_table(lake: &mut Lake, key: &Key, word: &str, value: &str) -> Option<()> {
             let (named, at) = value.split_once(" at ").map_or((value, None), |(named, at)| (named, Some(at)));
             let values = named.split('/').map(|one| Some(one.split_once('=')?.1.to_owned()));
             let location = at.map_or(format!("{}{named}/", storage.location), str::to_owned);
-            let partition = Partition { values: values.collect::<Option<_>>()?, location, storage: None };
+            let partition = Partition { values: values.collect::<Option<_>>()?, location };
             lake.partitions.entry(key.clone()).or_default().push(partition);
         }
         _ => return None,

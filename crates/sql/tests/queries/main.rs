@@ -103,11 +103,8 @@ async fn partitions_are_pruned() {
     let key = ("db".to_owned(), "birds".to_owned());
     let table = lake.tables.get_mut(&key).unwrap();
     table.partition_keys = vec![column("dt", "string"), column("n", "int")];
-    let partition = |dt: &str, n: &str, location: &str| Partition {
-        values: vec![dt.into(), n.into()],
-        location: location.into(),
-        storage: None,
-    };
+    let partition =
+        |dt: &str, n: &str, location: &str| Partition { values: vec![dt.into(), n.into()], location: location.into() };
     let partitions = vec![
         partition("2019-01-01", "1", "s3://lake/birds"),
         partition("2019-01-02", "2", "s3://lake/birds/"),

@@ -20,11 +20,8 @@ fn key(name: &str) -> (String, String) {
 fn grains(count: usize) -> Lake {
     let mut lake = Lake::default().table("grains", "n bigint, t string", (classes::TEXT, COMMAS), &[]);
     lake.tables.get_mut(&key("grains")).unwrap().partition_keys = vec![column("part", "int")];
-    let partition = |part: usize| Partition {
-        values: vec![part.to_string()],
-        location: format!("s3://lake/grains/part={part}/"),
-        storage: None,
-    };
+    let partition =
+        |part: usize| Partition { values: vec![part.to_string()], location: format!("s3://lake/grains/part={part}/") };
     lake.partitions.insert(key("grains"), (0..PARTITIONS).map(partition).collect());
     for n in 0..count {
         let object = ("lake".to_owned(), format!("grains/part={}/{n}.csv", n % PARTITIONS));
@@ -84,10 +81,11 @@ async fn partitions_that_lie_otherwise() {
             4 => storage.columns = columns("a string"),
             _ => {}
         }
-        let location = storage.location.clone();
-        Partition { values: vec![dt.to_string()], location, storage: Some(storage) }
+        (Partition { values: vec![dt.to_string()], location: storage.location.clone() }, storage)
     };
-    lake.partitions.insert(key("mixed"), (1..=5).map(partition).collect());
+    let (partitions, storages) = (1..=5).map(partition).unzip();
+    lake.partitions.insert(key("mixed"), partitions);
+    lake.storages.insert(key("mixed"), storages);
     let given = query(&lake, "SELECT a, b, dt FROM mixed ORDER BY dt").await.unwrap();
     assert_eq!(
         given.rows,

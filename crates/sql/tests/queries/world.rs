@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use millpond_hive::format::classes;
 use millpond_query::{
-    Answer, Column, Host, ListedObject, ListedPage, Partition, PartitionPage, Pool, PoolSettings, QueryError, Run,
-    Sink, Stats, Storage, Table, ask,
+    Answer, Column, Host, ListedObject, ListedPage, Partition, PartitionPage, PartitionRun, Pool, PoolSettings,
+    QueryError, Run, Sink, Stats, Storage, Table, ask,
 };
 
 /// Tables and objects.
@@ -17,6 +17,8 @@ use millpond_query::{
 pub struct Lake {
     pub tables: BTreeMap<(String, String), Table>,
     pub partitions: BTreeMap<(String, String), Vec<Partition>>,
+    /// How the rows of each of them lie, where otherwise than the table's.
+    pub storages: BTreeMap<(String, String), Vec<Storage>>,
     pub objects: BTreeMap<(String, String), Bytes>,
 }
 
@@ -90,8 +92,19 @@ impl Lake {
                 None => refused("EntityNotFoundException"),
             },
             ask::What::Partitions(asked) => {
-                let partitions = self.partitions.get(&(asked.database, asked.table)).cloned().unwrap_or_default();
-                let partitions = Some(PartitionPage { partitions, next: String::new() });
+                let key = (asked.database, asked.table);
+                let partitions = self.partitions.get(&key).cloned().unwrap_or_default();
+                let runs = match self.storages.get(&key) {
+                    None => vec![PartitionRun { storage: None, partitions }],
+                    Some(storages) => {
+                        let run = |(one, storage): (Partition, &Storage)| PartitionRun {
+                            storage: Some(storage.clone()),
+                            partitions: vec![one],
+                        };
+                        partitions.into_iter().zip(storages).map(run).collect()
+                    }
+                };
+                let partitions = Some(PartitionPage { runs, next: String::new() });
                 (Answer { partitions, ..Answer::default() }, Bytes::new())
             }
             ask::What::List(asked) => {
