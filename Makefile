@@ -48,7 +48,7 @@ bench-functions: ## cost of invocations beside a bare loop of the same interpret
 	@scripts/bench-functions.sh $(ARGS)
 
 bench-patterns: ## the matcher of event patterns: events a CPU second beside 100 k rules, and another matcher in the same run
-	@cargo run --release -p millpond-bench --features quamina -- patterns $(ARGS)
+	@. scripts/lib.sh && cargo_release run -p millpond-bench --features quamina -- patterns $(ARGS)
 
 bench-listing: ## cost of a listing page: 10 k and 1 M objects, many versions, after deleting 99 %
 	@scripts/bench-listing.sh $(ARGS)

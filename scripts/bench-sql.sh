@@ -8,7 +8,7 @@ cd "$ROOT"
 ensure_tool curl curl
 ensure_venv "$ROOT/tests/requirements.txt" "$ROOT/tests/requirements-nodeps.txt"
 say "building in release"
-build_release -p millpond
+cargo_release build -p millpond
 # On the disk that the cache is on: /tmp may be memory.
 BENCH_DIR="$(mktemp -d "${BENCH_DISK:-$MILLPOND_CACHE}/bench.XXXXXX")"
 trap bench_cleanup EXIT

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$ROOT"
 ensure_venv "$ROOT/tests/requirements.txt" "$ROOT/tests/requirements-nodeps.txt"
 say "building in release"
-build_release -p millpond
+cargo_release build -p millpond
 dir="$(mktemp -d "$MILLPOND_CACHE/demo.XXXXXX")"
 trap 'rm -rf "$dir"' EXIT
 "$VENV/bin/python" examples/sql/demo_sql.py --binary "$CARGO_TARGET_DIR/release/millpond" --directory "$dir" "$@"

@@ -11,7 +11,7 @@ for arg in "$@"; do
 done
 
 say "building in release"
-build_release -p millpond
+cargo_release build -p millpond
 dir="$(mktemp -d "$MILLPOND_CACHE/demo.XXXXXX")"
 port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
 export AWS_ACCESS_KEY_ID="MPDEMOKEY00000000001"

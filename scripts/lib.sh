@@ -42,13 +42,13 @@ ensure_tool() {
   fi
 }
 
-# build_release ARGUMENT...: builds what is run in earnest. Where the processor has what x86-64-v3 names (AVX2, BMI and FMA, as those since 2013 or so do), it
+# cargo_release COMMAND ARGUMENT...: cargo, for what is run in earnest. Where the processor has what x86-64-v3 names (AVX2, BMI and FMA, as those since 2013 or so do), it
 # is used: some queries cost a fifth less. Such a binary is for such processors; RUSTFLAGS of your own are kept instead.
-build_release() {
+cargo_release() {
   local feature flags="-C target-cpu=x86-64-v3"
   for feature in avx2 bmi1 bmi2 fma f16c abm movbe; do grep -qwm1 "$feature" /proc/cpuinfo || flags=""; done
   CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="${CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS:-$flags}" \
-    cargo build --locked --release --manifest-path "$ROOT/Cargo.toml" "$@"
+    cargo "$1" --locked --release --manifest-path "$ROOT/Cargo.toml" "${@:2}"
 }
 
 test_setup() {

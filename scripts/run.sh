@@ -2,7 +2,7 @@
 # Builds in release, sets up what functions in Python find of the SDK, and serves ./millpond-data (or MILLPOND_DATA_DIR). Arguments go to `millpond run`.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-build_release -p millpond
+cargo_release build -p millpond
 # A path such as python3.12=/usr/bin/python3.12 is for one runtime; the first without a runtime is for all others.
 python="python3"
 IFS=, read -ra given <<<"${MILLPOND_PYTHON:-}"

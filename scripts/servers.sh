@@ -8,7 +8,7 @@ BENCH_PIDS=()
 bench_setup() {
   ensure_venv "$ROOT/tests/requirements-bench.txt"
   say "building in release"
-  build_release -p millpond -p millpond-bench
+  cargo_release build -p millpond -p millpond-bench
   BENCH="$CARGO_TARGET_DIR/release/millpond-bench"
   # On the disk that the cache is on: /tmp may be memory, where fsync costs nothing.
   BENCH_DIR="$(mktemp -d "${BENCH_DISK:-$MILLPOND_CACHE}/bench.XXXXXX")"

@@ -6,12 +6,12 @@ cd "$ROOT"
 KILLS="${KILLS:-500}" CUTS="${CUTS:-200}" IMAGES="${IMAGES:-20000}"
 test_setup
 say "building in release"
-build_release -p millpond
+cargo_release build -p millpond
 status=0
 say "simulated disk: $IMAGES crash images"
-MILLPOND_CRASH_IMAGES="$IMAGES" cargo test --locked --release -p millpond-testkit -p millpond-blob -- --nocapture || status=1
+MILLPOND_CRASH_IMAGES="$IMAGES" cargo_release test -p millpond-testkit -p millpond-blob -- --nocapture || status=1
 say "kill -9 of the metadata engine: $KILLS rounds"
-MILLPOND_KILLS="$KILLS" cargo test --locked --release -p millpond-meta --test crash -- --nocapture || status=1
+MILLPOND_KILLS="$KILLS" cargo_release test -p millpond-meta --test crash -- --nocapture || status=1
 say "kill -9: $KILLS rounds; power cuts: $CUTS"
 MILLPOND_BIN="$CARGO_TARGET_DIR/release/millpond" MILLPOND_KILLS="$KILLS" MILLPOND_CUTS="$CUTS" MILLPOND_TEST_WORKERS=0 \
   MILLPOND_FULL_ROUNDS=20 MILLPOND_DISK_FAULTS=20 MILLPOND_FLIPS=500 \

@@ -345,7 +345,7 @@ pub struct Partition {
 /// Partitions, one after the other, whose rows lie in one way: most tables have all theirs so.
 #[derive(Clone, PartialEq, Message)]
 pub struct PartitionRun {
-    /// How, where otherwise than the table's.
+    /// How; as the table's, where nothing is said.
     #[prost(message, optional, tag = "1")]
     pub storage: Option<Storage>,
     /// They.

@@ -104,7 +104,14 @@ impl Server {
         let waiting = Answers::default();
         let talk = {
             let waiting = Arc::clone(&waiting);
-            async { tokio::join!(write_all(write, waits), read_all(read, waiting, give)) }
+            async move {
+                tokio::select! {
+                    ended = write_all(write, waits) => drop(ended),
+                    ended = read_all(read, Arc::clone(&waiting), give) => drop(ended),
+                }
+                // Neither side takes anything now: who asked meanwhile must not wait for ever.
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
         };
         std::thread::Builder::new().name("query-socket".to_owned()).spawn(move || runtime.block_on(talk))?;
         let asker = Asker { frames, waiting, next: Arc::default(), turn: 0 };

@@ -130,7 +130,7 @@ impl Remote {
         }
     }
 
-    /// The partitions that an expression holds for; all, when it is empty. Each with how its rows lie, where otherwise than the table's.
+    /// The partitions that an expression holds for; all, when it is empty. Each with how its rows lie, where the catalog says so.
     pub async fn partitions(
         &self,
         table: &Table,

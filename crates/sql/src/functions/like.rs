@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Like, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, not,
+    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, lit, not,
 };
 use memchr::memmem::Finder;
 
@@ -91,6 +92,12 @@ impl ScalarUDFImpl for LikeParts {
         Ok(DataType::Boolean)
     }
 
+    /// NULL where an argument is, as LIKE: plans are compared by it.
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(NAME, DataType::Boolean, nullable)))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let unknown = || DataFusionError::Internal("a pattern without parts".to_owned());
         let [text, ColumnarValue::Scalar(pattern)] = args.args.as_slice() else { return Err(unknown()) };
@@ -110,14 +117,14 @@ pub fn all() -> Vec<ScalarUDF> {
     vec![ScalarUDF::new_from_impl(LikeParts { signature: anything(Volatility::Immutable) })]
 }
 
-/// Makes calls of all LIKE of a plan that was optimized. What tables are asked for stays LIKE: objects are passed over by it.
+/// Makes calls of LIKE in the conditions and columns of a plan that was optimized.
 ///
 /// # Errors
 /// The engine's.
 pub fn lower(plan: LogicalPlan) -> Result<LogicalPlan> {
     let Some(function) = super::scalar(NAME) else { return Ok(plan) };
     let done = plan.transform_up_with_subqueries(|node| {
-        if matches!(node, LogicalPlan::TableScan(_)) {
+        if !matches!(node, LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) {
             return Ok(Transformed::no(node));
         }
         let names = NamePreserver::new(&node);
@@ -129,20 +136,33 @@ pub fn lower(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(done.data)
 }
 
+/// The pattern of what begins with a text, of the type of the pattern that it stands for.
+fn begins(text: &str, whole: &ScalarValue) -> ScalarValue {
+    let letter = |letter| matches!(letter, '%' | '_' | '\\').then_some('\\').into_iter().chain([letter]);
+    let pattern: String = text.chars().flat_map(letter).chain(['%']).collect();
+    match whole {
+        ScalarValue::Utf8View(_) => ScalarValue::Utf8View(Some(pattern)),
+        ScalarValue::LargeUtf8(_) => ScalarValue::LargeUtf8(Some(pattern)),
+        _ => ScalarValue::Utf8(Some(pattern)),
+    }
+}
+
 fn one(expr: Expr, function: &Arc<ScalarUDF>) -> Transformed<Expr> {
     let Expr::Like(Like { negated, expr: text, pattern, escape_char: None, case_insensitive: false }) = &expr else {
         return Transformed::no(expr);
     };
-    let parts = match pattern.as_ref() {
-        Expr::Literal(pattern, _) => pattern.try_as_str().flatten().and_then(Parts::read),
-        _ => None,
-    };
-    if parts.is_none() {
-        return Transformed::no(expr);
-    }
+    let Expr::Literal(literal, _) = pattern.as_ref() else { return Transformed::no(expr) };
+    let Some(parts) = literal.try_as_str().flatten().and_then(Parts::read) else { return Transformed::no(expr) };
     let args = vec![Expr::clone(text), Expr::clone(pattern)];
     let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), args));
-    Transformed::yes(if *negated { not(call) } else { call })
+    Transformed::yes(match (negated, text.as_ref()) {
+        (true, _) => not(call),
+        // By how a column begins, parts of objects are passed over, which the engine does by a LIKE alone.
+        (false, Expr::Column(_)) if !parts.first.is_empty() => {
+            Expr::clone(text).like(lit(begins(&parts.first, literal))).and(call)
+        }
+        _ => call,
+    })
 }
 
 #[cfg(test)]
@@ -156,6 +176,12 @@ mod tests {
         }
         let parts = Parts::read("a\\%\\_%%b\\\\%ü").unwrap();
         assert_eq!(parts, Parts { first: "a%_".into(), between: vec!["b\\".into()], last: "ü".into() });
+    }
+
+    #[test]
+    fn a_text_as_a_pattern() {
+        let view = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
+        assert_eq!(begins("50%_a\\ü", &view("x")), view("50\\%\\_a\\\\ü%"));
     }
 
     #[test]

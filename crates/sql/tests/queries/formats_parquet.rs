@@ -81,11 +81,18 @@ async fn decimals_times_and_what_is_nested() {
 async fn row_groups_are_passed_over() {
     let ids: Vec<i32> = (0..100_000).collect();
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values(ids.iter().map(|id| format!("{:x}", id * 7919))));
-    let bytes = file(vec![("id", ints(&ids)), ("text", texts)], 1000);
-    let lake = Lake::default().table("many", "id int, text string", (classes::PARQUET, &[]), &[("x", &bytes)]);
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(ids.iter().map(|id| format!("name {id:06} of it"))));
+    let bytes = file(vec![("id", ints(&ids)), ("text", texts), ("name", names)], 1000);
+    let lake =
+        Lake::default().table("many", "id int, text string, name string", (classes::PARQUET, &[]), &[("x", &bytes)]);
     let one = query(&lake, "SELECT text FROM many WHERE id = 77777").await.unwrap();
     assert_eq!(one.rows, format!("\"{:x}\"\n", 77_777 * 7919));
     let all = query(&lake, "SELECT count(text) FROM many WHERE id >= 0").await.unwrap();
+    assert!(one.stats.scanned * 3 < all.stats.scanned, "{} of {}", one.stats.scanned, all.stats.scanned);
+    // By how it begins, also where more of it is asked.
+    let one = query(&lake, "SELECT name FROM many WHERE name LIKE 'name 0777%7%of it'").await.unwrap();
+    let all = query(&lake, "SELECT name FROM many WHERE name LIKE '%0777%77%of it'").await.unwrap();
+    assert_eq!((one.count, all.count), (19, 1));
     assert!(one.stats.scanned * 3 < all.stats.scanned, "{} of {}", one.stats.scanned, all.stats.scanned);
 }
 

@@ -48,6 +48,8 @@ async fn conditions_choose_objects() {
         let given = query(&lake(), &format!("SELECT * FROM birds WHERE {condition}")).await.unwrap();
         assert_eq!((given.rows.as_str(), given.stats.files), ("\"heron\",\"1500\"\n", 1), "{condition}");
     }
+    let parts = "SELECT DISTINCT \"$path\" LIKE '%/birds/%.csv' FROM birds";
+    assert_eq!(rows(parts).await, "\"true\"\n");
     let mixed = "SELECT name FROM birds WHERE \"$path\" LIKE '%/b.csv' OR name = 'owl' ORDER BY 1";
     assert_eq!(rows(mixed).await, "\"heron\"\n\"owl\"\n");
     assert_eq!(rows("SELECT n FROM days WHERE d = '2' AND \"$path\" LIKE '%d=1%'").await, "");

@@ -187,7 +187,7 @@ pub(crate) async fn find(
     let spans = query.predicate.as_ref().map_or_else(all, Predicate::spans);
     let mut ranges = spans.iter().filter_map(|span| {
         let (from, to) = tables::partitions(table.id, span);
-        let from = after.iter().fold(from, |from, after| from.max(after.clone()));
+        let from = after.clone().map_or(from.clone(), |after| from.max(after));
         (from < to).then_some((from, to))
     });
     let (mut found, mut bytes, mut looked_at, mut last) = (Vec::new(), 0, 0, None::<Key>);
