@@ -21,10 +21,10 @@ fn too_large(what: &str, length: usize) -> io::Error {
 /// The socket's, `UnexpectedEof` within a frame, `InvalidData` for what is no frame.
 pub async fn read<M: Message + Default>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(M, Bytes)>> {
     let mut lengths = [0; 8];
-    if from.read(&mut lengths[..1]).await? == 0 {
-        return Ok(None);
-    }
-    from.read_exact(&mut lengths[1..]).await?;
+    match from.read(&mut lengths).await? {
+        0 => return Ok(None),
+        read => from.read_exact(&mut lengths[read..]).await?,
+    };
     let mut lengths = &lengths[..];
     let (message, payload) = (lengths.get_u32() as usize, lengths.get_u32() as usize);
     if message > MAX_MESSAGE {
