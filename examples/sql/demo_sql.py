@@ -37,7 +37,7 @@ QUESTIONS: list[tuple[str, str, str | None]] = [
     ),
     (
         "delays by airline",
-        """SELECT carrier, count(*) AS n, round(avg(dep_delay), 2) AS mean, round(max(dep_delay) / 60.0, 2) AS worst_hours
+        """SELECT carrier, count(*) AS n, round(avg(dep_delay), 2) AS mean, round(max(dep_delay) / 60e0, 2) AS worst_hours
            FROM flights WHERE dep_delay IS NOT NULL GROUP BY carrier ORDER BY mean DESC""",
         None,
     ),
