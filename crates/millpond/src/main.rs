@@ -34,10 +34,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Queries make and drop many buffers of all sizes on several threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // The helper of sandboxes: before anything starts a thread, and not for people.
     if std::env::args_os().nth(1).is_some_and(|first| first == millpond_sandbox::ARGUMENT) {

@@ -112,8 +112,6 @@ impl Spawner {
         let helper = Command::new(&self.helper)
             .arg(ARGUMENT)
             .env_clear()
-            // Its allocator reserves no more at a time (KiB): its memory is limited before it starts what it is for.
-            .env("MIMALLOC_ARENA_RESERVE", "65536")
             // What a terminal sends to the server is not for it.
             .process_group(0)
             .stdin(Stdio::from(theirs))
