@@ -2,6 +2,7 @@
 //!
 //! A worker is given a statement and asks the server for all else (crate `query`): it has no rights of its own, no files and no network.
 
+mod absent;
 mod alike;
 mod catalog;
 mod describe;

@@ -19,6 +19,7 @@ use datafusion::prelude::SessionConfig;
 use futures_util::StreamExt;
 use millpond_query::{FailureKind, Run, Stats};
 
+use crate::absent;
 use crate::alike;
 use crate::catalog::{CATALOG, Catalog, Making};
 use crate::dialect::{self, Asked, Understood};
@@ -117,7 +118,7 @@ pub async fn plan_view(making: &Making, view: View<'_>) -> Result<LogicalPlan> {
 /// A plan whose expressions were looked at.
 fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
     alike::check(&plan)?;
-    unnest::lower(narrow::numbers(single::lower(plan)?)?)
+    unnest::lower(narrow::numbers(absent::lower(single::lower(plan)?)?)?)
 }
 
 /// Runs a query.
