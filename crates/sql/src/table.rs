@@ -270,6 +270,10 @@ impl TableProvider for HiveTable {
                     format!("{} has more than {MAX_OBJECTS} objects to read: name fewer partitions", self.name());
                 return Err(Problem::Statement(words).into());
             }
+            // A plan that reads nothing has no partition, which joins do not take: there is one for that.
+            if sources.is_empty() {
+                continue;
+            }
             let files = sources.into_iter().map(|source| self.file(source, &folder.values));
             match layouts.iter_mut().find(|(known, _)| *known == layout) {
                 Some((_, known)) => known.extend(files),

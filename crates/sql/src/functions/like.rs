@@ -53,7 +53,7 @@ impl Parts {
     }
 
     fn matcher(&self) -> impl Fn(&str) -> bool {
-        let between: Vec<Finder<'_>> = self.between.iter().map(|part| Finder::new(part)).collect();
+        let between: Vec<Finder<'_>> = self.between.iter().map(Finder::new).collect();
         let (first, last) = (self.first.as_bytes(), self.last.as_bytes());
         move |text| {
             let text = text.as_bytes();
