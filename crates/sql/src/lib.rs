@@ -17,6 +17,7 @@ mod hidden;
 mod links;
 mod listing;
 mod narrow;
+mod near;
 pub mod parquet;
 mod projected;
 mod prune;

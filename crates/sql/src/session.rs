@@ -29,6 +29,7 @@ use crate::functions;
 use crate::guarded;
 use crate::hidden;
 use crate::narrow;
+use crate::near;
 use crate::remote::Remote;
 use crate::single;
 use crate::unnest;
@@ -131,6 +132,7 @@ pub async fn run(run: &Run, remote: &Remote, output: &mut impl Output) -> Result
         .with_config(settings(run.threads))
         .with_runtime_env(bounds(run)?)
         .with_default_features()
+        .with_physical_optimizer_rules(near::rules())
         .with_relation_planners(vec![Arc::new(unnest::Planner)]);
     let base = functions::with(base, run.now, &run.database).build();
     let understood = dialect::understand(&run.statement, &run.parameters)?;
