@@ -170,3 +170,33 @@ async fn read_all(mut read: OwnedReadHalf, waiting: Answers, give: mpsc::Sender<
     lock().clear();
     ended
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Nobody waits for an answer of a server that is gone, whenever it was asked.
+    #[tokio::test]
+    async fn a_server_that_is_gone() {
+        let (socket, other) = UnixStream::pair().unwrap();
+        let mut server = Server::start(socket).unwrap();
+        let asker = server.asker();
+        let ask = || asker.ask(ask::What::Table(ask::Table::default()));
+        let early = tokio::spawn({
+            let asker = asker.clone();
+            async move { asker.ask(ask::What::Table(ask::Table::default())).await }
+        });
+        drop(other);
+        let ended = async {
+            assert!(server.next().await.is_none());
+            assert!(matches!(early.await.unwrap(), Err(AskError::Gone)));
+            for _ in 0..100 {
+                assert!(matches!(ask().await, Err(AskError::Gone)));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    }
+}

@@ -79,7 +79,7 @@ fn outermost(part: Expr, schema: &DFSchema) -> Result<Expr> {
         {
             Ok(part)
         }
-        Expr::InSubquery(asked) if asked.negated && !is_one_row(&asked.subquery)? => {
+        Expr::InSubquery(asked) if asked.negated && !is_one_row(&asked.subquery) => {
             let made = Made::of(asked, schema)?;
             let could_be = made.value.clone().eq(made.wanted.clone()).or(made.value.clone().is_null());
             Ok(made.exists(could_be.or(made.wanted.clone().is_null()), None, true)?)
@@ -95,7 +95,7 @@ fn whether(expr: Expr, schema: &DFSchema) -> Result<Expr> {
             let (left, right) = (Box::new(whether(*left, schema)?), Box::new(whether(*right, schema)?));
             Ok(Expr::BinaryExpr(BinaryExpr { left, op, right }))
         }
-        Expr::InSubquery(asked) if !asked.negated && !is_one_row(&asked.subquery)? => {
+        Expr::InSubquery(asked) if !asked.negated && !is_one_row(&asked.subquery) => {
             check(&asked.subquery)?;
             Ok(Expr::InSubquery(asked))
         }
@@ -107,7 +107,7 @@ fn whether(expr: Expr, schema: &DFSchema) -> Result<Expr> {
 fn exactly(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::Exists(Exists { subquery, negated }) => Transformed::yes(there(subquery, negated)?),
-        Expr::InSubquery(InSubquery { expr, subquery, negated }) if is_one_row(&subquery)? => {
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) if is_one_row(&subquery) => {
             let (wanted, value) = (*expr, Expr::ScalarSubquery(without_distinct(subquery)));
             Transformed::yes(if negated { wanted.not_eq(value) } else { wanted.eq(value) })
         }
@@ -142,7 +142,7 @@ fn without_distinct(query: Subquery) -> Subquery {
 
 /// Whether a query has rows.
 fn there(query: Subquery, negated: bool) -> Result<Expr> {
-    if is_one_row(&query)? {
+    if is_one_row(&query) {
         return Ok(lit(!negated));
     }
     if let Some(Filter { predicate, input, .. }) = having(&query) {
@@ -172,37 +172,34 @@ fn reaches(plan: &LogicalPlan) -> bool {
     !plan.all_out_ref_exprs().is_empty()
 }
 
-/// Whether a query that uses columns around it has one row whatever it reads.
-fn is_one_row(query: &Subquery) -> Result<bool> {
-    let mut plan = query.subquery.as_ref();
+/// What makes the rows of a query: below what only orders and shows them, or leaves out those that are there twice.
+fn makes_rows(mut plan: &LogicalPlan) -> &LogicalPlan {
     loop {
         plan = match plan {
             LogicalPlan::Projection(inner) => &inner.input,
             LogicalPlan::SubqueryAlias(inner) => &inner.input,
             LogicalPlan::Sort(inner) => &inner.input,
             LogicalPlan::Distinct(Distinct::All(inner)) => inner,
-            LogicalPlan::Aggregate(inner) => return Ok(inner.group_expr.is_empty() && reaches(&inner.input)),
-            _ => return Ok(false),
+            other => return other,
         }
     }
 }
 
+/// Whether it is an aggregate of all rows, over columns from around the query.
+fn is_total(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Aggregate(inner) if inner.group_expr.is_empty() && reaches(&inner.input))
+}
+
+/// Whether a query that uses columns around it has one row whatever it reads.
+fn is_one_row(query: &Subquery) -> bool {
+    is_total(makes_rows(&query.subquery))
+}
+
 /// The HAVING of a query that uses columns around it and has no GROUP BY.
 fn having(query: &Subquery) -> Option<&Filter> {
-    let mut plan = query.subquery.as_ref();
-    loop {
-        plan = match plan {
-            LogicalPlan::Projection(inner) => &inner.input,
-            LogicalPlan::SubqueryAlias(inner) => &inner.input,
-            LogicalPlan::Sort(inner) => &inner.input,
-            LogicalPlan::Filter(filter) => match filter.input.as_ref() {
-                LogicalPlan::Aggregate(inner) if inner.group_expr.is_empty() && reaches(&inner.input) => {
-                    return Some(filter);
-                }
-                _ => return None,
-            },
-            _ => return None,
-        }
+    match makes_rows(&query.subquery) {
+        LogicalPlan::Filter(filter) if is_total(&filter.input) => Some(filter),
+        _ => None,
     }
 }
 
